@@ -1,0 +1,1 @@
+"""The project's own dlt sources, named by `source_module` in `.dango/sources.yml`."""

@@ -1,0 +1,5 @@
+"""`python -m dango`."""
+
+from dango.cli import main
+
+main()

@@ -1,0 +1,173 @@
+"""From the values in `sources.yml` to the arguments of a function: checked, `env:` expanded, converted."""
+
+from __future__ import annotations
+
+import datetime as dt
+import inspect
+import json
+import os
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import dlt
+from dlt.sources import DltResource, DltSource
+
+from dango.dlt_adapter import Incremental
+from dango.errors import ArgumentError, near
+from dango.imports import Located
+from dango.project import ENV_REFERENCE
+
+KWARGS = ("dlt_native", "function_kwargs")
+
+
+def checked(located: Located, written: Mapping[str, Any]) -> dict[str, Any]:
+    """The configured arguments as the function takes them. Raises `ArgumentError` where they do not fit."""
+    signature = signature_of(located.function)
+    if signature is None:
+        if written:
+            raise ArgumentError(f"`{located.name}` takes no arguments", "remove function_kwargs", loc=KWARGS)
+        return {}
+    accepted = signature.parameters
+    names = [name for name, p in accepted.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL, p.POSITIONAL_ONLY)]
+    anything = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
+    for name in written:
+        if name not in names and not anything:
+            raise ArgumentError(
+                f"`{located.name}` has no parameter `{name}`{near(name, names)}",
+                f"it takes: {', '.join(names)}" if names else "it takes none",
+                loc=(*KWARGS, name),
+            )
+    hints = annotations_of(located.function)
+    return {
+        name: fitted(expand(value, hints.get(name), (*KWARGS, name)), hints.get(name))
+        for name, value in written.items()
+    }
+
+
+def expand(value: Any, annotation: Any = None, loc: tuple[str | int, ...] = ()) -> Any:
+    """The value with `env:NAME` replaced at any depth, converted by the parameter's annotation.
+
+    Raises:
+        ArgumentError: when a variable is not set, or its value does not convert (the value is not shown).
+    """
+    if isinstance(value, Mapping):
+        return {key: expand(item, None, (*loc, key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [expand(item, None, (*loc, position)) for position, item in enumerate(value)]
+    if not isinstance(value, str) or not value.startswith("env:"):
+        return value
+    if value.startswith("env::"):
+        return "env:" + value[len("env::") :]
+    found = ENV_REFERENCE.fullmatch(value)
+    if found is None:
+        raise ArgumentError(
+            "after `env:` comes the name of an environment variable (letters, digits and `_`)",
+            "a text that begins with `env:` is written `env::…`", loc=loc,
+        )  # fmt: skip
+    name, optional = found.groups()
+    text = os.environ.get(name)
+    if text is None or (not text and not optional):
+        raise ArgumentError(f"the environment variable {name} is {'empty' if text == '' else 'not set'}", loc=loc)
+    try:
+        return converted(text, annotation)
+    except ValueError as error:
+        # The value may be a secret; only its intended type is shown.
+        wanted = inspect.formatannotation(annotation)
+        raise ArgumentError(f"the environment variable {name} does not hold a valid {wanted}", loc=loc) from error
+
+
+_TRUTH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+def converted(text: str, annotation: Any) -> Any:
+    """A text as a value of the annotated type; text where nothing is annotated. Raises `ValueError`."""
+    kinds = list(_types_in(annotation))
+    if not kinds or str in kinds:
+        return text
+    if not text:
+        return None
+    failure: ValueError = ValueError(text)
+    for kind in kinds:
+        try:
+            return _as_type(text, kind)
+        except ValueError as error:
+            failure = error
+    raise failure
+
+
+def _as_type(text: str, kind: type) -> Any:
+    if kind is bool:
+        if text.strip().lower() not in _TRUTH:
+            raise ValueError(text)
+        return _TRUTH[text.strip().lower()]
+    if kind in (int, float):
+        return kind(text)
+    # datetime is a date; it has to be asked for first.
+    if issubclass(kind, dt.datetime):
+        return _instant(text)
+    if issubclass(kind, dt.date):
+        return dt.date.fromisoformat(text)
+    if kind in (list, tuple, set, dict) or issubclass(kind, Sequence | Mapping):
+        value = json.loads(text)
+        wanted = Mapping if issubclass(kind, Mapping) else list
+        if not isinstance(value, wanted):
+            raise ValueError(text)
+        return kind(value) if kind in (tuple, set) else value
+    return text
+
+
+def _instant(text: str) -> dt.datetime:
+    # Python 3.10 does not read the `Z` that everyone writes.
+    return dt.datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+
+
+def fitted(value: Any, annotation: Any) -> Any:
+    """What YAML made of a value, as the function wants it: a date where text is annotated becomes text."""
+    kinds = list(_types_in(annotation))
+    if isinstance(value, Mapping) and any(issubclass(kind, Incremental) for kind in kinds):
+        return dlt.sources.incremental(**value)
+    if isinstance(value, dt.date) and kinds:
+        if str in kinds and not any(issubclass(kind, dt.date) for kind in kinds):
+            return value.isoformat()
+        if dt.datetime in kinds and not isinstance(value, dt.datetime):
+            return dt.datetime(value.year, value.month, value.day, tzinfo=dt.timezone.utc)
+    return value
+
+
+def _types_in(annotation: Any) -> Iterator[type]:
+    """The plain types that an annotation allows, unions and generics taken apart; None is left out."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        yield from _types_in(typing.get_args(annotation)[0])
+    elif origin in (typing.Union, types.UnionType):
+        for argument in typing.get_args(annotation):
+            yield from _types_in(argument)
+    elif isinstance(origin, type):
+        yield origin
+    elif isinstance(annotation, Incremental):
+        yield Incremental
+    elif hasattr(annotation, "__supertype__"):
+        yield from _types_in(annotation.__supertype__)
+    elif isinstance(annotation, type) and annotation is not type(None) and annotation is not inspect.Parameter.empty:
+        yield annotation
+
+
+def annotations_of(function: Any) -> dict[str, Any]:
+    """The annotations of a function's parameters, with text (`from __future__ import annotations`) evaluated."""
+    wrapped = inspect.unwrap(function)
+    try:
+        return typing.get_type_hints(wrapped, include_extras=True)
+    except Exception:  # noqa: BLE001 - evaluating an annotation runs whatever the author wrote there
+        return dict(getattr(wrapped, "__annotations__", {}))
+
+
+def signature_of(function: Any) -> inspect.Signature | None:
+    """None for what is not called: a source or resource that the module has made already."""
+    if isinstance(function, DltSource) or (isinstance(function, DltResource) and not hasattr(function, "__wrapped__")):
+        return None
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None

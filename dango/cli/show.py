@@ -1,0 +1,153 @@
+"""Values as tables and lines. The only importer of rich."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from dango.job import Event, Job, Parameter, RunResult, as_json
+from dango.log import text
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_COLOURS = {"ok": "green", "partial": "yellow", "running": "cyan"}
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
+    """A plain table on stdout; the columns in `right` hold numbers."""
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        grid.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
+    # Without a terminal there is no width to fit into; a narrow guess would cut names.
+    Console(highlight=False, width=None if out.is_terminal else 240).print(grid)
+
+
+def status(value: str) -> Text:
+    """A status in its colour."""
+    return Text(value, style=_COLOURS.get(value, "red"))
+
+
+def results(results: Sequence[RunResult], debug: bool = False) -> None:
+    """What a run did: a table of tables on stdout, then every error on stderr."""
+    rows = []
+    for result in results:
+        for number, each in enumerate(result.tables):
+            new = "new table" if each.new else ", ".join(each.new_columns)
+            total = "" if each.total is None else f"{each.total:,}"
+            name = result.source if number == 0 else ""
+            rows.append((name, f"{result.dataset}.{each.name}", f"{each.rows:,}", total, new, f"{each.seconds:.2f}"))
+        if not result.tables:
+            said = "nothing new" if result.status == "ok" else status(result.status)
+            rows.append((result.source, said, "0", "", "", f"{result.seconds:.2f}"))
+    columns = ("source", "table", "rows loaded", "rows in all", "new columns", "seconds")
+    table(columns, rows, right=("rows loaded", "rows in all", "seconds"))
+    for result in results:
+        if result.trial and result.status == "ok":
+            err.print(Text(f"trial: to drop it, DROP SCHEMA {result.dataset} CASCADE (the next trial does so too)"))
+        error(result, debug)
+
+
+def error(result: RunResult, debug: bool = False) -> None:
+    """Why a source did not end well, on stderr; nothing where it did."""
+    if result.error is None:
+        return
+    err.print(Text(f"error: {result.source}: {result.error}"))
+    if result.error.hint:
+        err.print(Text("  hint: " + result.error.hint.replace("\n", "\n        ")))
+    if debug and result.error.traceback:
+        err.print(Text(result.error.traceback))
+
+
+def parameters(rows: Iterable[Parameter]) -> None:
+    """Where each parameter of a source comes from."""
+    shown = [
+        (p.name, p.annotation, Text(p.origin, style="red" if p.missing else ""), p.place, p.value) for p in rows
+    ]
+    table(("parameter", "type", "from", "where", "value"), shown)
+
+
+class Progress:
+    """A run while it goes on: a moving table on a terminal, a line a source elsewhere, JSON lines if asked for."""
+
+    def __init__(self, jobs: Sequence[Job], verbose: bool, log_format: str) -> None:
+        self._verbose = verbose
+        self._as_json = log_format == "json"
+        self._live = Live(console=err, transient=True, refresh_per_second=8) if err.is_terminal and not self._as_json else None
+        self._step: dict[str, str] = {job.source.name: "queued" for job in jobs}
+        self._rows: dict[str, dict[str, int]] = {job.source.name: {} for job in jobs}
+        self._since: dict[str, float] = {}
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self._live:
+            self._live.stop()
+
+    def event(self, event: Event) -> None:
+        """Shows an event."""
+        if self._as_json:
+            self._line(json.dumps(as_json(event)))
+        elif event.step == "log":
+            # What a source prints is for its author's eyes: it is in the log, and on stderr with -v.
+            if self._verbose:
+                self._line(text(event))
+        else:
+            self._note(event)
+
+    def result(self, result: RunResult) -> None:
+        """Shows that a source has ended."""
+        self._step.pop(result.source, None)
+        if self._as_json:
+            self._line(json.dumps(as_json(result)))
+            return
+        line = f"{result.source}: {result.status}, {result.rows:,} rows in {result.seconds:.1f} s"
+        if self._live:
+            self._live.console.print(Text.assemble(f"{result.source}: ", status(result.status), line[len(f"{result.source}: {result.status}") :]))
+            self._live.update(self._grid())
+        else:
+            self._line(line)
+
+    def _note(self, event: Event) -> None:
+        if self._step.get(event.source) != event.step:
+            if self._verbose and not self._live:
+                self._line(text(event))
+            self._since[event.source] = time.monotonic()
+        self._step[event.source] = event.step
+        if event.resource:
+            self._rows[event.source][event.resource] = event.rows
+        if self._live:
+            self._live.update(self._grid())
+
+    def _line(self, line: str) -> None:
+        (self._live.console if self._live else err).print(Text(line))
+
+    def _grid(self) -> Table:
+        grid = Table(box=None, pad_edge=False, header_style="bold")
+        for column in ("source", "step", "resource"):
+            grid.add_column(column)
+        for column in ("rows", "rows/s"):
+            grid.add_column(column, justify="right")
+        for source, step in self._step.items():
+            seconds = time.monotonic() - self._since.get(source, time.monotonic())
+            counted = self._rows[source] or {"": 0}
+            for number, (resource, rows) in enumerate(counted.items()):
+                speed = f"{rows / seconds:,.0f}" if step == "extract" and seconds > 0.2 else ""
+                grid.add_row(
+                    escape(source) if number == 0 else "", step if number == 0 else "", escape(resource),
+                    f"{rows:,}" if resource else "", speed,
+                )  # fmt: skip
+        return grid

@@ -1,0 +1,108 @@
+"""`dango source list|show|enable|disable|remove`"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from dango.cli import Json, app, emit, open_project, source_app
+from dango.errors import UsageError
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The source's name.")]
+
+app.add_typer(source_app, name="source")
+
+
+@source_app.command("list")
+def list_(json: Json = False) -> None:
+    """List the sources of the project."""
+    project = open_project()
+    sources = project.config.sources
+    if json:
+        emit({"sources": tuple(_facts(project, source) for source in sources)})
+        return
+    from dango.cli import show
+
+    rows = [
+        (s.name, s.type, "yes" if s.enabled else "no", project.destination(s).name, s.dataset, s.description)
+        for s in sources
+    ]
+    columns = ("name", "type", "enabled", "destination", "dataset", "description")
+    show.table(columns, rows) if rows else typer.echo("no source yet: add one in .dango/sources.yml")
+
+
+@source_app.command()
+def show(name: Name, json: Json = False) -> None:
+    """Show one source as it is configured, with its place in sources.yml."""
+    project = open_project()
+    facts = _facts(project, project.source(name))
+    if json:
+        emit(facts)
+        return
+    for key, value in facts.items():
+        if value not in (None, "", {}, []):
+            typer.echo(f"{key}: {value}")
+
+
+@source_app.command()
+def enable(name: Name) -> None:
+    """Let `dango sync` load the source again."""
+    _switch(name, True)
+
+
+@source_app.command()
+def disable(name: Name) -> None:
+    """Leave the source out of `dango sync`."""
+    _switch(name, False)
+
+
+@source_app.command()
+def remove(
+    name: Name,
+    drop_data: Annotated[bool, typer.Option("--drop-data", help="Drop the tables too; not yet.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Take the source out of sources.yml; its data and its state stay."""
+    if drop_data:
+        raise UsageError("--drop-data is not yet supported by this version of dango")
+    project = open_project()
+    source = project.source(name)
+    if not yes and sys.stdin.isatty():
+        from dango.cli import ask
+
+        if not ask.sure(f"Remove `{name}` from sources.yml?"):
+            raise typer.Exit(0)
+    project.document.remove_item(("sources", project.index(name))).save()
+    typer.echo(
+        f"`{name}` is no longer in sources.yml; the dataset {source.dataset} in"
+        f" {project.destination(source).name} and the sync state in .dango/ stay"
+    )
+
+
+def _switch(name: str, enabled: bool) -> None:
+    project = open_project()
+    source = project.source(name)
+    if source.enabled == enabled:
+        typer.echo(f"`{name}` is {'enabled' if enabled else 'disabled'} already")
+        return
+    loc = ("sources", project.index(name))
+    project.document.set_scalar(loc, "enabled", str(enabled).lower(), after="type").save()
+    typer.echo(f"`{name}` is {'enabled' if enabled else 'disabled'}")
+
+
+def _facts(project, source) -> dict[str, object]:  # type: ignore[no-untyped-def]
+    from dango.secrets import hidden
+
+    keys, block = source.expandable()
+    facts = source.model_dump(mode="json", exclude_defaults=True, exclude={"block", "dlt_native"})
+    body = source.dlt_native.model_dump(mode="json", exclude_defaults=True) if source.dlt_native else block
+    return {
+        **facts,
+        "enabled": source.enabled,
+        "destination": project.destination(source).name,
+        "dataset": source.dataset,
+        source.type: hidden(body),
+        "place": project.place(source.name),
+    }

@@ -1,0 +1,73 @@
+"""`dango sync`"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dango.cli import Json, Settings, app, emit, open_project
+from dango.errors import UsageError
+
+if TYPE_CHECKING:
+    from dango.project import Project
+
+
+@app.command()
+def sync(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Default: every enabled one.")] = None,
+    source: Annotated[list[str] | None, typer.Option("--source", help="The same as naming it.")] = None,
+    full_refresh: Annotated[bool, typer.Option(help="Load everything again in place of what is there.")] = False,
+    resource: Annotated[list[str] | None, typer.Option(help="Only this resource; may be repeated.")] = None,
+    limit: Annotated[int | None, typer.Option(help="A trial of N rows a resource, beside the real tables.")] = None,
+    since: Annotated[str | None, typer.Option(help="Backfill from this date; not yet.")] = None,
+    until: Annotated[str | None, typer.Option(help="Backfill up to this date; not yet.")] = None,
+    destination: Annotated[
+        str | None, typer.Option(envvar="DANGO_DESTINATION", help="Another destination for this run.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Sources side by side; above 1 not yet.")] = 1,
+    wait: Annotated[float | None, typer.Option(help="Seconds to wait for a source that is held.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, look for secrets, connect; load nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Load sources into the destination; all that are enabled when none is named."""
+    if since or until:
+        raise UsageError("--since and --until are not yet supported by this version of dango")
+    if jobs != 1:
+        raise UsageError("--jobs above 1 is not yet supported by this version of dango")
+    chosen = [*(names or []), *(source or [])]
+    project = open_project()
+    if dry_run:
+        from dango.cli.check import report
+
+        raise typer.Exit(report(project, chosen, json, rehearse=True))
+
+    from dango.runner import Request, plan
+
+    request = Request(full_refresh, tuple(resource or ()), limit, destination, wait)
+    raise typer.Exit(_run(project, plan(project, chosen, request), json))
+
+
+def _run(project: Project, jobs: list, json: bool) -> int:  # type: ignore[type-arg]
+    from dango.cli import show
+    from dango.job import exit_code
+    from dango.log import Log
+    from dango.runner import run
+
+    log = Log(project.state / "logs", jobs[0].run, Settings.log_format)
+    with log, show.Progress(jobs, Settings.verbose, Settings.log_format) as progress:
+        def on_event(event):  # type: ignore[no-untyped-def]
+            log.event(event)
+            progress.event(event)
+
+        results = []
+        for result in run(project, jobs, on_event):
+            log.result(result)
+            progress.result(result)
+            results.append(result)
+    code = exit_code(results)
+    if json:
+        emit({"run": jobs[0].run, "exit_code": code, "results": tuple(results)})
+    else:
+        show.results(results, Settings.debug)
+    return code

@@ -1,0 +1,492 @@
+"""What the user writes in `sources.yml`: the models, and their errors with the place of each.
+
+The models are frozen and hold plain values, so a source travels to another process as it is.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from dango.document import Document
+from dango.errors import ConfigError, Problem, located, near
+
+VERSION = 1
+NAME_PATTERN = r"[a-z][a-z0-9_]{0,47}"
+EMBEDDED = "duckdb"
+"""The destination that needs no setting: a DuckDB file in the project."""
+
+# In the model from the first day; refused by name until the work behind them is done.
+NOT_YET = (
+    "schema_contract",
+    "on_error",
+    "max_errors",
+    "processors",
+    "environment",
+    "extends",
+    "executor",
+    "split",
+    "schedule",
+)
+
+
+def corrected(name: str) -> str:
+    """The nearest valid name to `name`: `My-Source 2` becomes `my_source_2`."""
+    plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    return re.sub(r"^(?=[^a-z])", "s_", plain)[:48].rstrip("_") if plain else "my_source"
+
+
+def _name(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise PydanticCustomError(
+            "name", "a name is text, this is {kind}; quote it", {"kind": _kind(value)}
+        )
+    if not re.fullmatch(NAME_PATTERN, value):
+        raise PydanticCustomError(
+            "name",
+            "`{value}` is no valid name (lower-case letters, digits and `_`, a letter first, at most 48);"
+            " use `{better}`",
+            {"value": value, "better": corrected(value)},
+        )
+    return value
+
+
+Name = Annotated[str, BeforeValidator(_name), Field(pattern=f"^{NAME_PATTERN}$")]
+
+
+class Strict(BaseModel):
+    """A block in which an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Later(Strict):
+    """The keys whose work comes in a later version; the types are final."""
+
+    schema_contract: str | dict[str, str] | None = None
+    on_error: Literal["fail", "skip"] | None = None
+    max_errors: int | str | None = None
+    processors: tuple[Any, ...] | None = None
+
+    @field_validator(*NOT_YET, mode="before", check_fields=False)
+    @classmethod
+    def _not_yet(cls, value: Any) -> Any:
+        raise PydanticCustomError("not_yet", "is not yet supported by this version of dango")
+
+
+class Cursor(Strict):
+    """What makes a resource incremental: the field that grows, where to begin, how far to look back."""
+
+    field: StrictStr = Field(description="the column (or JSON path) that grows with every change")
+    initial: Any = Field(None, description="where the first sync begins")
+    lag: float | None = Field(None, description="how far every sync looks back; seconds for times")
+
+
+class Resource(Later):
+    """What a resource does otherwise than its author wrote; applied with dlt's hints."""
+
+    table: StrictStr | None = Field(None, description="the table's name")
+    write_disposition: Literal["append", "replace", "merge", "skip"] | None = None
+    primary_key: StrictStr | tuple[StrictStr, ...] | None = None
+    merge_key: StrictStr | tuple[StrictStr, ...] | None = None
+    cursor: Cursor | None = None
+    columns: dict[str, dict[str, Any]] | None = Field(
+        None, description="dlt's column hints by column name, e.g. `{price: {data_type: decimal}}`"
+    )
+    split: str | dict[str, Any] | None = None
+
+
+class DltNative(Strict):
+    """Any dlt source there is: which function, and with what."""
+
+    source_module: StrictStr = Field(
+        description="resolved from custom_sources/, then dlt.sources, then plugins, then any import"
+    )
+    source_function: StrictStr
+    function_kwargs: dict[StrictStr, Any] = Field(default_factory=dict)
+    pipeline_name: Name | None = None
+    dataset_name: Name | None = None
+
+
+def _resources(value: Any) -> Any:
+    """Both ways of writing `resources:` as one: a mapping from name to hints."""
+    if isinstance(value, list):
+        for item in value:
+            if not isinstance(item, str):
+                raise PydanticCustomError(
+                    "resources", "a list of resources holds names, this is {kind}", {"kind": _kind(item)}
+                )
+        return {name: {} for name in value}
+    if isinstance(value, Mapping):
+        return {name: {} if hints is None else hints for name, hints in value.items()}
+    raise PydanticCustomError(
+        "resources", "should be a list of names or a mapping from name to hints, not {kind}",
+        {"kind": _kind(value)},
+    )  # fmt: skip
+
+
+Resources = Annotated[dict[str, Resource], BeforeValidator(_resources)]
+
+
+class Environment(Strict):
+    """An environment of the source's own."""
+
+    requirements: tuple[str, ...]
+    python: str | None = None
+
+
+class Defaults(Later):
+    """What holds for every source that does not say otherwise."""
+
+    enabled: StrictBool = True
+    destination: StrictStr | None = None
+    resources: Resources | None = None
+    environment: Environment | None = None
+    executor: str | None = None
+    split: str | dict[str, Any] | None = None
+    schedule: str | None = None
+
+
+class Source(Defaults):
+    """One source: what it is, where it goes, and the block that bears the name of its type."""
+
+    name: Name
+    type: StrictStr
+    description: StrictStr = ""
+    extends: Name | None = None
+    dlt_native: DltNative | None = None
+    block: dict[str, Any] = Field(default_factory=dict, description="the block named like the type")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _block(cls, data: Any) -> Any:
+        # The key of a registry type's block is the type itself; the model gives it a fixed place.
+        if isinstance(data, dict) and isinstance(kind := data.get("type"), str):
+            if kind in data and kind not in cls.model_fields:
+                return {**{k: v for k, v in data.items() if k != kind}, "block": data[kind] or {}}
+            if kind == "dlt_native" and data.get("dlt_native") is None:
+                raise PydanticCustomError(
+                    "missing_block", "`type: dlt_native` needs a block `dlt_native:` with `source_module`"
+                    " and `source_function`",
+                )  # fmt: skip
+        return data
+
+    @property
+    def dataset(self) -> str:
+        """The dataset (schema) in the destination."""
+        return (self.dlt_native and self.dlt_native.dataset_name) or f"raw_{self.name}"
+
+    @property
+    def pipeline(self) -> str:
+        """The name of the dlt pipeline."""
+        return (self.dlt_native and self.dlt_native.pipeline_name) or self.name
+
+    def expandable(self) -> tuple[tuple[str, ...], Mapping[str, Any]]:
+        """The block in which `env:` is expanded: its keys in the document, and its values."""
+        if self.dlt_native:
+            return ("dlt_native", "function_kwargs"), self.dlt_native.function_kwargs
+        return (self.type,), self.block
+
+
+class Destination(BaseModel):
+    """A place to load into. Keys besides `type` are parameters of the dlt destination itself."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = EMBEDDED
+    type: StrictStr = Field(description="a dlt destination, or `module:function` of a @dlt.destination")
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What was written besides the type."""
+        return self.model_extra or {}
+
+
+def _version(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise PydanticCustomError("version", "should be the number {known}", {"known": VERSION})
+    if value > VERSION:
+        raise PydanticCustomError(
+            "version", "version {value} is newer than this dango knows ({known}): upgrade dango",
+            {"value": value, "known": VERSION},
+        )  # fmt: skip
+    if value < 1:
+        raise PydanticCustomError("version", "there is no version {value}", {"value": value})
+    return value
+
+
+class Config(Strict):
+    """The whole of `sources.yml`."""
+
+    version: Annotated[StrictInt, BeforeValidator(_version)] = VERSION
+    destination: StrictStr = EMBEDDED
+    destinations: dict[Name, Destination] = Field(default_factory=dict)
+    defaults: Defaults = Defaults()
+    sources: tuple[Source, ...] = ()
+
+    @field_validator("destinations", "defaults", "sources", mode="before")
+    @classmethod
+    def _empty(cls, value: Any, info: Any) -> Any:
+        # `sources:` with nothing behind it is what a person leaves after removing the last one.
+        return ([] if info.field_name == "sources" else {}) if value is None else value
+
+    @model_validator(mode="after")
+    def _effective(self) -> Config:
+        given = {key: getattr(self.defaults, key) for key in self.defaults.model_fields_set}
+        for source in self.sources:
+            inherited = {key: value for key, value in given.items() if key not in source.model_fields_set}
+            if "resources" in given and source.resources is not None:
+                inherited["resources"] = {
+                    name: _merged(given["resources"].get(name), hints)
+                    for name, hints in source.resources.items()
+                }
+            source.__dict__.update(inherited)
+        for name, destination in self.destinations.items():
+            destination.__dict__["name"] = name
+        return self
+
+    def destination_of(self, source: Source, override: str | None = None) -> Destination:
+        """Where the source goes. Raises `KeyError` with the name when there is no such destination."""
+        name = override or source.destination or self.destination
+        if name in self.destinations:
+            return self.destinations[name]
+        if name == EMBEDDED:
+            return Destination(name=EMBEDDED, type=EMBEDDED)
+        raise KeyError(name)
+
+
+def _merged(default: Resource | None, own: Resource) -> Resource:
+    if default is None:
+        return own
+    inherited = {key: getattr(default, key) for key in default.model_fields_set - own.model_fields_set}
+    return own.model_copy(update=inherited)
+
+
+def parse(document: Document, known_types: Iterable[str]) -> Config:
+    """The configuration that the document holds.
+
+    Raises:
+        ConfigError: with every problem of the file, each at its line and column.
+    """
+    problems = [*_unknown_types(document, known_types), *_used_twice(document)]
+    try:
+        config = Config.model_validate(document.data)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=True)
+        # Of a union's branches each reports its own error; one at a place is enough.
+        problems += {p.place: p for p in (_problem(document, detail) for detail in reversed(details))}.values()
+    else:
+        problems += _conflicts(document, config)
+    if problems:
+        raise ConfigError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
+    return config
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of `sources.yml`, for editors."""
+    schema = Config.model_json_schema()
+    source = schema["$defs"]["Source"]
+    source["properties"].pop("block")
+    # A registry type brings a block of its own name; the schema cannot list them all.
+    source["additionalProperties"] = {"type": "object"}
+    names = {"type": "array", "items": {"type": "string"}}
+    for model in ("Source", "Defaults"):
+        resources = schema["$defs"][model]["properties"]["resources"]
+        resources["anyOf"] = [names, *resources.get("anyOf", [])]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "sources.yml", **schema}
+
+
+def _blocks(document: Document) -> list[Any]:
+    sources = document.data.get("sources")
+    return [
+        source if isinstance(source, dict) else {}
+        for source in (sources if isinstance(sources, list) else [])
+    ]
+
+
+def _used_twice(document: Document) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for index, source in enumerate(_blocks(document)):
+        name = source.get("name")
+        if not isinstance(name, str):
+            continue
+        if name in first:
+            line = document.where(("sources", first[name], "name"))[0]
+            message = f"`{name}` is already the name of the source in line {line}"
+            yield _at(document, ("sources", index, "name"), message)
+        first.setdefault(name, index)
+
+
+def _unknown_types(document: Document, known: Iterable[str]) -> Iterator[Problem]:
+    types_known = sorted(known)
+    for index, source in enumerate(_blocks(document)):
+        kind = source.get("type")
+        if isinstance(kind, str) and kind not in types_known:
+            yield _at(
+                document, ("sources", index, "type"),
+                f"unknown type `{kind}`{near(kind, types_known)}",
+                f"`type: dlt_native` runs any dlt source; known types: {', '.join(types_known)}",
+            )  # fmt: skip
+
+
+def _conflicts(document: Document, config: Config) -> Iterator[Problem]:
+    """What no single block shows: datasets written by two, destinations that are not there."""
+    written: dict[tuple[str, str], str] = {}
+    if config.destination != EMBEDDED and config.destination not in config.destinations:
+        yield _no_destination(document, ("destination",), config.destination, config)
+    for index, source in enumerate(config.sources):
+        loc = ("sources", index)
+        try:
+            destination = config.destination_of(source)
+        except KeyError as missing:
+            yield _no_destination(document, (*loc, "destination"), missing.args[0], config)
+            continue
+        for dataset in datasets_touched(source.dataset):
+            other = written.setdefault((destination.name, dataset), source.name)
+            if other != source.name:
+                key = ("dlt_native", "dataset_name") if source.dlt_native else ("name",)
+                yield _at(
+                    document, (*loc, *key),
+                    f"`{source.name}` and `{other}` would both write the dataset `{dataset}`",
+                    "give one of them another name or `dataset_name`",
+                )  # fmt: skip
+                break
+
+
+def datasets_touched(dataset: str) -> tuple[str, ...]:
+    """Every dataset that syncing into `dataset` may write: dlt's staging and dango's trial come with it."""
+    return dataset, f"{dataset}_staging", f"{dataset}__trial", f"{dataset}__trial_staging"
+
+
+def _no_destination(document: Document, loc: tuple[str | int, ...], name: str, config: Config) -> Problem:
+    known = [EMBEDDED, *config.destinations]
+    return _at(
+        document, loc, f"no destination `{name}`{near(name, known)}",
+        f"add it under `destinations:`; known: {', '.join(known)}",
+    )  # fmt: skip
+
+
+def _at(document: Document, loc: tuple[str | int, ...], message: str, hint: str = "") -> Problem:
+    return located(Problem(message, hint), document.name, document.where(loc))
+
+
+def _problem(document: Document, detail: ErrorDetails) -> Problem:
+    loc = _document_loc(document, detail["loc"])
+    key = loc[-1] if loc else ""
+    message, hint = detail["msg"], ""
+    match detail["type"]:
+        case "extra_forbidden":
+            valid = _keys_at(loc[:-1])
+            message = f"unknown key `{key}`{near(str(key), valid)}"
+            hint = f"valid keys: {', '.join(valid)}"
+        case "missing":
+            message = f"the key `{key}` is missing"
+        case "not_yet":
+            message = f"`{key}` {message}"
+        case "name" | "version" | "resources" | "missing_block":
+            pass
+        case _:
+            message = f"`{key}`: {_said(message)}, not {_kind(detail['input'])}"
+    return _at(document, loc, message, hint)
+
+
+def _said(message: str) -> str:
+    """pydantic's words in those of the file: what it calls a dictionary, the user calls a mapping."""
+    said = re.sub(r" or instance of \w+", "", message.replace("Input should be", "should be"))
+    for theirs, ours in _WORDS.items():
+        said = said.replace(theirs, ours)
+    return said
+
+
+def _document_loc(document: Document, loc: tuple[int | str, ...]) -> tuple[str | int, ...]:
+    """pydantic's path without the parts that are its own (branches of a union), and with `block` named as written."""
+    kept: list[str | int] = []
+    node: Any = document.data
+    for position, part in enumerate(loc):
+        last = position == len(loc) - 1
+        if isinstance(node, dict):
+            if part == "block" and part not in node:
+                part = str(node.get("type", part))
+            if part not in node and not last:
+                continue
+            if part not in node and part not in _keys_at(tuple(kept)):
+                continue
+        elif not isinstance(node, list):
+            break
+        kept.append(part)
+        node = node[part] if _holds(node, part) else None
+    return tuple(kept)
+
+
+def _holds(node: Any, part: Any) -> bool:
+    if isinstance(node, list):
+        return isinstance(part, int) and part < len(node)
+    return isinstance(node, dict) and part in node
+
+
+def _keys_at(loc: tuple[str | int, ...]) -> list[str]:
+    """The keys that the block at `loc` may hold."""
+    model: Any = Config
+    for part in loc:
+        fields = getattr(model, "model_fields", {})
+        if part in fields:
+            annotation = fields[part].annotation
+            model = _model_in(annotation)
+    hidden = {"block"} if model is Source else {"name"} if model is Destination else set()
+    hidden |= set(NOT_YET)
+    return [key for key in getattr(model, "model_fields", {}) if key not in hidden]
+
+
+def _model_in(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if typing.get_origin(annotation) is not None or isinstance(annotation, types.UnionType):
+        for argument in typing.get_args(annotation):
+            if (found := _model_in(argument)) is not None:
+                return found
+    return None
+
+
+_WORDS = {
+    "a valid string": "text",
+    "a valid boolean": "true or false",
+    "a valid dictionary": "a mapping",
+    "a valid tuple": "a list",
+    "a valid ": "a ",
+}
+
+
+def _kind(value: Any) -> str:
+    """What a value is, in YAML's words."""
+    match value:
+        case None:
+            return "empty"
+        case bool():
+            return f"the truth value {str(value).lower()}"
+        case int() | float():
+            return f"the number {value}"
+        case str():
+            return "text"
+        case list() | tuple():
+            return "a list"
+        case Mapping():
+            return "a mapping"
+        case _:
+            return f"a {type(value).__name__}"

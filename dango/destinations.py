@@ -1,0 +1,99 @@
+"""A destination of `sources.yml` becomes one of dlt's, or a function of the user's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+from dlt.common.destination import Destination as DltDestination
+
+from dango import imports
+from dango.arguments import expand
+from dango.config import EMBEDDED, Destination
+from dango.errors import DangoError, DestinationError, Held, NotASource, ResolveError, near
+from dango.job import Job
+
+Target = DltDestination[Any, Any]
+
+
+def build(job: Job) -> Target:
+    """The dlt destination of a job.
+
+    Raises:
+        ResolveError: when the type is unknown, a parameter does not fit, or the database cannot hold the dataset.
+    """
+    destination = job.destination
+    parameters = {key: expand(value) for key, value in destination.parameters.items()}
+    if ":" in destination.type:
+        return _own(destination, parameters, job.root)
+    if destination.type not in dlt.destinations.__all__:
+        raise ResolveError(
+            f"destination `{destination.name}`: unknown type `{destination.type}`"
+            f"{near(destination.type, dlt.destinations.__all__)}",
+            f"dlt's destinations: {', '.join(sorted(dlt.destinations.__all__))}; `module:function` is one of your own",
+        )
+    if destination.name == EMBEDDED and not parameters:
+        parameters["credentials"] = str(embedded_file(job.root))
+    factory = getattr(dlt.destinations, destination.type)
+    known = [name for name in factory().spec.get_resolvable_fields() if not name.startswith("destination_")]
+    for name in parameters:
+        if name not in known:
+            raise ResolveError(
+                f"destination `{destination.name}` ({destination.type}) has no parameter `{name}`{near(name, known)}",
+                f"it takes: {', '.join(known)}",
+            )
+    if "enable_dataset_name_normalization" in known:
+        # The names are dango's own and valid everywhere; dlt would make `raw_x__trial` one with `raw_x_trial`.
+        parameters.setdefault("enable_dataset_name_normalization", False)
+    return factory(destination_name=destination.name, **parameters)  # type: ignore[no-any-return]
+
+
+def embedded_file(root: Path) -> Path:
+    """The DuckDB file that needs no setting; its folder is made."""
+    file = root / "data" / "warehouse.duckdb"
+    file.parent.mkdir(exist_ok=True)
+    return file
+
+
+def require_distinct(file: str, dataset: str) -> None:
+    """DuckDB names the catalog after the file: a dataset of that name would be ambiguous, and every load fail."""
+    if Path(file).stem.lower() == dataset.lower():
+        raise ResolveError(
+            f"the dataset `{dataset}` is named like the database file {Path(file).name};"
+            " DuckDB could not tell the two apart",
+            "give the source another `dataset_name`, or the file another name",
+        )
+
+
+def connection_error(error: BaseException, name: str) -> DangoError:
+    """Why a destination cannot be used, in the user's words."""
+    if isinstance(error, duckdb.IOException) and (pid := _lock_holder(error)):
+        return Held(
+            f"the database of `{name}` is held by process {pid}",
+            "DuckDB lets one process write at a time: end the other (a notebook, a shell, a sync) and run again",
+        )
+    message = " ".join(str(error).split())
+    return DestinationError(
+        f"destination `{name}` cannot be used: {message}",
+        f"its credentials: .dlt/secrets.toml [destination.{name}.credentials]" if name != EMBEDDED
+        else "the file is left as it is; if it is no DuckDB database, move it away and a new one is made",
+    )  # fmt: skip
+
+
+def _own(destination: Destination, parameters: Mapping[str, Any], root: Path) -> Target:
+    module, _, function = destination.type.partition(":")
+    located = imports.find(module, function, root / imports.PACKAGE)
+    made = located.function(**parameters) if callable(located.function) else located.function
+    if not isinstance(made, DltDestination):
+        raise NotASource(f"destination `{destination.name}`: `{destination.type}` is no @dlt.destination")
+    return made
+
+
+def _lock_holder(error: duckdb.IOException) -> str:
+    # DuckDB says who holds the lock in its message and nowhere else.
+    found = re.search(r"lock is held in .*?\(PID (\d+)\)", str(error))
+    return found.group(1) if found else ""

@@ -1,0 +1,273 @@
+"""The few names of dlt that are not its documented public API, all in this file.
+
+Configuration: dlt asks its providers in order (environment, `secrets.toml`, `config.toml`), each first with the
+sections of the calling source's *module*. Two sources of one module would so share their secrets. `isolate` puts
+one provider before them that looks under the source's own name, and hides from the others what is another's.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.exceptions import (
+    ConfigFieldMissingException,
+    LookupTraces,
+    ValueNotSecretException,
+)
+from dlt.common.configuration.inject import get_fun_spec, with_config
+from dlt.common.configuration.providers.provider import ConfigProvider
+from dlt.common.configuration.resolve import resolve_configuration
+from dlt.common.configuration.specs import BaseConfiguration, CredentialsConfiguration
+from dlt.common.configuration.specs.base_configuration import extract_inner_hint, is_secret_hint
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from dlt.common.exceptions import MissingDependencyException
+from dlt.common.runtime.collector_base import Collector
+from dlt.common.typing import ConfigValueSentinel
+from dlt.extract.incremental import Incremental
+from dlt.extract.reference import SourceFactory
+from dlt.extract.resource import DltResource
+
+__all__ = [
+    "Collector",
+    "ConfigFieldMissingException",
+    "Incremental",
+    "MissingDependencyException",
+    "SourceFactory",
+    "ValueNotSecretException",
+]
+
+SOURCES = "sources"
+CREDENTIALS = "credentials"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A value of dlt's configuration, and where it stands."""
+
+    value: Any
+    provider: str
+    key: str
+    """The provider's own name for it: an environment variable, or `sources.x.key`."""
+    location: str
+    """The file, or empty for the environment."""
+
+
+class OwnSection(ConfigProvider):
+    """Answers what any source of this process asks with what stands under the name of *its* source.
+
+    It needs to know nothing of the thread that asks, nor of the pipeline that is active: a process builds one source.
+    """
+
+    def __init__(self, name: str, providers: Sequence[ConfigProvider]) -> None:
+        self._source = name
+        self._providers = tuple(providers)
+
+    @property
+    def name(self) -> str:
+        """How dlt names this provider in its traces."""
+        return f"source {self._source}"
+
+    @property
+    def supports_secrets(self) -> bool:
+        """Some of what it looks through does; `find` checks each."""
+        return True
+
+    @property
+    def supports_sections(self) -> bool:
+        """It is all about sections."""
+        return True
+
+    def get_value(
+        self, key: str, hint: type[Any], pipeline_name: str | None, *sections: str
+    ) -> tuple[Any, str]:
+        """The value under this source's name, for whatever module and function asks."""
+        found = None
+        if sections[:1] == (SOURCES,) and sections[1:]:
+            # dlt drops sections one by one; what is left of an embedded configuration is its own name.
+            found = self.find(key, hint, sections[1:] if sections[1:] == (CREDENTIALS,) else sections[2:])
+        own = ".".join((SOURCES, self._source, key))
+        return (found.value, found.key) if found else (None, own)
+
+    def find(self, key: str, hint: Any, tail: Sequence[str] = ()) -> Found | None:
+        """Where the value of `key` stands for this source.
+
+        Args:
+            key: the parameter (or the field of its credentials).
+            hint: its type as dlt has it; a secret may not stand in `config.toml`.
+            tail: the sections after the module: the function or resource, then embedded configurations.
+
+        Raises:
+            ValueNotSecretException: when a secret stands where secrets may not.
+        """
+        for provider in self._providers:
+            for sections in self._sections(tuple(tail)):
+                value, name = provider.get_value(key, hint, None, *sections)
+                if value is None:
+                    continue
+                if is_secret_hint(hint) and not provider.supports_secrets:
+                    raise ValueNotSecretException(provider.name, name)
+                return Found(value, provider.name, name, _location(provider, key, sections))
+        return None
+
+    def _sections(self, tail: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        own = (SOURCES, self._source)
+        yield from (own + tail[start:] for start in range(len(tail)))
+        # A field of credentials is never looked for among the parameters: `password` is no parameter's name by chance.
+        if CREDENTIALS not in tail:
+            yield own
+            yield (*own, CREDENTIALS)
+
+
+class WithoutOthers(ConfigProvider):
+    """A provider of dlt's own in which the sections of the project's other sources do not exist."""
+
+    def __init__(self, provider: ConfigProvider, others: Sequence[str]) -> None:
+        self._provider = provider
+        self._others = frozenset(others)
+
+    def get_value(
+        self, key: str, hint: type[Any], pipeline_name: str | None, *sections: str
+    ) -> tuple[Any, str]:
+        """What the provider has, unless it stands under another source's name."""
+        value, name = self._provider.get_value(key, hint, pipeline_name, *sections)
+        hidden = len(sections) > 1 and sections[0] == SOURCES and sections[1] in self._others
+        return (None, name) if hidden else (value, name)
+
+    def get_value_location(self, key: str, pipeline_name: str | None, *sections: str) -> str:
+        """The file in which the provider found it. (Not in dlt 1.26.)"""
+        return _location(self._provider, key, sections)
+
+    def set_value(self, key: str, value: Any, pipeline_name: str | None, *sections: str) -> None:
+        """Sets it in the provider."""
+        self._provider.set_value(key, value, pipeline_name, *sections)
+
+    name = property(lambda self: self._provider.name)
+    supports_secrets = property(lambda self: self._provider.supports_secrets)
+    supports_sections = property(lambda self: self._provider.supports_sections)
+    is_empty = property(lambda self: self._provider.is_empty)
+    is_writable = property(lambda self: self._provider.is_writable)
+    locations = property(lambda self: self._provider.locations)
+    present_locations = property(lambda self: self._provider.present_locations)
+
+
+def _location(provider: ConfigProvider, key: str, sections: Sequence[str]) -> str:
+    # dlt 1.26 does not tell which of a provider's files it was.
+    if hasattr(ConfigProvider, "get_value_location"):
+        return str(provider.get_value_location(key, None, *sections))
+    return str(provider.present_locations[0]) if provider.present_locations else ""
+
+
+def isolate(source: str, others: Sequence[str]) -> OwnSection:
+    """From now on this process's sources find the secrets of `source`, and those of no other."""
+    providers = Container()[PluggableRunContext].providers
+    originals = [
+        provider._provider if isinstance(provider, WithoutOthers) else provider
+        for provider in providers.providers
+        if not isinstance(provider, OwnSection)
+    ]
+    own = OwnSection(source, originals)
+    providers.providers[:] = [own, *(WithoutOthers(provider, others) for provider in originals)]
+    return own
+
+
+def others_find(key: str, hint: Any, sections: Sequence[str]) -> Found | None:
+    """Where dlt's own layout has a value, looking as dlt does from the longest path of sections to none."""
+    for provider in Container()[PluggableRunContext].providers.providers:
+        if isinstance(provider, OwnSection) or (is_secret_hint(hint) and not provider.supports_secrets):
+            continue
+        for length in range(len(sections), -1, -1):
+            value, name = provider.get_value(key, hint, None, *sections[:length])
+            if value is not None:
+                return Found(value, provider.name, name, _location(provider, key, sections[:length]))
+    return None
+
+
+def factory_of(function: Any) -> SourceFactory[Any, Any] | None:
+    """The factory behind a `@dlt.source` or `@dlt.resource`; None for anything else."""
+    if isinstance(function, SourceFactory):
+        return function
+    factory = getattr(function, "_factory", None) if isinstance(function, DltResource) else None
+    return factory if isinstance(factory, SourceFactory) else None
+
+
+def section_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The sections under which dlt itself looks for the function's parameters."""
+    factory = factory_of(function)
+    name = getattr(function, "__name__", "")
+    if factory is not None and factory.ref is not None:
+        return SOURCES, factory.ref.section, factory.ref.name
+    return SOURCES, function.__module__.rpartition(".")[2], name
+
+
+def injectable(function: Callable[..., Any]) -> dict[str, Any]:
+    """The parameters that dlt may fill in, with their types as dlt has them (secrets are marked in the type)."""
+    factory = factory_of(function)
+    if factory is not None and factory.ref is not None:
+        spec: type[BaseConfiguration] | None = factory.ref.SPEC
+    else:
+        spec = get_fun_spec(with_configuration(function))
+    fields = dict(spec.get_resolvable_fields()) if spec else {}
+    return {name: fields[name] for name in inspect.signature(function).parameters if name in fields}
+
+
+def with_configuration(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A plain function whose open parameters dlt fills in, as it does for a decorated one."""
+    return with_config(function, sections=section_of(function))
+
+
+def is_secret(hint: Any) -> bool:
+    """Whether dlt takes a value of this type for a secret."""
+    inner = extract_inner_hint(hint) if hint is not None else None
+    embedded = isinstance(inner, type) and issubclass(inner, CredentialsConfiguration)
+    return embedded or (hint is not None and is_secret_hint(hint))
+
+
+def embedded_fields(hint: Any) -> dict[str, Any]:
+    """The fields of a parameter that is itself a configuration (credentials); empty for a plain value."""
+    inner = extract_inner_hint(hint)
+    if isinstance(inner, type) and issubclass(inner, BaseConfiguration):
+        return dict(inner.get_resolvable_fields())
+    return {}
+
+
+def missing_inside(error: ConfigFieldMissingException, field: str) -> list[str]:
+    """The fields that are missing of a parameter which is itself a configuration (credentials); else empty."""
+    for trace in error.traces.get(field, ()):
+        # A union of credentials has a trace for each kind; the first is the one that most people have.
+        if isinstance(trace, LookupTraces):
+            return list(trace.traces)
+    return []
+
+
+def unresolved(function: Callable[..., Any], arguments: Mapping[str, Any]) -> set[str]:
+    """The parameters for which dlt, asked as it is when the function is called, would find nothing."""
+    factory = factory_of(function)
+    spec = factory.ref.SPEC if factory and factory.ref else get_fun_spec(with_configuration(function))
+    if spec is None:
+        return set()
+    try:
+        resolve_configuration(spec(), sections=section_of(function), explicit_value=dict(arguments))
+    except ConfigFieldMissingException as error:
+        return set(error.fields)
+    return set()
+
+
+def is_open(default: Any) -> bool:
+    """Whether a parameter's default says that dlt is to find the value, or there is no default at all."""
+    return default is inspect.Parameter.empty or isinstance(default, ConfigValueSentinel)
+
+
+def lacks_data(resource: DltResource) -> bool:
+    """Whether it is a transformer that nobody gave a resource to."""
+    return resource.is_transformer and resource._pipe.parent.is_empty
+
+
+def short(location: str, root: Path) -> str:
+    """A file of the project by its path in the project, any other by its whole path."""
+    path = Path(location)
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else location

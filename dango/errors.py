@@ -1,0 +1,135 @@
+"""Every error that a user may see.
+
+Each says what and where (`message`), the next command (`hint`) and, where it concerns `sources.yml`, the
+place: `loc` is the path of keys inside the source's own block, from which `project.py` finds line and column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a project, at its place. Lines and columns count from 1; 0 is unknown."""
+
+    message: str
+    hint: str = ""
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    severity: Literal["error", "warning"] = "error"
+
+    @property
+    def place(self) -> str:
+        """`file:line:column`, as far as it is known."""
+        return ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.place else self.message
+
+
+class DangoError(Exception):
+    """A fault that the user can mend. `exit_code` is the command's, `loc` the keys inside the source's block."""
+
+    exit_code = 1
+
+    def __init__(
+        self, message: str, hint: str = "", *, loc: tuple[str | int, ...] = (), place: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.loc = loc
+        self.place = place
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.place else self.message
+
+
+class UsageError(DangoError):
+    """The command line asks for something that cannot be."""
+
+    exit_code = 2
+
+
+class ProjectNotFound(UsageError):
+    """There is no project at or above the folder."""
+
+
+class ConfigError(DangoError):
+    """`sources.yml` (or what it names) is wrong; holds every problem found, not only the first."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class SourceNotFound(UsageError):
+    """No source of that name in this project."""
+
+
+class MissingEnvironment(UsageError):
+    """`env:` names that are not set, all of them at once."""
+
+
+class ResolveError(DangoError):
+    """A source's configuration does not lead to a dlt source; nothing was started."""
+
+    exit_code = 2
+
+
+class NoSuchModule(ResolveError):
+    """`source_module` is found nowhere."""
+
+
+class ImportFailed(ResolveError):
+    """The module is there, but importing it failed."""
+
+
+class MissingPackage(ImportFailed):
+    """The module is there, but a package that it imports is not installed."""
+
+
+class NoSuchFunction(ResolveError):
+    """The module is there and has no such function."""
+
+
+class NotASource(ResolveError):
+    """The function is there, but what it is or gives cannot be loaded."""
+
+
+class ArgumentError(ResolveError):
+    """`function_kwargs` do not fit the function."""
+
+
+class MissingSecret(ResolveError):
+    """A parameter that is left to dlt is found nowhere; the hint is the section to add."""
+
+
+class DestinationError(DangoError):
+    """The destination cannot be reached or written to."""
+
+
+class Held(DangoError):
+    """Another process has the source (or the database) in its hands."""
+
+    exit_code = 4
+
+
+def near(name: str, names: Iterable[str]) -> str:
+    """A clause such as ` (did you mean `x`?)`, or nothing: for the end of a message."""
+    found = get_close_matches(name, list(names), n=1, cutoff=0.6)
+    return f" (did you mean `{found[0]}`?)" if found else ""
+
+
+def located(problem: Problem, file: str, where: tuple[int, int]) -> Problem:
+    """The problem with its place filled in."""
+    return replace(problem, file=file, line=where[0], column=where[1])

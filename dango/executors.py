@@ -1,0 +1,233 @@
+"""Where jobs run. Here: each in a process of its own, so that whatever foreign code does stays in it.
+
+A prints, a `sys.exit`, a crash, a module that never ends: none of them reaches the process that plans. The child
+gets its work on stdin (so that nothing shows in the list of processes) and answers in pickled values on what was
+its stdout; whatever the work itself prints arrives as `Line`s.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import pkgutil
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from dango.job import Event, Job, RunResult
+
+Send = Callable[[Any], None]
+Values = Generator[Event | RunResult, None, None]
+
+# What is imported later is found as the parent would find it; the folder that `-c` adds is not searched.
+_CHILD = (
+    "import sys, pickle; request = sys.stdin.buffer; sys.path[:] = pickle.load(request); "
+    "from dango.executors import child; child(request)"
+)
+_LONGEST_LINE = 64 * 1024
+_SECONDS_TO_END = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line that the work printed, or that Python did on its behalf."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The last value of every child: how its process ended, and the last lines that it printed."""
+
+    code: int
+    tail: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if self.code >= 0:
+            return f"its process ended with exit code {self.code}"
+        try:
+            return f"its process was ended by {signal.Signals(-self.code).name}"
+        except ValueError:
+            return f"its process was ended by signal {-self.code}"
+
+
+class Executor(Protocol):
+    """Runs jobs somewhere. A cluster is another of these."""
+
+    def run(self, jobs: Iterable[Job], on_event: Callable[[Event], None]) -> Iterator[RunResult]:
+        """Yields results as they complete."""
+        ...
+
+    def close(self) -> None:
+        """Cancels what is under way; returns when it has ended."""
+        ...
+
+
+def isolated(work: str, payload: Any, *, folder: Path, environment: Mapping[str, str]) -> Generator[Any, None, None]:
+    """Runs a function, called with `payload` and `send`, in a process of its own.
+
+    Args:
+        work: the function as `module:name`, so that this process need not import it.
+        payload: its argument; must pickle.
+        folder: the current folder of the process.
+        environment: the whole environment of the process.
+
+    Yields:
+        what the work sends, a `Line` for each line that it prints, and at last `Ended`. Closing the generator ends
+        the process, within about a second.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", _CHILD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=folder,
+        env=dict(environment),
+        # Ctrl-C on the terminal is for the parent alone, which then decides.
+        start_new_session=True,
+    )
+    assert process.stdin and process.stdout and process.stderr
+    values: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    tail: deque[str] = deque(maxlen=60)
+    readers = [
+        threading.Thread(target=_read_values, args=(process.stdout, values), daemon=True),
+        threading.Thread(target=_read_lines, args=(process.stderr, values, tail), daemon=True),
+    ]
+    for reader in readers:
+        reader.start()
+    try:
+        _send_work(process.stdin, work, payload)
+        while (value := values.get()) is not _END:
+            yield value
+        code = _wait(process)
+        readers[1].join(_SECONDS_TO_END)
+        while not values.empty():
+            yield values.get()
+        yield Ended(code, tuple(tail))
+    finally:
+        _end(process)
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if not (stream is process.stdin and stream.closed):
+                _close(stream)
+
+
+class LocalExecutor:
+    """Jobs one after the other, each in a process of its own on this machine."""
+
+    def __init__(
+        self, supervise: Callable[[Job], Values]
+    ) -> None:
+        self._supervise = supervise
+        self._current: Values | None = None
+
+    def run(self, jobs: Iterable[Job], on_event: Callable[[Event], None]) -> Iterator[RunResult]:
+        """Yields results as they complete."""
+        for job in jobs:
+            with closing(self._supervise(job)) as values:
+                self._current = values
+                for value in values:
+                    if isinstance(value, RunResult):
+                        yield value
+                    else:
+                        on_event(value)
+
+    def close(self) -> None:
+        """Ends the job under way."""
+        if self._current is not None:
+            self._current.close()
+
+
+_END = object()
+
+
+def _send_work(stdin: IO[bytes], work: str, payload: Any) -> None:
+    try:
+        pickle.dump([path or os.getcwd() for path in sys.path], stdin)
+        pickle.dump((work, payload), stdin)
+        stdin.flush()
+    except BrokenPipeError:
+        # The child ended before it read; its exit code and last lines say why.
+        return
+
+
+def _read_values(stream: IO[bytes], values: queue.SimpleQueue[Any]) -> None:
+    try:
+        while True:
+            values.put(pickle.load(stream))
+    except (EOFError, pickle.UnpicklingError, OSError, ValueError):
+        values.put(_END)
+
+
+def _read_lines(stream: IO[bytes], values: queue.SimpleQueue[Any], tail: deque[str]) -> None:
+    try:
+        while line := stream.readline(_LONGEST_LINE):
+            text = line.decode("utf-8", "replace").rstrip("\r\n")
+            tail.append(text)
+            values.put(Line(text))
+    except (OSError, ValueError):
+        return
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """The exit code; a process whose work is done but which does not end (a thread that waits) is ended."""
+    try:
+        return process.wait(5)
+    except subprocess.TimeoutExpired:
+        _end(process)
+        return 0
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(_SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _close(stream: IO[bytes]) -> None:
+    try:
+        stream.close()
+    except OSError:
+        # Closing flushes; a child that ended has no reader any more.
+        return
+
+
+def child(request: IO[bytes]) -> None:
+    """The other end of `isolated`: reads the work, does it, sends values until it is done."""
+    answers = os.fdopen(os.dup(1), "wb")
+    # From here on a print is a line for people, never a part of the answer.
+    os.dup2(2, 1)
+    work, payload = pickle.load(request)
+    parent = os.dup(0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+    turn = threading.Lock()
+
+    def send(value: Any) -> None:
+        with turn:
+            pickle.dump(value, answers)
+            answers.flush()
+
+    try:
+        pkgutil.resolve_name(work)(payload, send)
+    finally:
+        sys.stdout.flush()
+        answers.close()
+
+
+def _end_with_parent(parent: int) -> None:
+    # Nothing more is ever sent: this returns when the parent has ended, by whatever cause.
+    os.read(parent, 1)
+    os._exit(1)

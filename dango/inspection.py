@@ -1,0 +1,95 @@
+"""What can be said of a project before anything is loaded: `check`, `sync --dry-run` and `explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
+from dango.config import Source
+from dango.errors import ConfigError, DangoError, Problem
+from dango.job import Finding, Job, Parameter, RunError
+from dango.project import Project
+from dango.secrets import CONFIG_FILE, SECRETS_FILE, is_secret_key, read_toml
+from dango.supervision import prepare, watch
+
+
+def check(project: Project, names: Sequence[str], *, rehearse: bool = False) -> Iterator[Finding]:
+    """Imports each source and fits its arguments; with `rehearse` looks for secrets and connects as well.
+
+    Yields:
+        a finding a source, also for one that is well. One that ends or blocks its process harms only itself.
+    """
+    prepare(project)
+    left = _jobs(project, names)
+    while left:
+        with closing(watch(project, "rehearse" if rehearse else "check", tuple(left), left[0].source.name)) as values:
+            for value in values:
+                if isinstance(value, Finding):
+                    left.pop(0)
+                    yield _with_environment(project, value)
+                elif isinstance(value, RunError) and left:
+                    name = left.pop(0).source.name
+                    problem = Problem(value.message, value.hint, value.place or project.place(name))
+                    yield Finding(name, (problem,))
+
+
+def project_problems(project: Project) -> Iterator[Problem]:
+    """What is wrong with the project's other files. Raises `ConfigError` where one cannot be read at all."""
+    for name in (SECRETS_FILE, CONFIG_FILE):
+        try:
+            read_toml(project.root / name, name)
+        except ConfigError as error:
+            yield from error.problems
+    for source in project.config.sources:
+        yield from _literal_secrets(project, source)
+
+
+def _literal_secrets(project: Project, source: Source) -> Iterator[Problem]:
+    keys, values = source.expandable()
+    for name, value in values.items():
+        if isinstance(value, str) and value and is_secret_key(name) and not value.startswith("env:"):
+            line, column = project.document.where(("sources", project.index(source.name), *keys, name))
+            yield Problem(
+                f"`{name}` looks like a secret, and sources.yml is in git",
+                f"move it to {SECRETS_FILE} under [sources.{source.name}], or write env:NAME",
+                project.document.name, line, column, "warning",
+            )  # fmt: skip
+
+
+def explain(project: Project, name: str) -> list[Parameter]:
+    """Where each parameter of a source gets its value. Raises `DangoError` when the source cannot be imported."""
+    prepare(project)
+    with closing(watch(project, "explain", _jobs(project, [name])[0], name)) as values:
+        for value in values:
+            if isinstance(value, list):
+                return value
+            if isinstance(value, RunError):
+                error = DangoError(value.message, value.hint, place=value.place)
+                error.exit_code = value.exit_code
+                raise error
+    raise AssertionError("a worker ends with a value or an error")
+
+
+def _jobs(project: Project, names: Sequence[str]) -> list[Job]:
+    sources = [project.source(name) for name in names] or list(project.config.sources)
+    everyone = [source.name for source in project.config.sources]
+    return [
+        Job(
+            root=project.root,
+            run="check",
+            source=source,
+            destination=project.destination(source),
+            neighbours=tuple(name for name in everyone if name != source.name),
+        )
+        for source in sources
+    ]
+
+
+def _with_environment(project: Project, finding: Finding) -> Finding:
+    """The worker reports the first name that is not set; all of them are known here."""
+    unset = project.unset(project.source(finding.source))
+    if not unset:
+        return finding
+    rest = [p for p in finding.problems if not any(u.place == p.place or u.hint in p.message for u in unset)]
+    named = [Problem(u.message, f"set it in the environment or in .env: {u.hint}=…", u.file, u.line, u.column) for u in unset]
+    return Finding(finding.source, (*named, *rest))

@@ -1,0 +1,174 @@
+"""What travels between the planner, a worker and a face: a job, its events, its result.
+
+All are frozen, picklable and made of plain values, so that a worker may be a process here or on another machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from dango.config import Destination, Source
+from dango.errors import Problem
+
+Step = Literal["queued", "import", "resolve", "recover", "extract", "normalize", "load", "verify", "log"]
+Status = Literal["running", "ok", "partial", "failed", "held", "interrupted", "crashed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One source to be synced: everything that a worker needs to know, and no secret."""
+
+    root: Path
+    run: str
+    source: Source
+    destination: Destination
+    neighbours: tuple[str, ...] = ()
+    """The names of the project's other sources, whose secrets this one must not see."""
+    resources: tuple[str, ...] = ()
+    """The resources to load; empty: what the source's configuration selects."""
+    full_refresh: bool = False
+    limit: int | None = None
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+    wait: float | None = None
+    attempt: int = 1
+    epoch: int = 0
+
+    @property
+    def trial(self) -> bool:
+        """Whether this loads a few rows beside the real tables and keeps no state."""
+        return self.limit is not None
+
+    @property
+    def dataset(self) -> str:
+        """The dataset that this job writes."""
+        return f"{self.source.dataset}__trial" if self.trial else self.source.dataset
+
+    def begun(self, started: dt.datetime) -> RunResult:
+        """The result of this job as long as it is under way."""
+        return RunResult(
+            self.run, self.source.name, "running", started, 0.0, self.destination.name, self.dataset, trial=self.trial
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened in a job while it runs. `rows` counts all rows of the resource so far."""
+
+    source: str
+    step: Step
+    resource: str = ""
+    rows: int = 0
+    message: str = ""
+    at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.timezone.utc))
+
+
+@dataclass(frozen=True, slots=True)
+class TableResult:
+    """What a job did to one table. `total` is None where the destination cannot count."""
+
+    name: str
+    rows: int
+    total: int | None = None
+    new_columns: tuple[str, ...] = ()
+    new: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunError:
+    """Why a job did not end well. `message` is the root cause, not the wrapper that dlt puts around it."""
+
+    kind: str
+    message: str
+    hint: str = ""
+    place: str = ""
+    traceback: str = ""
+    exit_code: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.place else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How one source of a run ended."""
+
+    run: str
+    source: str
+    status: Status
+    started: dt.datetime
+    seconds: float
+    destination: str = ""
+    dataset: str = ""
+    tables: tuple[TableResult, ...] = ()
+    error: RunError | None = None
+    trial: bool = False
+
+    def ended(self) -> RunResult:
+        """The same with the seconds from its start to now."""
+        spent = dt.datetime.now(dt.timezone.utc) - self.started
+        return replace(self, seconds=round(spent.total_seconds(), 3))
+
+    @property
+    def rows(self) -> int:
+        """Rows loaded into all tables; a nested row counts as a row of its own table."""
+        return sum(table.rows for table in self.tables)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that this result alone would give."""
+        if self.status == "ok":
+            return 0
+        if self.status == "partial":
+            return 3
+        return self.error.exit_code if self.error else 1
+
+
+def exit_code(results: Iterable[RunResult]) -> int:
+    """One exit code for all: theirs if they ended alike, 3 if they did not."""
+    codes = {result.exit_code for result in results}
+    for signal in (130, 143):
+        if signal in codes:
+            return signal
+    return codes.pop() if len(codes) == 1 else 3 if codes else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What `check` found in one source: its problems, none if it is well."""
+
+    source: str
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """Where one parameter of a source gets its value. `value` is masked where it is a secret."""
+
+    name: str
+    annotation: str
+    origin: str
+    place: str = ""
+    value: str = ""
+    secret: bool = False
+    missing: bool = False
+
+
+def as_json(value: Any) -> Any:
+    """A value of this module as JSON's own types."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: as_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {**fields, "rows": value.rows} if isinstance(value, RunResult) else fields
+    if isinstance(value, Mapping):
+        return {key: as_json(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [as_json(item) for item in value]
+    if isinstance(value, dt.datetime):
+        return value.isoformat(timespec="milliseconds")
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,67 @@
+"""A lock that the kernel releases when its holder dies, and who holds it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from dango.errors import Held
+
+# A reader that only asks whether a lock is held takes it for a moment; a holder-to-be waits that long.
+_GRACE = 0.3
+
+
+@contextmanager
+def lock(path: Path, what: str, wait: float = 0.0) -> Iterator[None]:
+    """Holds `path` locked. The file is never unlinked: two holders could then lock two inodes.
+
+    Raises:
+        Held: when another process has it for longer than `wait` seconds; names that process.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    kernel = FileLock(path)
+    try:
+        kernel.acquire(timeout=max(wait, _GRACE), poll_interval=0.05)
+    except Timeout:
+        raise Held(
+            f"{what} is held by {holder(path) or 'another process'}",
+            "wait for it to end, or let this one wait with `--wait SECONDS`",
+        ) from None
+    try:
+        note = {"pid": os.getpid(), "since": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")}
+        _note(path).write_text(json.dumps(note), encoding="utf-8")
+        yield
+    finally:
+        kernel.release()
+
+
+def held(path: Path) -> bool:
+    """Whether a process holds `path` now."""
+    if not path.exists():
+        return False
+    kernel = FileLock(path)
+    try:
+        kernel.acquire(timeout=0)
+    except Timeout:
+        return True
+    kernel.release()
+    return False
+
+
+def holder(path: Path) -> str:
+    """Who holds the lock, as it noted itself: `process 4711 since 2024-01-01T10:00:00+00:00`."""
+    try:
+        note = json.loads(_note(path).read_text(encoding="utf-8"))
+        return f"process {note['pid']} since {note['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _note(path: Path) -> Path:
+    return path.with_suffix(".holder")

@@ -1,0 +1,294 @@
+"""One job through dlt: recover, extract, normalise, load, verify."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.common.destination.exceptions import SqlClientNotAvailable
+from dlt.common.pipeline import LoadInfo
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+from dlt.pipeline.exceptions import PipelineStepFailed
+from dlt.sources import DltSource
+
+from dango import destinations
+from dango.config import Destination
+from dango.dlt_adapter import Collector
+from dango.errors import DestinationError
+from dango.job import Event, Job, Step, TableResult
+from dango.resolve import Resolved, build
+
+_SMALLEST_ROOM = 50 * 1024 * 1024
+_EVENTS_A_SECOND = 10
+
+
+def load(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], None]) -> tuple[TableResult, ...]:
+    """Brings one source's new data into its destination.
+
+    Args:
+        job: what to load.
+        resolved: the source's function and arguments.
+        folder: where dlt keeps state and packages of this source.
+        send: takes an event for each step and about ten a second while rows come in.
+
+    Returns:
+        what was done to each table that has rows of this load.
+
+    Raises:
+        DangoError: where the fault is known; anything that the source or dlt raises else.
+    """
+    require_room(job.root)
+    if job.trial:
+        with tempfile.TemporaryDirectory(prefix="trial-", dir=folder.parent.parent) as trial:
+            return _through(job, resolved, Path(trial), send)
+    return _through(job, resolved, folder, send)
+
+
+def reachable(job: Job) -> None:
+    """Connects to the job's destination and changes nothing there. Raises `DestinationError` or `Held`."""
+    if job.destination.name == "duckdb" and not destinations.embedded_file(job.root).exists():
+        return
+    with tempfile.TemporaryDirectory(prefix="dry-", dir=job.root / ".dango") as folder:
+        _synchronised(job, Path(folder), _Progress(job.source.name, lambda event: None))
+
+
+def require_room(root: Path) -> None:
+    """Nothing is begun on a full disk. Raises `DestinationError`."""
+    free = shutil.disk_usage(root).free
+    if free < _SMALLEST_ROOM:
+        raise DestinationError(
+            f"no room on the disk: {free // 1024**2} MiB free in {root}, at least {_SMALLEST_ROOM // 1024**2} are needed",
+            "nothing was begun; make room and run again",
+        )
+
+
+def _through(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], None]) -> tuple[TableResult, ...]:
+    name = job.source.name
+    progress = _Progress(name, send)
+    progress.begin("recover")
+    if job.full_refresh and not job.resources:
+        # Whatever waits here will be extracted again; what the destination holds stays until the new data loads.
+        shutil.rmtree(folder, ignore_errors=True)
+    pipeline = _recovered(job, folder, progress)
+    progress.begin("resolve")
+    source = build(resolved, job)
+    before = _columns(pipeline, source)
+    progress.begin("extract")
+    pipeline.extract(source, refresh=_refresh(job), loader_file_format=_file_format(job.destination))
+    progress.begin("normalize")
+    rows = {table: count for table, count in pipeline.normalize().row_counts.items() if not table.startswith("_dlt")}
+    progress.begin("load")
+    info = _loaded(pipeline, job)
+    progress.begin("verify")
+    tables = _tables(pipeline, info, rows, before)
+    _forget_loaded(pipeline)
+    if job.trial:
+        _without_staging(pipeline)
+    return tables
+
+
+def _recovered(job: Job, folder: Path, progress: _Progress) -> dlt.Pipeline:
+    """The pipeline, up to date with its destination, with nothing of an earlier run left to load."""
+    pipeline = _synchronised(job, folder, progress)
+    if not pipeline.has_pending_data:
+        return pipeline
+    progress.say("an earlier run left data that was extracted but not loaded; it is loaded first")
+    pipeline.normalize()
+    _loaded(pipeline, job)
+    _forget_loaded(pipeline)
+    # A pipeline object restores its state once; what was just loaded may have changed it.
+    return _synchronised(job, folder, progress)
+
+
+def _synchronised(job: Job, folder: Path, progress: _Progress) -> dlt.Pipeline:
+    target = destinations.build(job)
+    pipeline = dlt.pipeline(
+        pipeline_name=job.source.pipeline,
+        pipelines_dir=str(folder),
+        destination=target,
+        dataset_name=job.dataset,
+        progress=progress,
+    )
+    if job.destination.type == "duckdb":
+        file = str(pipeline.destination_client().config.credentials.database)
+        destinations.require_distinct(file, job.dataset)
+    try:
+        if job.trial:
+            _emptied(pipeline)
+        else:
+            pipeline.sync_destination()
+    except PipelineStepFailed as error:
+        raise destinations.connection_error(root_cause(error), job.destination.name) from error
+    return pipeline
+
+
+def _emptied(pipeline: dlt.Pipeline) -> None:
+    """A trial starts from nothing, and leaves no state from which another load could go on."""
+    pipeline.config.restore_from_destination = False
+    with _sql_client(pipeline) as client:
+        if client is not None:
+            _dropped(client)
+
+
+def _without_staging(pipeline: dlt.Pipeline) -> None:
+    """What a trial leaves is one dataset, which one command drops."""
+    with _sql_client(pipeline) as client:
+        if client is not None:
+            with client.with_staging_dataset():
+                _dropped(client)
+
+
+def _dropped(client: Any) -> None:
+    if client.has_dataset():
+        client.drop_dataset()
+
+
+def _loaded(pipeline: dlt.Pipeline, job: Job) -> LoadInfo | None:
+    info = pipeline.load()
+    if info is not None:
+        info.raise_on_failed_jobs()
+    return info
+
+
+def _refresh(job: Job) -> Any:
+    if not job.full_refresh:
+        return None
+    return "drop_resources" if job.resources else "drop_sources"
+
+
+def _file_format(destination: Destination) -> Any:
+    # dlt's default for DuckDB is INSERT statements: a hundredth of the speed, and gigabytes of memory.
+    return "parquet" if destination.type == "duckdb" else None
+
+
+def _columns(pipeline: dlt.Pipeline, source: DltSource) -> Mapping[str, set[str]]:
+    """The tables that the source has had so far, with their columns."""
+    if source.schema.name not in pipeline.schema_names:
+        return {}
+    tables = pipeline.schemas[source.schema.name].tables
+    return {
+        name: {column for column, hints in table["columns"].items() if hints.get("data_type")}
+        for name, table in tables.items()
+    }
+
+
+def _tables(
+    pipeline: dlt.Pipeline, info: LoadInfo | None, rows: Mapping[str, int], before: Mapping[str, set[str]]
+) -> tuple[TableResult, ...]:
+    added: dict[str, set[str]] = {}
+    seconds: dict[str, float] = {}
+    for package in info.load_packages if info else ():
+        for name, update in package.schema_update.items():
+            added.setdefault(name, set()).update(update["columns"])
+    for metrics in (m for many in (info.metrics if info else {}).values() for m in many):
+        for job in metrics["job_metrics"].values():
+            if job.finished_at:
+                spent = (job.finished_at - job.started_at).total_seconds()
+                seconds[job.table_name] = seconds.get(job.table_name, 0.0) + spent
+    totals = _counted(pipeline, rows)
+    return tuple(
+        TableResult(
+            name=name,
+            rows=count,
+            total=totals.get(name),
+            new=name not in before,
+            new_columns=tuple(sorted(added.get(name, set()) - before[name])) if name in before else (),
+            seconds=round(seconds.get(name, 0.0), 3),
+        )
+        for name, count in rows.items()
+    )
+
+
+def _counted(pipeline: dlt.Pipeline, tables: Mapping[str, int]) -> dict[str, int]:
+    """How many rows each table holds now; nothing where the destination cannot be asked in SQL."""
+    counts: dict[str, int] = {}
+    with _sql_client(pipeline) as client:
+        if client is None:
+            return {}
+        for table in tables:
+            try:
+                found = client.execute_sql(f"SELECT COUNT(*) FROM {client.make_qualified_table_name(table)}")
+            except DatabaseUndefinedRelation:
+                continue
+            counts[table] = int(found[0][0]) if found else 0
+    return counts
+
+
+@contextmanager
+def _sql_client(pipeline: dlt.Pipeline) -> Iterator[Any]:
+    """A client for SQL, or None: files and functions have none worth asking."""
+    if pipeline.destination.destination_name == "filesystem" or not pipeline.destination.capabilities().sqlglot_dialect:
+        yield None
+        return
+    try:
+        client = pipeline.sql_client()
+    except SqlClientNotAvailable:
+        yield None
+        return
+    with client:
+        yield client
+
+
+def _forget_loaded(pipeline: dlt.Pipeline) -> None:
+    """Packages that are in the destination are not kept: `.dango/` would grow with every sync."""
+    for load_id in pipeline.list_completed_load_packages():
+        shutil.rmtree(pipeline.get_load_package_info(load_id).package_path, ignore_errors=True)
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """What happened, without the wrappers that dlt puts around it."""
+    while type(error).__module__.startswith("dlt.") and (inner := error.__cause__ or error.__context__):
+        error = inner
+    return error
+
+
+class _Progress(Collector):  # type: ignore[misc]
+    """dlt's counters as events, at most ten a second."""
+
+    def __init__(self, source: str, send: Callable[[Event], None]) -> None:
+        self._source = source
+        self._send = send
+        self._now: Step = "resolve"
+        self._rows: dict[str, int] = {}
+        self._told: dict[str, float] = {}
+
+    def begin(self, step: Step) -> None:
+        """Says that a step begins, and what the last one came to."""
+        self._flush()
+        self._now = step
+        self._send(Event(self._source, step))
+
+    def say(self, message: str) -> None:
+        """A line for people."""
+        self._send(Event(self._source, "log", message=message))
+
+    def update(
+        self, name: str, inc: int = 1, total: int | None = None, inc_total: int | None = None,
+        message: str | None = None, label: str | None = None,
+    ) -> None:  # fmt: skip
+        """Called by dlt for every page of rows, by the table's name."""
+        if self._now != "extract" or name == "Resources" or name.startswith("_dlt"):
+            return
+        self._rows[name] = self._rows.get(name, 0) + inc
+        now = time.monotonic()
+        if now - self._told.get(name, 0.0) >= 1 / _EVENTS_A_SECOND:
+            self._told[name] = now
+            self._send(Event(self._source, "extract", name, self._rows[name]))
+
+    def _flush(self) -> None:
+        for name, rows in self._rows.items():
+            self._send(Event(self._source, self._now, name, rows))
+        self._rows = {}
+
+    def _start(self, step: str) -> None:
+        """dlt's own steps are finer than what a person wants to see."""
+
+    def _stop(self) -> None:
+        """See `_start`."""
+

@@ -1,0 +1,193 @@
+"""Where a project is, what it holds, and its `sources.yml`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+
+from dango.config import EMBEDDED, Config, Destination, Source, parse
+from dango.document import Document
+from dango.errors import MissingEnvironment, Problem, ProjectNotFound, SourceNotFound, near
+
+SOURCES_FILE = ".dango/sources.yml"
+TYPES = ("dlt_native",)
+
+ENV_REFERENCE = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)(\??)")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder that holds `.dango/sources.yml`. Reading is lazy; nothing of the project's code is imported."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, start: Path | str | None = None) -> Project:
+        """The project at `start` or the nearest above it.
+
+        The walk ends at the home folder, at a mount boundary and at a folder that belongs to another user, so
+        that nobody's project is picked up by accident.
+
+        Raises:
+            ProjectNotFound: with what was looked at.
+        """
+        first = Path(start or Path.cwd()).resolve()
+        stop = "the root folder"
+        for folder in (first, *first.parents):
+            if folder != first and (reason := _border(folder, first)):
+                stop = f"{folder}, {reason}"
+                break
+            if (folder / SOURCES_FILE).is_file():
+                return cls(folder)
+        raise ProjectNotFound(
+            f"no dango project in {first} or above it (looked for {SOURCES_FILE} up to {stop})",
+            "`dango init` makes one here; `--project DIR` names one elsewhere",
+        )
+
+    @classmethod
+    def at(cls, root: Path | str) -> Project:
+        """The project in this very folder. Raises `ProjectNotFound` when there is none."""
+        root = Path(root).expanduser().resolve()
+        if not (root / SOURCES_FILE).is_file():
+            raise ProjectNotFound(
+                f"no dango project in {root}: {SOURCES_FILE} is missing", f"dango init {root}"
+            )
+        return cls(root)
+
+    @property
+    def state(self) -> Path:
+        """Locks, history, logs, dlt's working folders: all that is not in git."""
+        return self.root / ".dango"
+
+    @property
+    def custom_sources(self) -> Path:
+        """The folder of the user's own sources."""
+        return self.root / "custom_sources"
+
+    @property
+    def warehouse(self) -> Path:
+        """The file of the embedded destination."""
+        return self.root / "data" / "warehouse.duckdb"
+
+    @cached_property
+    def document(self) -> Document:
+        """`sources.yml` as written. Raises `ConfigError` where it is not YAML."""
+        return Document(self.root / SOURCES_FILE, SOURCES_FILE)
+
+    @cached_property
+    def config(self) -> Config:
+        """`sources.yml` as meant. Raises `ConfigError` with every problem of the file."""
+        return parse(self.document, TYPES)
+
+    @cached_property
+    def dotenv(self) -> Mapping[str, str]:
+        """What `.env` sets; empty where there is none."""
+        return {key: value for key, value in dotenv_values(self.root / ".env").items() if value is not None}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The process environment, with `.env` behind it."""
+        return {**self.dotenv, **os.environ}
+
+    def source(self, name: str) -> Source:
+        """The source of that name. Raises `SourceNotFound`, naming the nearest."""
+        for source in self.config.sources:
+            if source.name == name:
+                return source
+        names = [source.name for source in self.config.sources]
+        raise SourceNotFound(
+            f"no source `{name}` in this project{near(name, names)}",
+            f"sources: {', '.join(names)}" if names else f"{SOURCES_FILE} lists no source yet",
+        )
+
+    def index(self, name: str) -> int:
+        """The position of the source in `sources.yml`."""
+        return next(i for i, source in enumerate(self.config.sources) if source.name == name)
+
+    def place(self, name: str, loc: tuple[str | int, ...] = ()) -> str:
+        """`file:line:column` of a key inside the source's block."""
+        return self.document.place(("sources", self.index(name), *loc))
+
+    def destination(self, source: Source, override: str | None = None) -> Destination:
+        """Where the source goes. Raises `SourceNotFound` when `override` names nothing."""
+        try:
+            return self.config.destination_of(source, override)
+        except KeyError as missing:
+            known = [EMBEDDED, *self.config.destinations]
+            name = missing.args[0]
+            raise SourceNotFound(
+                f"no destination `{name}`{near(name, known)}",
+                f"known destinations: {', '.join(known)}; more go under `destinations:` in {SOURCES_FILE}",
+            ) from None
+
+    def working_folder(self, source: Source, destination: Destination, dataset: str) -> Path:
+        """Where dlt keeps this source's state and packages: one place a source, destination and dataset."""
+        return self.state / "pipelines" / f"{source.name}--{destination.name}--{dataset}"
+
+    def require_environment(self, sources: Iterable[Source], destinations: Iterable[Destination]) -> None:
+        """Checks that every `env:NAME` of these is set.
+
+        Raises:
+            MissingEnvironment: naming all that are not, with their places.
+        """
+        problems = [
+            *(problem for source in sources for problem in self._unset_in_source(source)),
+            *(problem for destination in destinations for problem in self._unset_in_destination(destination)),
+        ]
+        if problems:
+            names = list(dict.fromkeys(problem.hint for problem in problems))
+            lines = "\n".join(f"{name}=…" for name in names)
+            raise MissingEnvironment(
+                "\n".join(str(problem) for problem in problems),
+                f"set in the environment, or add to {self.root / '.env'}:\n{lines}",
+            )
+
+    def unset(self, source: Source) -> list[Problem]:
+        """The `env:` names of a source that are not set; `hint` is the name."""
+        return list(self._unset_in_source(source))
+
+    def _unset_in_source(self, source: Source) -> Iterator[Problem]:
+        keys, values = source.expandable()
+        yield from self._unset(("sources", self.index(source.name), *keys), values)
+
+    def _unset_in_destination(self, destination: Destination) -> Iterator[Problem]:
+        yield from self._unset(("destinations", destination.name), destination.parameters)
+
+    def _unset(self, loc: tuple[str | int, ...], value: Any) -> Iterator[Problem]:
+        if isinstance(value, Mapping):
+            for key, item in value.items():
+                yield from self._unset((*loc, key), item)
+        elif isinstance(value, list | tuple):
+            for position, item in enumerate(value):
+                yield from self._unset((*loc, position), item)
+        elif isinstance(value, str) and (found := ENV_REFERENCE.fullmatch(value)):
+            name, optional = found.groups()
+            if self.environment.get(name) or (optional and name in self.environment):
+                return
+            line, column = self.document.where(loc)
+            fault = "is set but empty" if name in self.environment else "is not set"
+            yield Problem(
+                f"the environment variable {name} {fault}", name, self.document.name, line, column
+            )
+
+
+def _border(folder: Path, start: Path) -> str:
+    """Why the walk does not enter this folder; empty when it may."""
+    if folder == Path.home():
+        return "the home folder"
+    try:
+        if folder.stat().st_dev != start.stat().st_dev:
+            return "another file system"
+        # Windows has neither owners of this kind nor geteuid.
+        if hasattr(os, "geteuid") and folder.stat().st_uid != os.geteuid():
+            return "which belongs to another user"
+    except OSError as error:
+        return str(error.strerror)
+    return ""

@@ -1,0 +1,281 @@
+"""A source's configuration becomes a dlt source.
+
+Every kind of source takes this path: a function is found, its arguments are checked against its signature and
+filled in, it is called, and what it gives is made a `DltSource` with the configured resources and hints.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import inspect
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import dlt
+from dlt.sources import DltResource, DltSource
+
+from dango import dlt_adapter, imports
+from dango.arguments import KWARGS, annotations_of, checked, converted, signature_of
+from dango.config import Resource
+from dango.errors import MissingSecret, NotASource, ResolveError, near
+from dango.job import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A source's function, with the arguments that `sources.yml` gives it, `env:` expanded."""
+
+    function: Any
+    module: str
+    arguments: Mapping[str, Any]
+    own: dlt_adapter.OwnSection
+
+    @property
+    def secrets(self) -> list[str]:
+        """The values of arguments that the function takes for secrets."""
+        hints = dlt_adapter.injectable(self.function) if signature_of(self.function) else {}
+        return [
+            str(value) for name, value in self.arguments.items()
+            if isinstance(value, str | int) and dlt_adapter.is_secret(hints.get(name))
+        ]  # fmt: skip
+
+
+def resolve(job: Job) -> Resolved:
+    """Finds the function of the job's source, and its arguments.
+
+    Raises:
+        ResolveError: a subclass for each way in which this can fail.
+    """
+    block = job.source.dlt_native
+    assert block is not None
+    folder = job.root / imports.PACKAGE
+    with _bounded(float(os.environ.get("DANGO_IMPORT_SECONDS", "inf"))):
+        imports.install(folder)
+        located = imports.find(block.source_module, block.source_function, folder)
+    own = dlt_adapter.isolate(job.source.name, job.neighbours)
+    arguments = checked(located, block.function_kwargs)
+    return Resolved(located.function, located.module, arguments, own)
+
+
+def build(resolved: Resolved, job: Job) -> DltSource:
+    """Calls the function and gives what it returns as a source, with the job's resources, hints and limit.
+
+    Raises:
+        MissingSecret: when a parameter that is left to dlt is found nowhere.
+        NotASource: when what comes back cannot be loaded.
+        ResolveError: when a resource is named that the source does not have.
+    """
+    try:
+        given = _call(resolved, job.source.name)
+        source = _as_source(given, resolved, job.source.name)
+    except dlt_adapter.ConfigFieldMissingException as error:
+        raise missing_secret(error, job.source.name) from error
+    except dlt_adapter.ValueNotSecretException as error:
+        raise ResolveError(
+            f"a secret stands in config.toml, which is in git: {error.key}",
+            "move it to .dlt/secrets.toml, under the same section",
+        ) from error
+    source = _selected(source, job)
+    for name, hints in (job.source.resources or {}).items():
+        if name in source.resources:
+            _apply(source.resources[name], hints)
+    if job.limit is not None:
+        _limit(source, job.limit)
+    return source
+
+
+def _limit(source: DltSource, rows: int) -> None:
+    """At most so many rows a resource: the generators are stopped early, and what a page has too many is cut."""
+    source.add_limit(rows, count_rows=True)
+    for resource in source.selected_resources.values():
+        first = FirstRows(rows)
+        resource.add_map(first.cut)
+        resource.add_filter(first.keep)
+
+
+class FirstRows:
+    """The first rows of a resource, whether they come one by one or in tables."""
+
+    def __init__(self, rows: int) -> None:
+        self._left = rows
+        self._turn = threading.Lock()
+
+    def cut(self, item: Any, meta: Any = None) -> Any:
+        """A table with no more rows than are left; a single row as it is."""
+        if not hasattr(item, "shape"):
+            return item
+        with self._turn:
+            taken = min(self._left, item.shape[0])
+            self._left -= taken
+        return item.iloc[:taken] if hasattr(item, "iloc") else item.slice(0, taken)
+
+    def keep(self, item: Any, meta: Any = None) -> bool:
+        """Whether there is room for it."""
+        if hasattr(item, "shape"):
+            return bool(item.shape[0] > 0)
+        with self._turn:
+            self._left -= 1
+            return self._left >= 0
+
+
+def missing_secret(error: dlt_adapter.ConfigFieldMissingException, source: str) -> MissingSecret:
+    """dlt's error in the words of this project: the section to add."""
+    fields: list[str] = []
+    section = f"sources.{source}"
+    for field in error.fields:
+        if inner := dlt_adapter.missing_inside(error, field):
+            section = f"sources.{source}.{field}"
+            fields += inner
+        else:
+            fields.append(field)
+    names = ", ".join(f"`{field}`" for field in fields)
+    lines = "\n".join(f'{field} = "…"' for field in fields)
+    variable = "__".join([*section.split("."), fields[0] if fields else "key"]).upper()
+    return MissingSecret(
+        f"no value for {names}: neither in function_kwargs, nor in the environment, nor in .dlt/secrets.toml",
+        f"add to .dlt/secrets.toml:\n[{section}]\n{lines}\nor set the environment variable {variable}",
+    )
+
+
+def missing_parameters(names: Sequence[str], source: str) -> MissingSecret:
+    """The error for parameters that nothing gives a value: what to add, and where."""
+    lines = "\n".join(f'{name} = "…"' for name in names)
+    return MissingSecret(
+        f"no value for {', '.join(f'`{name}`' for name in names)}",
+        f"add to function_kwargs in sources.yml, or to .dlt/secrets.toml:\n[sources.{source}]\n{lines}",
+        loc=KWARGS,
+    )
+
+
+def find_value(
+    resolved: Resolved, key: str, hint: Any, path: Sequence[str], tail: tuple[str, ...]
+) -> dlt_adapter.Found | None:
+    own = resolved.own.find(key, hint, (*path[2:], *tail))
+    return own or dlt_adapter.others_find(key, hint, (*path, *tail))
+
+
+_FUNCTION = ("dlt_native", "source_function")
+
+
+def _call(resolved: Resolved, source: str) -> Any:
+    function = resolved.function
+    if isinstance(function, DltSource):
+        return function
+    if isinstance(function, DltResource) and not hasattr(function, "__wrapped__"):
+        return function
+    if not callable(function):
+        raise NotASource(f"it is {_article(function)}, not a function, source or resource", loc=_FUNCTION)
+    if inspect.isclass(function):
+        raise NotASource("it is a class; name a function that makes the source", loc=_FUNCTION)
+    arguments = {**_required(resolved, source), **resolved.arguments}
+    if dlt_adapter.factory_of(function) is not None:
+        return function(**arguments)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return dlt.resource(dlt_adapter.with_configuration(function), name=function.__name__)(**arguments)
+    return dlt_adapter.with_configuration(function)(**arguments)
+
+
+def _required(resolved: Resolved, source: str) -> dict[str, Any]:
+    """Parameters without a default that `sources.yml` does not give: dlt leaves them, so they are looked up here."""
+    signature = signature_of(resolved.function)
+    assert signature is not None
+    path = dlt_adapter.section_of(resolved.function)
+    found, missing = {}, []
+    hints = annotations_of(resolved.function)
+    for name, parameter in signature.parameters.items():
+        if parameter.default is not parameter.empty or name in resolved.arguments:
+            continue
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            continue
+        hit = find_value(resolved, name, str, path, ())
+        if hit is None:
+            missing.append(name)
+        else:
+            found[name] = converted(hit.value, hints.get(name)) if isinstance(hit.value, str) else hit.value
+    if missing:
+        raise missing_parameters(missing, source)
+    return found
+
+
+def _as_source(given: Any, resolved: Resolved, name: str) -> DltSource:
+    """What the function gave, as a source."""
+    if isinstance(given, DltSource):
+        return given
+    function = getattr(resolved.function, "__name__", name)
+    if inspect.iscoroutine(given):
+        given.close()
+        raise NotASource(f"`{function}` is async and returns once; make it a generator (`yield`)")
+    if isinstance(given, DltResource):
+        if dlt_adapter.lacks_data(given):
+            raise NotASource(f"`{function}` is a transformer: it needs a resource to take its data from")
+        return _source_of(given, name)
+    resources = list(given) if isinstance(given, list | tuple) else None
+    if resources and all(isinstance(item, DltResource | DltSource) for item in resources):
+        flat = [r for item in resources for r in (item.resources.values() if isinstance(item, DltSource) else [item])]
+        return _source_of(flat, name)
+    if given is None:
+        raise NotASource(
+            f"`{function}` returned None", "return (or yield) resources or rows; was a `return` or `yield` forgotten?"
+        )
+    if isinstance(given, str | bytes | int | float | bool) or not hasattr(given, "__iter__"):
+        raise NotASource(
+            f"`{function}` returned {_article(given)}", "return a dlt source, a resource, or rows (dicts, Arrow, frames)"
+        )
+    rows = [given] if isinstance(given, Mapping) else given
+    return _source_of(dlt.resource(rows, name=function), name)
+
+
+def _source_of(resources: Any, name: str) -> DltSource:
+    return dlt.source(lambda: resources, name=name, section=name)()
+
+
+def _selected(source: DltSource, job: Job) -> DltSource:
+    chosen = job.resources or tuple(job.source.resources or ())
+    unknown = [name for name in chosen if name not in source.resources]
+    if unknown:
+        names = list(source.resources)
+        raise ResolveError(
+            f"source `{job.source.name}` has no resource `{unknown[0]}`{near(unknown[0], names)}",
+            f"its resources: {', '.join(names)}",
+            loc=("resources", unknown[0]) if not job.resources else (),
+        )
+    return source.with_resources(*chosen) if chosen else source
+
+
+def _apply(resource: DltResource, hints: Resource) -> None:
+    """What `resources:` says of one resource, in dlt's hints."""
+    given: dict[str, Any] = {
+        "table_name": hints.table,
+        "write_disposition": hints.write_disposition,
+        "primary_key": _names(hints.primary_key),
+        "merge_key": _names(hints.merge_key),
+        "columns": hints.columns,
+    }
+    if hints.cursor is not None:
+        cursor = hints.cursor
+        given["incremental"] = dlt.sources.incremental(cursor.field, initial_value=cursor.initial, lag=cursor.lag)
+    resource.apply_hints(**{key: value for key, value in given.items() if value is not None})
+
+
+def _names(names: str | tuple[str, ...] | None) -> str | list[str] | None:
+    return list(names) if isinstance(names, tuple) else names
+
+
+def _article(value: Any) -> str:
+    kind = type(value).__name__
+    return f"an {kind}" if kind[0].lower() in "aeiou" else f"a {kind}"
+
+
+@contextmanager
+def _bounded(seconds: float) -> Iterator[None]:
+    """Ends this process with a traceback on stderr when the block takes longer, even where Python cannot be asked to."""
+    if seconds < threading.TIMEOUT_MAX:
+        faulthandler.dump_traceback_later(seconds, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()

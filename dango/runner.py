@@ -1,0 +1,146 @@
+"""Jobs to results: plan, run, record.
+
+`sync` is the public way in. Every job is worked on in a process of its own (`worker.load`), watched from this one,
+which alone writes the history.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets as random
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from dango.config import Source
+from dango.errors import UsageError
+from dango.executors import Executor, LocalExecutor
+from dango.history import History
+from dango.job import Event, Job, RunError, RunResult
+from dango.project import SOURCES_FILE, Project
+from dango.supervision import prepare, watch
+
+OnEvent = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of a sync, for all of its sources alike."""
+
+    full_refresh: bool = False
+    resources: tuple[str, ...] = ()
+    limit: int | None = None
+    destination: str | None = None
+    wait: float | None = None
+
+
+def sync(
+    project: Project,
+    sources: Iterable[str] = (),
+    *,
+    full_refresh: bool = False,
+    resources: Iterable[str] = (),
+    limit: int | None = None,
+    destination: str | None = None,
+    wait: float | None = None,
+    on_event: OnEvent = lambda event: None,
+) -> list[RunResult]:
+    """Loads sources into their destination.
+
+    Args:
+        project: from `Project.find()` or `Project.at(folder)`.
+        sources: names; empty means every enabled source.
+        full_refresh: load everything again in place of what is there.
+        resources: only these resources.
+        limit: a trial of so many rows a resource, in a dataset of its own (`raw_<name>__trial`).
+        destination: the name of another destination for this run.
+        wait: how many seconds to wait for a source that another process holds.
+        on_event: called with each `Event`, in this thread.
+
+    Returns:
+        a result for each source, in the order of `sources.yml`. A source that fails does not raise: its result's
+        `status` is `failed` and its `error` says why.
+
+    Raises:
+        DangoError: when nothing was started: a broken `sources.yml`, an unknown or disabled source, an `env:` name
+            that is not set.
+    """
+    request = Request(full_refresh, tuple(resources), limit, destination, wait)
+    return list(run(project, plan(project, list(sources), request), on_event))
+
+
+def plan(project: Project, names: Sequence[str], request: Request) -> list[Job]:
+    """The jobs of a sync. Raises `UsageError` when there is nothing to do or a name is wrong."""
+    chosen = _chosen(project, names)
+    if request.limit is not None and (request.limit < 1 or request.full_refresh):
+        raise UsageError("--limit takes a number from 1 and does not go with --full-refresh")
+    destinations = [project.destination(source, request.destination) for source in chosen]
+    project.require_environment(chosen, {d.name: d for d in destinations}.values())
+    run_id = f"{dt.datetime.now():%Y%m%d-%H%M%S}-{random.token_hex(2)}"
+    everyone = [source.name for source in project.config.sources]
+    return [
+        Job(
+            root=project.root,
+            run=run_id,
+            source=source,
+            destination=destination,
+            neighbours=tuple(name for name in everyone if name != source.name),
+            resources=request.resources,
+            full_refresh=request.full_refresh,
+            limit=request.limit,
+            wait=request.wait,
+        )
+        for source, destination in zip(chosen, destinations, strict=True)
+    ]
+
+
+def run(
+    project: Project, jobs: Sequence[Job], on_event: OnEvent, executor: Executor | None = None
+) -> Iterator[RunResult]:
+    """Runs jobs, notes each outcome in the history, and yields results as they complete."""
+    prepare(project)
+    executor = executor or LocalExecutor(lambda job: supervise(project, job))
+    try:
+        yield from executor.run(jobs, on_event)
+    finally:
+        executor.close()
+
+
+def supervise(project: Project, job: Job) -> Generator[Event | RunResult, None, None]:
+    """Runs a job in a process of its own; the last value is its result, and the history has it already."""
+    history = History(project.state)
+    begun = job.begun(dt.datetime.now(dt.timezone.utc))
+    history.record(begun)
+    result = None
+    try:
+        with closing(watch(project, "load", job, job.source.name)) as values:
+            for value in values:
+                if isinstance(value, RunResult):
+                    result = value
+                elif isinstance(value, RunError):
+                    status = "failed" if value.exit_code == 2 else "crashed"
+                    result = result or replace(begun, status=status, error=value).ended()
+                else:
+                    yield value
+    except (KeyboardInterrupt, GeneratorExit) as stop:
+        error = RunError("Interrupted", "stopped before it was done", exit_code=getattr(stop, "exit_code", 130))
+        history.record(result or replace(begun, status="interrupted", error=error).ended())
+        raise
+    assert result is not None
+    history.record(result)
+    yield result
+
+
+def _chosen(project: Project, names: Sequence[str]) -> list[Source]:
+    wanted = {name: project.source(name) for name in names}
+    if disabled := [name for name, source in wanted.items() if not source.enabled]:
+        raise UsageError(
+            f"source `{disabled[0]}` is disabled in {SOURCES_FILE}", f"dango source enable {disabled[0]}"
+        )
+    if wanted:
+        return [source for source in project.config.sources if source.name in wanted]
+    enabled = [source for source in project.config.sources if source.enabled]
+    if not enabled:
+        has = "has no source yet" if not project.config.sources else "has no enabled source"
+        raise UsageError(f"{SOURCES_FILE} {has}", "add one under `sources:`, or enable one: dango source enable NAME")
+    return enabled

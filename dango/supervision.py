@@ -1,0 +1,103 @@
+"""How this process watches over a worker: what surrounds it, what it says, and why it ended."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Generator, Iterable
+from typing import Any
+
+from dango.errors import DangoError
+from dango.executors import Ended, Line, isolated
+from dango.job import Event, RunError
+from dango.project import Project
+from dango.secrets import CONFIG_FILE, Mask, project_mask, read_toml
+
+IMPORT_SECONDS = 30.0
+"""How long a module may take to import. `DANGO_IMPORT_SECONDS` says otherwise, for the few that need more."""
+
+
+def watch(project: Project, work: str, payload: Any, source: str) -> Generator[Any, None, None]:
+    """Runs a function of `dango.worker` in a process of its own.
+
+    Args:
+        project: its root is the worker's current folder.
+        work: the name of the function.
+        payload: its argument.
+        source: whose prints these are, until an event names another.
+
+    Yields:
+        what the worker sends, and each line that it prints as an `Event`. At last a `RunError` if it ended in any
+        other way than by coming to its end.
+    """
+    mask = project_mask(project)
+    last, since = Event(source, "queued"), time.monotonic()
+    running = isolated(f"dango.worker:{work}", payload, folder=project.root, environment=surroundings(project))
+    try:
+        for value in running:
+            if isinstance(value, Line):
+                yield Event(last.source, "log", message=mask(value.text))
+            elif isinstance(value, Ended):
+                if value.code != 0:
+                    yield _crash(value, last, time.monotonic() - since, mask)
+            else:
+                if isinstance(value, Event) and value.step != "log":
+                    last, since = value, time.monotonic()
+                yield value
+    finally:
+        running.close()
+
+
+def surroundings(project: Project) -> dict[str, str]:
+    """The environment of a worker: the project's, with dlt kept inside the project and silent."""
+    environment = project.environment
+    settings = read_toml(project.root / CONFIG_FILE, CONFIG_FILE).get("runtime", {})
+    environment["DLT_PROJECT_DIR"] = str(project.root)
+    environment["DLT_DATA_DIR"] = str(project.state / "dlt")
+    if "dlthub_telemetry" not in settings:
+        environment.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
+    environment.setdefault("RUNTIME__INTERCEPT_SIGNALS", "false")
+    environment.setdefault("DANGO_IMPORT_SECONDS", str(IMPORT_SECONDS))
+    return environment
+
+
+def prepare(project: Project) -> None:
+    """Makes what a worker needs before it can say anything. Raises `DangoError` where that cannot be written."""
+    for folder in (project.state, project.state / "pipelines"):
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(13, "permission denied")
+        except OSError as error:
+            raise DangoError(
+                f"{folder} cannot be written: {error.strerror}",
+                "dango keeps state and locks in the project's .dango/: make the folder writable",
+            ) from error
+
+
+def _crash(ended: Ended, last: Event, seconds: float, mask: Mask) -> RunError:
+    tail = mask("\n".join(ended.tail))
+    if last.step == "import":
+        limit = float(os.environ.get("DANGO_IMPORT_SECONDS", IMPORT_SECONDS))
+        if seconds >= limit:
+            return RunError(
+                "ImportFailed",
+                f"{last.message} is still being imported after {limit:g} s",
+                "a module should only define: move what it does at its top level into the function"
+                " (the environment variable DANGO_IMPORT_SECONDS allows more)",
+                _stuck_at(ended.tail),
+                tail,
+                exit_code=2,
+            )
+        return RunError("ImportFailed", f"importing {last.message} ended the process: {ended}", "", "", tail, 2)
+    hint = "its last lines:\n" + "\n".join(tail.splitlines()[-5:]) if tail else ""
+    return RunError("Crashed", f"{ended}, at the step `{last.step}`", hint, "", tail)
+
+
+def _stuck_at(tail: Iterable[str]) -> str:
+    """The place in `custom_sources/` that Python's own dump of the stack names first."""
+    for line in tail:
+        if found := re.match(r'  File "(?:.*/)?(custom_sources/[^"]+)", line (\d+)', line):
+            return f"{found.group(1)}:{found.group(2)}"
+    return ""

@@ -1,0 +1,133 @@
+"""What happens in a job's own process: the functions that `supervision.watch` runs.
+
+Each takes its payload and `send`. Sources are other people's code: whatever one raises, exits or yields becomes a
+value here, with its secrets masked, and stops nobody else.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import traceback
+from dataclasses import replace
+from pathlib import Path
+
+from dango import destinations, pipeline
+from dango.dlt_adapter import ConfigFieldMissingException
+from dango.errors import ConfigError, DangoError, Held, Problem
+from dango.executors import Send
+from dango.explain import parameters
+from dango.history import History
+from dango.job import Event, Finding, Job, RunError
+from dango.lock import lock
+from dango.project import Project
+from dango.resolve import missing_parameters, missing_secret, resolve
+from dango.secrets import Mask, project_mask
+from dango.traps import traps
+
+
+def load(job: Job, send: Send) -> None:
+    """Syncs one source; sends events and at last its `RunResult`."""
+    started = dt.datetime.now(dt.timezone.utc)
+    project = Project(job.root)
+    mask = project_mask(project, os.environ)
+    result = job.begun(started)
+    try:
+        with lock(History(project.state).lock_file(job.source.name), f"source `{job.source.name}`", job.wait or 0.0):
+            send(_importing(job))
+            resolved = resolve(job)
+            mask.add(*resolved.secrets)
+            folder = project.working_folder(job.source, job.destination, job.dataset)
+            tables = pipeline.load(job, resolved, folder, lambda event: send(_masked(event, mask)))
+        result = replace(result, status="ok", tables=tables)
+    except BaseException as error:  # noqa: BLE001 - see above
+        cause = pipeline.root_cause(error)
+        result = replace(result, status="held" if isinstance(cause, Held) else "failed", error=_told(error, job, mask))
+    send(result.ended())
+
+
+def check(jobs: tuple[Job, ...], send: Send) -> None:
+    """Imports each source and fits its arguments; sends a `Finding` for each. Touches no network."""
+    for job in jobs:
+        _find(job, send, rehearse=False)
+
+
+def rehearse(jobs: tuple[Job, ...], send: Send) -> None:
+    """As `check`, and looks for every secret and connects to the destination."""
+    for job in jobs:
+        _find(job, send, rehearse=True)
+
+
+def explain(job: Job, send: Send) -> None:
+    """Sends the list of the source's `Parameter`s, or a `RunError`."""
+    mask = project_mask(Project(job.root), os.environ)
+    send(_importing(job))
+    try:
+        send(list(parameters(resolve(job), job)))
+    except BaseException as error:  # noqa: BLE001 - see above
+        send(_told(error, job, mask))
+
+
+def _find(job: Job, send: Send, *, rehearse: bool) -> None:
+    mask = project_mask(Project(job.root), os.environ)
+    problems: list[Problem] = []
+    send(_importing(job))
+    try:
+        resolved = resolve(job)
+        mask.add(*resolved.secrets)
+        problems += traps(resolved.function, job.root)
+        destinations.build(job)
+        if rehearse:
+            pipeline.require_room(job.root)
+            missing = [parameter.name for parameter in parameters(resolved, job) if parameter.missing]
+            if missing:
+                raise missing_parameters(missing, job.source.name)
+            pipeline.reachable(job)
+    except BaseException as error:  # noqa: BLE001 - see above
+        told = _told(error, job, mask)
+        problems.append(Problem(told.message, told.hint, told.place or Project(job.root).place(job.source.name)))
+    send(Finding(job.source.name, tuple(problems)))
+
+
+def _told(error: BaseException, job: Job, mask: Mask) -> RunError:
+    """What went wrong and where, with every secret taken out of it."""
+    cause = pipeline.root_cause(error)
+    trace = mask("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+    if isinstance(cause, ConfigFieldMissingException):
+        cause = missing_secret(cause, job.source.name)
+    if isinstance(cause, DangoError):
+        place = cause.place or (Project(job.root).place(job.source.name, cause.loc) if cause.loc else "")
+        message = "\n".join(map(str, cause.problems)) if isinstance(cause, ConfigError) else cause.message
+        return RunError(type(cause).__name__, mask(message), mask(cause.hint), place, trace, cause.exit_code)
+    kind = type(cause).__name__
+    if isinstance(cause, SystemExit):
+        message = f"the source ends the program (sys.exit {cause.code!r})"
+    else:
+        message = f"{kind}: {cause}" if str(cause) else kind
+    return RunError(kind, mask(message.strip()), mask(_advice(cause, job)), _place(cause, job.root), trace)
+
+
+def _advice(cause: BaseException, job: Job) -> str:
+    """The next command, where the kind of the error says which."""
+    if isinstance(cause, OSError) and cause.errno in (13, 30):
+        return "dango writes in .dango/ and data/: make the folder writable"
+    if getattr(getattr(cause, "response", None), "status_code", None) in (401, 403):
+        return f"the credentials are refused; where each comes from: dango explain {job.source.name}"
+    return f"the whole traceback: dango --debug history {job.run}"
+
+
+def _place(error: BaseException, root: Path) -> str:
+    """The innermost line of the project's own code that the error passed through."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if Path(frame.filename).is_relative_to(root / "custom_sources"):
+            return f"{Path(frame.filename).relative_to(root).as_posix()}:{frame.lineno}"
+    return ""
+
+
+def _importing(job: Job) -> Event:
+    block = job.source.dlt_native
+    return Event(job.source.name, "import", message=f"`{block.source_module if block else job.source.type}`")
+
+
+def _masked(event: Event, mask: Mask) -> Event:
+    return replace(event, message=mask(event.message)) if event.message else event

@@ -1,0 +1,104 @@
+"""What every test may use: a real project in a temporary folder, and the real command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+pytest_plugins = ["tests.fixtures_postgres"]
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended: its exit code, stdout and stderr."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.out)
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees this machine's own settings, nor writes outside its folders."""
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setenv("NO_COLOR", "1")
+    for name in list(os.environ):
+        if name.startswith(("DANGO_", "SOURCES__", "DESTINATION__", "DLT_")) and name != "DANGO_TEST_POSTGRES":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The folder of the test's project."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def write(root: Path) -> Callable[[Mapping[str, str]], None]:
+    """Writes files into the project: `write({path: text})`; the key `sources` is `.dango/sources.yml`."""
+
+    def write(files: Mapping[str, str]) -> None:
+        for name, text in files.items():
+            path = root / (".dango/sources.yml" if name == "sources" else name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+    return write
+
+
+@pytest.fixture
+def dango(root: Path) -> Callable[..., Said]:
+    """Runs `dango` in the project, as a user would: a process of its own, without a terminal."""
+
+    def dango(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, timeout: float = 120) -> Said:
+        done = subprocess.run(
+            [sys.executable, "-m", "dango", *arguments],
+            cwd=cwd or root,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        assert "Traceback (most recent call last)" not in done.stderr or "--debug" in arguments, done.stderr
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    return dango
+
+
+@pytest.fixture
+def rows(root: Path) -> Callable[[str], list[Any]]:
+    """The rows that a query finds in the project's DuckDB file."""
+
+    def rows(query: str) -> list[Any]:
+        with duckdb.connect(str(root / "data" / "warehouse.duckdb"), read_only=True) as database:
+            return database.sql(query).fetchall()
+
+    return rows
+
+
+def native(name: str, function: str = "rows", module: str = "shop", **block: Any) -> str:
+    """One `dlt_native` source in the list of `sources:`, as YAML."""
+    body = {"source_module": module, "source_function": function, **block}
+    return f"  - {{name: {name}, type: dlt_native, dlt_native: {json.dumps(body)}}}\n"
+
+
+def sources(*blocks: str) -> str:
+    """A whole `sources.yml`."""
+    return "version: 1\nsources:\n" + "".join(blocks)
