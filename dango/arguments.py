@@ -78,7 +78,16 @@ def expand(value: Any, annotation: Any = None, loc: tuple[str | int, ...] = ()) 
         raise ArgumentError(f"the environment variable {name} does not hold a valid {wanted}", loc=loc) from error
 
 
-_TRUTH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_TRUTH = {
+    "true": True,
+    "1": True,
+    "yes": True,
+    "on": True,
+    "false": False,
+    "0": False,
+    "no": False,
+    "off": False,
+}
 
 
 def converted(text: str, annotation: Any) -> Any:

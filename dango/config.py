@@ -55,9 +55,7 @@ def corrected(name: str) -> str:
 
 def _name(value: Any) -> Any:
     if not isinstance(value, str):
-        raise PydanticCustomError(
-            "name", "a name is text, this is {kind}; quote it", {"kind": _kind(value)}
-        )
+        raise PydanticCustomError("name", "a name is text, this is {kind}; quote it", {"kind": _kind(value)})
     if not re.fullmatch(NAME_PATTERN, value):
         raise PydanticCustomError(
             "name",
@@ -254,8 +252,7 @@ class Config(Strict):
             inherited = {key: value for key, value in given.items() if key not in source.model_fields_set}
             if "resources" in given and source.resources is not None:
                 inherited["resources"] = {
-                    name: _merged(given["resources"].get(name), hints)
-                    for name, hints in source.resources.items()
+                    name: _merged(given["resources"].get(name), hints) for name, hints in source.resources.items()
                 }
             source.__dict__.update(inherited)
         for name, destination in self.destinations.items():
@@ -315,10 +312,7 @@ def json_schema() -> dict[str, Any]:
 
 def _blocks(document: Document) -> list[Any]:
     sources = document.data.get("sources")
-    return [
-        source if isinstance(source, dict) else {}
-        for source in (sources if isinstance(sources, list) else [])
-    ]
+    return [source if isinstance(source, dict) else {} for source in (sources if isinstance(sources, list) else [])]
 
 
 def _used_twice(document: Document) -> Iterator[Problem]:

@@ -53,8 +53,8 @@ class Found:
     provider: str
     key: str
     """The provider's own name for it: an environment variable, or `sources.x.key`."""
-    location: str
-    """The file, or empty for the environment."""
+    files: tuple[str, ...]
+    """The files that the provider reads; none for the environment."""
 
 
 class OwnSection(ConfigProvider):
@@ -82,9 +82,7 @@ class OwnSection(ConfigProvider):
         """It is all about sections."""
         return True
 
-    def get_value(
-        self, key: str, hint: type[Any], pipeline_name: str | None, *sections: str
-    ) -> tuple[Any, str]:
+    def get_value(self, key: str, hint: type[Any], pipeline_name: str | None, *sections: str) -> tuple[Any, str]:
         """The value under this source's name, for whatever module and function asks."""
         found = None
         if sections[:1] == (SOURCES,) and sections[1:]:
@@ -111,7 +109,7 @@ class OwnSection(ConfigProvider):
                     continue
                 if is_secret_hint(hint) and not provider.supports_secrets:
                     raise ValueNotSecretException(provider.name, name)
-                return Found(value, provider.name, name, _location(provider, key, sections))
+                return Found(value, provider.name, name, _files(provider))
         return None
 
     def _sections(self, tail: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -130,9 +128,7 @@ class WithoutOthers(ConfigProvider):
         self._provider = provider
         self._others = frozenset(others)
 
-    def get_value(
-        self, key: str, hint: type[Any], pipeline_name: str | None, *sections: str
-    ) -> tuple[Any, str]:
+    def get_value(self, key: str, hint: type[Any], pipeline_name: str | None, *sections: str) -> tuple[Any, str]:
         """What the provider has, unless it stands under another source's name."""
         value, name = self._provider.get_value(key, hint, pipeline_name, *sections)
         hidden = len(sections) > 1 and sections[0] == SOURCES and sections[1] in self._others
@@ -140,7 +136,7 @@ class WithoutOthers(ConfigProvider):
 
     def get_value_location(self, key: str, pipeline_name: str | None, *sections: str) -> str:
         """The file in which the provider found it. (Not in dlt 1.26.)"""
-        return _location(self._provider, key, sections)
+        return str(self._provider.get_value_location(key, pipeline_name, *sections))
 
     def set_value(self, key: str, value: Any, pipeline_name: str | None, *sections: str) -> None:
         """Sets it in the provider."""
@@ -155,11 +151,8 @@ class WithoutOthers(ConfigProvider):
     present_locations = property(lambda self: self._provider.present_locations)
 
 
-def _location(provider: ConfigProvider, key: str, sections: Sequence[str]) -> str:
-    # dlt 1.26 does not tell which of a provider's files it was.
-    if hasattr(ConfigProvider, "get_value_location"):
-        return str(provider.get_value_location(key, None, *sections))
-    return str(provider.present_locations[0]) if provider.present_locations else ""
+def _files(provider: ConfigProvider) -> tuple[str, ...]:
+    return tuple(map(str, provider.present_locations))
 
 
 def isolate(source: str, others: Sequence[str]) -> OwnSection:
@@ -183,7 +176,7 @@ def others_find(key: str, hint: Any, sections: Sequence[str]) -> Found | None:
         for length in range(len(sections), -1, -1):
             value, name = provider.get_value(key, hint, None, *sections[:length])
             if value is not None:
-                return Found(value, provider.name, name, _location(provider, key, sections[:length]))
+                return Found(value, provider.name, name, _files(provider))
     return None
 
 
@@ -206,13 +199,17 @@ def section_of(function: Callable[..., Any]) -> tuple[str, ...]:
 
 def injectable(function: Callable[..., Any]) -> dict[str, Any]:
     """The parameters that dlt may fill in, with their types as dlt has them (secrets are marked in the type)."""
-    factory = factory_of(function)
-    if factory is not None and factory.ref is not None:
-        spec: type[BaseConfiguration] | None = factory.ref.SPEC
-    else:
-        spec = get_fun_spec(with_configuration(function))
+    spec = _spec(function)
     fields = dict(spec.get_resolvable_fields()) if spec else {}
     return {name: fields[name] for name in inspect.signature(function).parameters if name in fields}
+
+
+def _spec(function: Callable[..., Any]) -> type[BaseConfiguration] | None:
+    """The configuration that dlt made of the function's parameters."""
+    factory = factory_of(function)
+    if factory is not None and factory.ref is not None:
+        return factory.ref.SPEC
+    return get_fun_spec(with_configuration(function))
 
 
 def with_configuration(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -246,8 +243,7 @@ def missing_inside(error: ConfigFieldMissingException, field: str) -> list[str]:
 
 def unresolved(function: Callable[..., Any], arguments: Mapping[str, Any]) -> set[str]:
     """The parameters for which dlt, asked as it is when the function is called, would find nothing."""
-    factory = factory_of(function)
-    spec = factory.ref.SPEC if factory and factory.ref else get_fun_spec(with_configuration(function))
+    spec = _spec(function)
     if spec is None:
         return set()
     try:

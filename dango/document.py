@@ -41,7 +41,8 @@ class Document:
 
     def where(self, loc: Loc) -> tuple[int, int]:
         """Line and column, from 1, of the key at `loc`, or of the nearest part of it that exists."""
-        node, place = self._tree, (1, 1)
+        node: Any = self._tree
+        place = (1, 1)
         for part in loc:
             if isinstance(node, CommentedMap) and part in node:
                 row, column = node.lc.key(part)
@@ -113,15 +114,13 @@ class Document:
             tree = YAML(typ="rt").load(self.text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+            row, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
             problem = (error.problem or "not YAML").split(" with value")[0]
-            raise self._broken(problem, line, column) from error
+            raise self._broken(problem, row, column) from error
         except (YAMLError, ValueError, RecursionError) as error:
             raise self._broken(f"not YAML: {error}".splitlines()[0], 1, 1) from error
         if tree is None:
-            raise self._broken(
-                "the file is empty", 1, 1, "it needs at least:\n  version: 1\n  sources: []"
-            )
+            raise self._broken("the file is empty", 1, 1, "it needs at least:\n  version: 1\n  sources: []")
         if not isinstance(tree, CommentedMap):
             raise self._broken("this should be a mapping: `version:`, `sources:` …", 1, 1)
         return tree

@@ -39,9 +39,7 @@ class DangoError(Exception):
 
     exit_code = 1
 
-    def __init__(
-        self, message: str, hint: str = "", *, loc: tuple[str | int, ...] = (), place: str = ""
-    ) -> None:
+    def __init__(self, message: str, hint: str = "", *, loc: tuple[str | int, ...] = (), place: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint

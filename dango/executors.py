@@ -122,9 +122,7 @@ def isolated(work: str, payload: Any, *, folder: Path, environment: Mapping[str,
 class LocalExecutor:
     """Jobs one after the other, each in a process of its own on this machine."""
 
-    def __init__(
-        self, supervise: Callable[[Job], Values]
-    ) -> None:
+    def __init__(self, supervise: Callable[[Job], Values]) -> None:
         self._supervise = supervise
         self._current: Values | None = None
 
@@ -150,7 +148,7 @@ _END = object()
 
 def _send_work(stdin: IO[bytes], work: str, payload: Any) -> None:
     try:
-        pickle.dump([path or os.getcwd() for path in sys.path], stdin)
+        pickle.dump([path or str(Path.cwd()) for path in sys.path], stdin)
         pickle.dump((work, payload), stdin)
         stdin.flush()
     except BrokenPipeError:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from dango import dlt_adapter
 from dango.arguments import signature_of
 from dango.job import Job, Parameter
+from dango.project import Project
 from dango.resolve import Resolved, find_value
 from dango.secrets import MASK, line_of
 
@@ -19,7 +21,8 @@ def parameters(resolved: Resolved, job: Job) -> Iterator[Parameter]:
     signature = signature_of(resolved.function)
     hints = dlt_adapter.injectable(resolved.function) if signature else {}
     open_ = dlt_adapter.unresolved(resolved.function, resolved.arguments) if signature else set()
-    written = job.source.expandable()[1]
+    keys, written = job.source.expandable()
+    project = Project(job.root)
     for name, parameter in (signature.parameters if signature else {}).items():
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             continue
@@ -27,8 +30,8 @@ def parameters(resolved: Resolved, job: Job) -> Iterator[Parameter]:
         secret = dlt_adapter.is_secret(hint)
         shown = _shown_annotation(parameter)
         if name in written:
-            origin, value = _written(written[name]), resolved.arguments.get(name)
-            yield Parameter(name, shown, origin, "", _masked(value, secret), secret)
+            place = project.place(job.source.name, (*keys, name))
+            yield Parameter(name, shown, _written(written[name]), place, _masked(written[name], secret), secret)
         else:
             yield from _left_to_dlt(resolved, name, hint, parameter, shown, job, missing=name in open_ or hint is None)
 
@@ -59,6 +62,8 @@ def _left_to_dlt(
         for field, hit in inner.items():
             hidden = dlt_adapter.is_secret(fields[field])
             yield _located_parameter(f"{name}.{field}", shown, hit, hidden, job)
+        if missing:
+            yield Parameter(name, shown, "missing in part", missing=True, secret=secret)
     elif dlt_adapter.is_open(parameter.default):
         # Some are found by dlt's own means (a cloud's default credentials), or are not needed (a local folder).
         yield Parameter(name, shown, "missing" if missing else "dlt", missing=missing, secret=secret)
@@ -67,17 +72,21 @@ def _left_to_dlt(
 
 
 def _located_parameter(name: str, shown: str, found: dlt_adapter.Found, secret: bool, job: Job) -> Parameter:
-    if not found.location:
-        return Parameter(name, shown, "environment", found.key, _masked(found.value, secret), secret)
+    value = _masked(found.value, secret)
+    if not found.files:
+        return Parameter(name, shown, "environment", found.key, value, secret)
     section, _, key = found.key.rpartition(".")
-    file = dlt_adapter.short(found.location, job.root)
-    line = line_of(job.root / file, section, key)
-    place = f"{file}:{line} [{section}]" if line else f"{file} [{section}]"
-    return Parameter(name, shown, file, place, _masked(found.value, secret), secret)
+    lines = ((file, line_of(Path(file), section, key)) for file in found.files)
+    # The user's own settings in the home folder come after the project's.
+    file, line = next((place for place in lines if place[1]), (found.files[0], 0))
+    shown_file = dlt_adapter.short(file, job.root)
+    place = f"{shown_file}:{line}" if line else shown_file
+    return Parameter(name, shown, shown_file, f"{place} [{section}]", value, secret)
 
 
 def _written(value: Any) -> str:
-    return f"sources.yml ({value})" if isinstance(value, str) and value.startswith("env:") else "sources.yml"
+    """A reference says where its value is; the value itself is not shown."""
+    return value if isinstance(value, str) and value.startswith("env:") else "sources.yml"
 
 
 def _masked(value: Any, secret: bool) -> str:
@@ -88,4 +97,5 @@ def _shown_annotation(parameter: inspect.Parameter) -> str:
     if parameter.annotation is parameter.empty:
         return ""
     text = inspect.formatannotation(parameter.annotation)
-    return re.sub(r"[\w.]+\.(\w+)", r"\1", text)
+    text = re.sub(r"[\w.]+\.(\w+)", r"\1", text)
+    return text if len(text) <= 40 else text[:39] + "…"

@@ -61,15 +61,15 @@ class History:
         if run not in names and len(names) != 1:
             return []
         rows = self._read(
-            "SELECT result FROM runs WHERE run = ? ORDER BY started, source", run if run in names else names[0]
+            "SELECT result FROM runs WHERE run = ? ORDER BY started, source",
+            run if run in names else names[0],
         )
         return [self._judged(_result(json.loads(text))) for (text,) in rows]
 
     def last(self) -> dict[str, RunResult]:
         """The newest result of each source."""
         rows = self._read(
-            "SELECT result FROM runs AS r WHERE started = "
-            "(SELECT max(started) FROM runs WHERE source = r.source)"
+            "SELECT result FROM runs AS r WHERE started = (SELECT max(started) FROM runs WHERE source = r.source)"
         )
         results = (self._judged(_result(json.loads(text))) for (text,) in rows)
         return {result.source: result for result in results}

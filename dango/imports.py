@@ -115,11 +115,12 @@ def find(module: str, function: str, folder: Path) -> Located:
 def load(name: str, folder: Path) -> ModuleType | None:
     """The module of this very name; None where there is none. Raises `ImportFailed` where importing fails."""
     try:
-        return _guarded(lambda: importlib.import_module(name), name, folder)
+        _guarded(lambda: importlib.import_module(name), name, folder)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             return None
         raise
+    return sys.modules[name]
 
 
 def offered(module: ModuleType) -> list[str]:
@@ -131,11 +132,7 @@ def offered(module: ModuleType) -> list[str]:
         if type(value).__module__.startswith("dlt.extract") and callable(value)
         and getattr(value, "__module__", None) == module.__name__
     ]  # fmt: skip
-    own = [
-        name
-        for name, value in public.items()
-        if inspect.isfunction(value) and value.__module__ == module.__name__
-    ]
+    own = [name for name, value in public.items() if inspect.isfunction(value) and value.__module__ == module.__name__]
     return sorted(decorated) or sorted(own)
 
 
@@ -199,7 +196,7 @@ def _guarded(action: Callable[[], Any], name: str, folder: Path) -> Any:
         packages = " ".join(f"'{package}'" for package in error.dependencies)
         message = f"`{name}` is there, but {error.caller} needs packages that are not installed: {packages}"
         raise MissingPackage(message, f"{sys.executable} -m pip install {packages}", loc=_MODULE) from error
-    except BaseException as error:  # noqa: BLE001 - whatever a module raises at import is its author's to mend
+    except BaseException as error:
         message = f"importing `{name}` failed: {type(error).__name__}: {error}"
         raise _import_failed(message, error, folder) from error
 

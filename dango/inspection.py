@@ -91,5 +91,7 @@ def _with_environment(project: Project, finding: Finding) -> Finding:
     if not unset:
         return finding
     rest = [p for p in finding.problems if not any(u.place == p.place or u.hint in p.message for u in unset)]
-    named = [Problem(u.message, f"set it in the environment or in .env: {u.hint}=…", u.file, u.line, u.column) for u in unset]
+    named = [
+        Problem(u.message, f"set it in the environment or in .env: {u.hint}=…", u.file, u.line, u.column) for u in unset
+    ]
     return Finding(finding.source, (*named, *rest))

@@ -52,7 +52,14 @@ class Job:
     def begun(self, started: dt.datetime) -> RunResult:
         """The result of this job as long as it is under way."""
         return RunResult(
-            self.run, self.source.name, "running", started, 0.0, self.destination.name, self.dataset, trial=self.trial
+            self.run,
+            self.source.name,
+            "running",
+            started,
+            0.0,
+            self.destination.name,
+            self.dataset,
+            trial=self.trial,
         )
 
 

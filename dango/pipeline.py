@@ -62,8 +62,9 @@ def require_room(root: Path) -> None:
     """Nothing is begun on a full disk. Raises `DestinationError`."""
     free = shutil.disk_usage(root).free
     if free < _SMALLEST_ROOM:
+        needed = _SMALLEST_ROOM // 1024**2
         raise DestinationError(
-            f"no room on the disk: {free // 1024**2} MiB free in {root}, at least {_SMALLEST_ROOM // 1024**2} are needed",
+            f"no room on the disk: {free // 1024**2} MiB free in {root}, {needed} are needed to begin",
             "nothing was begun; make room and run again",
         )
 
@@ -116,7 +117,8 @@ def _synchronised(job: Job, folder: Path, progress: _Progress) -> dlt.Pipeline:
         progress=progress,
     )
     if job.destination.type == "duckdb":
-        file = str(pipeline.destination_client().config.credentials.database)
+        credentials: Any = pipeline.destination_client().config.credentials
+        file = str(credentials.database)
         destinations.require_distinct(file, job.dataset)
     try:
         if job.trial:
@@ -213,7 +215,8 @@ def _counted(pipeline: dlt.Pipeline, tables: Mapping[str, int]) -> dict[str, int
             return {}
         for table in tables:
             try:
-                found = client.execute_sql(f"SELECT COUNT(*) FROM {client.make_qualified_table_name(table)}")
+                # The name is quoted by the client.
+                found = client.execute_sql(f"SELECT COUNT(*) FROM {client.make_qualified_table_name(table)}")  # noqa: S608
             except DatabaseUndefinedRelation:
                 continue
             counts[table] = int(found[0][0]) if found else 0
@@ -248,7 +251,7 @@ def root_cause(error: BaseException) -> BaseException:
     return error
 
 
-class _Progress(Collector):  # type: ignore[misc]
+class _Progress(Collector):
     """dlt's counters as events, at most ten a second."""
 
     def __init__(self, source: str, send: Callable[[Event], None]) -> None:
@@ -291,4 +294,3 @@ class _Progress(Collector):  # type: ignore[misc]
 
     def _stop(self) -> None:
         """See `_start`."""
-

@@ -56,9 +56,7 @@ class Project:
         """The project in this very folder. Raises `ProjectNotFound` when there is none."""
         root = Path(root).expanduser().resolve()
         if not (root / SOURCES_FILE).is_file():
-            raise ProjectNotFound(
-                f"no dango project in {root}: {SOURCES_FILE} is missing", f"dango init {root}"
-            )
+            raise ProjectNotFound(f"no dango project in {root}: {SOURCES_FILE} is missing", f"dango init {root}")
         return cls(root)
 
     @property
@@ -173,9 +171,7 @@ class Project:
                 return
             line, column = self.document.where(loc)
             fault = "is set but empty" if name in self.environment else "is not set"
-            yield Problem(
-                f"the environment variable {name} {fault}", name, self.document.name, line, column
-            )
+            yield Problem(f"the environment variable {name} {fault}", name, self.document.name, line, column)
 
 
 def _border(folder: Path, start: Path) -> str:

@@ -219,11 +219,13 @@ def _as_source(given: Any, resolved: Resolved, name: str) -> DltSource:
         return _source_of(flat, name)
     if given is None:
         raise NotASource(
-            f"`{function}` returned None", "return (or yield) resources or rows; was a `return` or `yield` forgotten?"
+            f"`{function}` returned None",
+            "return (or yield) resources or rows; was a `return` or `yield` forgotten?",
         )
     if isinstance(given, str | bytes | int | float | bool) or not hasattr(given, "__iter__"):
         raise NotASource(
-            f"`{function}` returned {_article(given)}", "return a dlt source, a resource, or rows (dicts, Arrow, frames)"
+            f"`{function}` returned {_article(given)}",
+            "return a dlt source, a resource, or rows (dicts, Arrow, frames)",
         )
     rows = [given] if isinstance(given, Mapping) else given
     return _source_of(dlt.resource(rows, name=function), name)
@@ -272,7 +274,7 @@ def _article(value: Any) -> str:
 
 @contextmanager
 def _bounded(seconds: float) -> Iterator[None]:
-    """Ends this process with a traceback on stderr when the block takes longer, even where Python cannot be asked to."""
+    """Ends this process, with its stack on stderr, when the block takes longer; also where Python cannot be asked."""
     if seconds < threading.TIMEOUT_MAX:
         faulthandler.dump_traceback_later(seconds, exit=True)
     try:

@@ -16,7 +16,7 @@ from dango.config import Source
 from dango.errors import UsageError
 from dango.executors import Executor, LocalExecutor
 from dango.history import History
-from dango.job import Event, Job, RunError, RunResult
+from dango.job import Event, Job, RunError, RunResult, Status
 from dango.project import SOURCES_FILE, Project
 from dango.supervision import prepare, watch
 
@@ -118,7 +118,7 @@ def supervise(project: Project, job: Job) -> Generator[Event | RunResult, None, 
                 if isinstance(value, RunResult):
                     result = value
                 elif isinstance(value, RunError):
-                    status = "failed" if value.exit_code == 2 else "crashed"
+                    status: Status = "failed" if value.exit_code == 2 else "crashed"
                     result = result or replace(begun, status=status, error=value).ended()
                 else:
                     yield value
@@ -134,9 +134,7 @@ def supervise(project: Project, job: Job) -> Generator[Event | RunResult, None, 
 def _chosen(project: Project, names: Sequence[str]) -> list[Source]:
     wanted = {name: project.source(name) for name in names}
     if disabled := [name for name, source in wanted.items() if not source.enabled]:
-        raise UsageError(
-            f"source `{disabled[0]}` is disabled in {SOURCES_FILE}", f"dango source enable {disabled[0]}"
-        )
+        raise UsageError(f"source `{disabled[0]}` is disabled in {SOURCES_FILE}", f"dango source enable {disabled[0]}")
     if wanted:
         return [source for source in project.config.sources if source.name in wanted]
     enabled = [source for source in project.config.sources if source.enabled]

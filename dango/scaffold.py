@@ -45,7 +45,7 @@ def plan(folder: Path, destination: str, example: bool) -> list[File]:
     template = shipped("templates") / "project"
     values = _values(destination, example)
     files = []
-    for source in sorted(path for path in template.rglob("*") if path.is_file()):
+    for source in sorted(path for path in template.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
         name = source.relative_to(template).as_posix().removesuffix(".tmpl")
         if name.startswith("samples/") and not example:
             continue

@@ -40,9 +40,7 @@ def read_toml(path: Path, name: str) -> dict[str, Any]:
         return {}
     except ParseError as error:
         # The message of a TOML error may quote the line, and the line may hold a secret.
-        raise ConfigError(
-            [Problem("this is not TOML from here on", "", name, error.line, error.col)]
-        ) from None
+        raise ConfigError([Problem("this is not TOML from here on", "", name, error.line, error.col)]) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigError([Problem(f"cannot be read: {reason}", file=name)]) from None
@@ -50,19 +48,21 @@ def read_toml(path: Path, name: str) -> dict[str, Any]:
 
 def line_of(path: Path, section: str, key: str) -> int:
     """The line, from 1, on which `key` stands in `[section]`; 0 where it is not found."""
-    current = ""
+    current, wanted = "", f"{section}.{key}"
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0
     for number, line in enumerate(lines, 1):
         if header := re.match(r"\s*\[([^\]]+)\]", line):
-            current = header.group(1).replace('"', "").replace(" ", "")
-        elif current == section and re.match(rf"\s*\"?{re.escape(key)}\"?\s*[=.]", line):
-            return number
-        elif f"{section}." == f"{current}.{key}."[: len(section) + 1] and line.strip().startswith(key):
+            current = _bare(header.group(1))
+        elif (entry := re.match(r"\s*([\w.\"'-]+)\s*=", line)) and f"{current}.{_bare(entry.group(1))}" == wanted:
             return number
     return 0
+
+
+def _bare(key: str) -> str:
+    return re.sub(r"[\s\"']", "", key)
 
 
 def is_secret_key(key: str) -> bool:

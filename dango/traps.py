@@ -1,4 +1,4 @@
-"""Mistakes in a source that dlt takes without a word: found by reading its file, reported with the line as it should be."""
+"""Mistakes in a source that dlt takes without a word: found by reading its file, each with the line as it should be."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def traps(function: Any, root: Path) -> list[Problem]:
 
 
 def _none_for_incremental(node: ast.FunctionDef | ast.AsyncFunctionDef, text: str, file: str) -> Iterator[Problem]:
-    """`updated: dlt.sources.incremental("x") = None`: dlt reads the default, finds none, and loads everything each time."""
+    """`updated: dlt.sources.incremental("x") = None`: dlt reads the default, finds none, loads everything each time."""
     arguments = [*node.args.posonlyargs, *node.args.args]
     pairs = list(zip(reversed(arguments), reversed(node.args.defaults), strict=False))
     pairs += [(a, d) for a, d in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True) if d is not None]

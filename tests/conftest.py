@@ -37,7 +37,10 @@ def _surroundings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.setenv("NO_COLOR", "1")
     for name in list(os.environ):
-        if name.startswith(("DANGO_", "SOURCES__", "DESTINATION__", "DLT_")) and name != "DANGO_TEST_POSTGRES":
+        if (
+            name.startswith(("DANGO_", "SOURCES__", "DESTINATION__", "DLT_"))
+            and name != "DANGO_TEST_POSTGRES"
+        ):
             monkeypatch.delenv(name)
 
 
@@ -66,7 +69,9 @@ def write(root: Path) -> Callable[[Mapping[str, str]], None]:
 def dango(root: Path) -> Callable[..., Said]:
     """Runs `dango` in the project, as a user would: a process of its own, without a terminal."""
 
-    def dango(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, timeout: float = 120) -> Said:
+    def dango(
+        *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, timeout: float = 120
+    ) -> Said:
         done = subprocess.run(
             [sys.executable, "-m", "dango", *arguments],
             cwd=cwd or root,

@@ -24,7 +24,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-source_app = typer.Typer(help="List, show and change the sources of the project.", no_args_is_help=True, rich_markup_mode=None)
+source_app = typer.Typer(
+    help="List, show and change the sources of the project.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 class Settings:
@@ -53,7 +55,8 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     project: Annotated[
-        Path | None, typer.Option(envvar="DANGO_PROJECT", help="The project's folder; default: here or above.")
+        Path | None,
+        typer.Option(envvar="DANGO_PROJECT", help="The project's folder; default: here or above."),
     ] = None,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show what sources and dlt log.")] = False,
     log_format: Annotated[str, typer.Option(help="Of progress and logs: text or json.")] = "text",
@@ -64,7 +67,12 @@ def _options(
 ) -> None:
     if log_format not in ("text", "json"):
         raise typer.BadParameter("should be text or json", param_hint="--log-format")
-    Settings.folder, Settings.debug, Settings.verbose, Settings.log_format = project, debug, verbose, log_format
+    Settings.folder, Settings.debug, Settings.verbose, Settings.log_format = (
+        project,
+        debug,
+        verbose,
+        log_format,
+    )
 
 
 def open_project() -> Project:

@@ -11,7 +11,8 @@ DESTINATIONS = ("duckdb", "postgres", "snowflake", "bigquery", "redshift", "clic
 
 def destination() -> str:
     """Where the data goes. Raises `KeyboardInterrupt` on Ctrl-C."""
-    choices = [questionary.Choice("duckdb: a file in this project, no setting needed", "duckdb"), *DESTINATIONS[1:]]
+    here = questionary.Choice("duckdb: a file in this project, no setting needed", "duckdb")
+    choices = [here, *(questionary.Choice(name, name) for name in DESTINATIONS[1:])]
     return str(_answer(questionary.select("Where shall the data go?", choices=choices)))
 
 
@@ -26,5 +27,4 @@ def sure(question: str) -> bool:
 
 
 def _answer(question: Any) -> Any:
-    answer = question.unsafe_ask()
-    return answer
+    return question.unsafe_ask()

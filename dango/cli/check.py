@@ -38,7 +38,13 @@ def report(project: Project, names: list[str], json: bool, *, rehearse: bool = F
     problems += [problem for finding in findings for problem in finding.problems]
     code = 2 if any(problem.severity == "error" for problem in problems) else 0
     if json:
-        emit({"problems": tuple(problems), "checked": [finding.source for finding in findings], "exit_code": code})
+        emit(
+            {
+                "problems": tuple(problems),
+                "checked": [finding.source for finding in findings],
+                "exit_code": code,
+            }
+        )
         return code
     for problem in problems:
         line(str(problem), problem.hint, problem.severity)

@@ -36,7 +36,9 @@ def init(
         return
     for file in written:
         typer.echo(f"  {file.path.relative_to(folder)}")
-    typer.echo(f"{len(written)} files written in {folder}" if written else f"nothing to do: {folder} is a project already")
+    typer.echo(
+        f"{len(written)} files written in {folder}" if written else f"nothing to do: {folder} is a project already"
+    )
     typer.echo("\nnext:")
     if folder != Path.cwd():
         typer.echo(f"  cd {directory}")

@@ -40,7 +40,7 @@ def status(value: str) -> Text:
 
 def results(results: Sequence[RunResult], debug: bool = False) -> None:
     """What a run did: a table of tables on stdout, then every error on stderr."""
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for result in results:
         for number, each in enumerate(result.tables):
             new = "new table" if each.new else ", ".join(each.new_columns)
@@ -71,9 +71,7 @@ def error(result: RunResult, debug: bool = False) -> None:
 
 def parameters(rows: Iterable[Parameter]) -> None:
     """Where each parameter of a source comes from."""
-    shown = [
-        (p.name, p.annotation, Text(p.origin, style="red" if p.missing else ""), p.place, p.value) for p in rows
-    ]
+    shown = [(p.name, p.annotation, Text(p.origin, style="red" if p.missing else ""), p.place, p.value) for p in rows]
     table(("parameter", "type", "from", "where", "value"), shown)
 
 
@@ -83,7 +81,9 @@ class Progress:
     def __init__(self, jobs: Sequence[Job], verbose: bool, log_format: str) -> None:
         self._verbose = verbose
         self._as_json = log_format == "json"
-        self._live = Live(console=err, transient=True, refresh_per_second=8) if err.is_terminal and not self._as_json else None
+        self._live = (
+            Live(console=err, transient=True, refresh_per_second=8) if err.is_terminal and not self._as_json else None
+        )
         self._step: dict[str, str] = {job.source.name: "queued" for job in jobs}
         self._rows: dict[str, dict[str, int]] = {job.source.name: {} for job in jobs}
         self._since: dict[str, float] = {}
@@ -116,7 +116,13 @@ class Progress:
             return
         line = f"{result.source}: {result.status}, {result.rows:,} rows in {result.seconds:.1f} s"
         if self._live:
-            self._live.console.print(Text.assemble(f"{result.source}: ", status(result.status), line[len(f"{result.source}: {result.status}") :]))
+            self._live.console.print(
+                Text.assemble(
+                    f"{result.source}: ",
+                    status(result.status),
+                    line[len(f"{result.source}: {result.status}") :],
+                )
+            )
             self._live.update(self._grid())
         else:
             self._line(line)

@@ -95,7 +95,7 @@ def _switch(name: str, enabled: bool) -> None:
 def _facts(project, source) -> dict[str, object]:  # type: ignore[no-untyped-def]
     from dango.secrets import hidden
 
-    keys, block = source.expandable()
+    _, block = source.expandable()
     facts = source.model_dump(mode="json", exclude_defaults=True, exclude={"block", "dlt_native"})
     body = source.dlt_native.model_dump(mode="json", exclude_defaults=True) if source.dlt_native else block
     return {

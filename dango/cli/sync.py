@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 @app.command()
 def sync(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Default: every enabled one.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Default: every enabled one.")
+    ] = None,
     source: Annotated[list[str] | None, typer.Option("--source", help="The same as naming it.")] = None,
     full_refresh: Annotated[bool, typer.Option(help="Load everything again in place of what is there.")] = False,
     resource: Annotated[list[str] | None, typer.Option(help="Only this resource; may be repeated.")] = None,
@@ -56,6 +58,7 @@ def _run(project: Project, jobs: list, json: bool) -> int:  # type: ignore[type-
 
     log = Log(project.state / "logs", jobs[0].run, Settings.log_format)
     with log, show.Progress(jobs, Settings.verbose, Settings.log_format) as progress:
+
         def on_event(event):  # type: ignore[no-untyped-def]
             log.event(event)
             progress.event(event)

@@ -1,0 +1,100 @@
+# Needs Python 3.10 or newer and git; uses uv when it is there. `make` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+JOBS ?= 2
+python := .venv/bin/python
+install = $(if $(shell command -v uv),uv pip install -q -p $(python),$(python) -m pip install -q --disable-pip-version-check)
+
+# Set by `ci`: the tests' runs add to one measurement, and `floor` reads it.
+cov =
+
+.PHONY: help demo test slow lint types layers docs floor ci constraints format clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-12s %s\n' "$$name" "$$what"; done
+
+# --- set-up ---------------------------------------------------------------------------------------
+
+.venv/.stamp-venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "dango needs Python 3.10 or newer: here $(PYTHON) is $$($(PYTHON) --version 2>&1 || true); name another one: make PYTHON=python3.12" >&2; exit 1; }
+	@if command -v uv >/dev/null; then uv venv -q --seed --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv; \
+	elif $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then $(PYTHON) -m venv --clear .venv; \
+	else echo "this Python cannot make virtual environments: install the package python3-venv (Debian, Ubuntu), or uv" >&2; exit 1; fi
+	@touch $@
+
+.venv/.stamp-demo: .venv/.stamp-venv pyproject.toml constraints.txt
+	$(install) -c constraints.txt -e .
+	@touch $@
+
+.venv/.stamp-dev: .venv/.stamp-venv pyproject.toml constraints.txt
+	$(install) -c constraints.txt -e '.[dev,postgres]'
+	@touch .venv/.stamp-demo $@
+
+# --- a first look ---------------------------------------------------------------------------------
+
+define demo_sql
+select 'penguins: mean body mass of a ' || species as what, round(avg(body_mass_g))::bigint || ' g' as answer
+  from raw_penguins.penguins where body_mass_g is not null group by species
+union all
+select 'packages installed', count(*)::varchar from raw_installed_packages.packages
+union all
+(select 'commits that changed ' || path, count(*)::varchar
+  from raw_git_history.commits__files group by path order by count(*) desc, path limit 5)
+endef
+export demo_sql
+
+demo: .venv/.stamp-demo ## load this root's own sources, load them again, ask the warehouse
+	$(python) -m dango sync
+	@echo; echo 'Again: what is loaded already is not loaded twice.'
+	$(python) -m dango sync
+	@echo; $(python) -c 'import duckdb, os; duckdb.connect("data/warehouse.duckdb", read_only=True).sql(os.environ["demo_sql"]).show(max_width=110)'
+
+# --- checks ---------------------------------------------------------------------------------------
+
+test: .venv/.stamp-dev ## the quick tests
+	$(python) -m pytest -n $(JOBS) --dist loadgroup -m 'not slow' $(cov)
+
+slow: .venv/.stamp-dev ## the slow tests
+	$(python) -m pytest -n $(JOBS) --dist loadgroup -m slow $(cov)
+
+lint: .venv/.stamp-dev ## format and style
+	$(python) -m ruff format --check .
+	$(python) -m ruff check .
+
+types: .venv/.stamp-dev ## types
+	$(python) -m mypy
+
+layers: .venv/.stamp-dev ## who may import whom
+	.venv/bin/lint-imports --no-logo
+
+docs: .venv/.stamp-dev ## that the documentation says what is so (a part of `test`)
+	@if [ -e tests/test_docs.py ]; then $(python) -m pytest tests/test_docs.py; else echo 'no tests of the documentation yet'; fi
+
+floor: .venv/.stamp-dev # after `ci`'s tests
+	$(python) -m coverage report
+
+ci: cov = --cov --cov-append --cov-report= --cov-fail-under=0
+ci: lint types layers erase test slow floor ## everything that must hold before a change lands
+
+.PHONY: erase
+erase: .venv/.stamp-dev
+	@$(python) -m coverage erase
+
+# --- upkeep ---------------------------------------------------------------------------------------
+
+format: .venv/.stamp-dev ## put the code into shape
+	$(python) -m ruff check -q --fix --exit-zero .
+	$(python) -m ruff format .
+
+constraints: ## constraints.txt anew: the newest versions, for every supported Python (needs uv)
+	uv pip compile -q --universal --upgrade --python-version 3.10 --all-extras --no-annotate --no-header -o constraints.txt pyproject.toml
+
+clean: ## remove what the targets above made; data/ and .dango/ stay
+	rm -rf .venv build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
