@@ -136,12 +136,19 @@ def fitted(value: Any, annotation: Any) -> Any:
     """What YAML made of a value, as the function wants it: a date where text is annotated becomes text."""
     kinds = list(_types_in(annotation))
     if isinstance(value, Mapping) and any(issubclass(kind, Incremental) for kind in kinds):
-        return dlt.sources.incremental(**value)
+        return dlt.sources.incremental(**{key: as_instant(item) for key, item in value.items()})
     if isinstance(value, dt.date) and kinds:
         if str in kinds and not any(issubclass(kind, dt.date) for kind in kinds):
             return value.isoformat()
         if dt.datetime in kinds and not isinstance(value, dt.datetime):
-            return dt.datetime(value.year, value.month, value.day, tzinfo=dt.timezone.utc)
+            return as_instant(value)
+    return value
+
+
+def as_instant(value: Any) -> Any:
+    """A date without a time as its beginning in UTC, since cursors are compared as instants; else the value itself."""
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        return dt.datetime(value.year, value.month, value.day, tzinfo=dt.timezone.utc)
     return value
 
 

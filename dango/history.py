@@ -14,16 +14,16 @@ from typing import Any
 
 from dango.errors import DangoError
 from dango.job import RunError, RunResult, TableResult, as_json
-from dango.lock import held
+from dango.lock import alive, held
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
     run TEXT NOT NULL, source TEXT NOT NULL, status TEXT NOT NULL, started TEXT NOT NULL, seconds REAL NOT NULL,
-    rows INTEGER NOT NULL, result TEXT NOT NULL, PRIMARY KEY (run, source)) WITHOUT ROWID;
+    rows INTEGER NOT NULL, result TEXT NOT NULL, pid INTEGER NOT NULL, PRIMARY KEY (run, source)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS runs_by_source ON runs (source, started);
 CREATE INDEX IF NOT EXISTS runs_by_start ON runs (started);
 """
-_WRITE = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)"
+_WRITE = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class History:
@@ -41,7 +41,7 @@ class History:
                 _WRITE,
                 (
                     *(result.run, result.source, result.status, result.started.isoformat()),
-                    *(result.seconds, result.rows, json.dumps(as_json(result))),
+                    *(result.seconds, result.rows, json.dumps(as_json(result)), os.getpid()),
                 ),
             )
 
@@ -61,25 +61,27 @@ class History:
         if run not in names and len(names) != 1:
             return []
         rows = self._read(
-            "SELECT result FROM runs WHERE run = ? ORDER BY started, source",
+            "SELECT result, pid FROM runs WHERE run = ? ORDER BY started, source",
             run if run in names else names[0],
         )
-        return [self._judged(_result(json.loads(text))) for (text,) in rows]
+        return [self._judged(_result(json.loads(text)), pid) for text, pid in rows]
 
     def last(self) -> dict[str, RunResult]:
         """The newest result of each source."""
         rows = self._read(
-            "SELECT result FROM runs AS r WHERE started = (SELECT max(started) FROM runs WHERE source = r.source)"
+            "SELECT result, pid FROM runs AS r WHERE started = (SELECT max(started) FROM runs WHERE source = r.source)"
         )
-        results = (self._judged(_result(json.loads(text))) for (text,) in rows)
+        results = (self._judged(_result(json.loads(text)), pid) for text, pid in rows)
         return {result.source: result for result in results}
 
     def lock_file(self, source: str) -> Path:
         """The lock that whoever works on the source holds."""
         return self._locks / f"{source}.lock"
 
-    def _judged(self, result: RunResult) -> RunResult:
-        if result.status != "running" or held(self.lock_file(result.source)):
+    def _judged(self, result: RunResult, pid: int) -> RunResult:
+        # Its lock is held only from the moment when the worker is ready, a second or two after it was planned.
+        under_way = held(self.lock_file(result.source)) or alive(pid)
+        if result.status != "running" or under_way:
             return result
         error = RunError("Crashed", "the process ended without a word", "what had begun is taken up by the next sync")
         return replace(result, status="crashed", error=error)

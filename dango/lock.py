@@ -54,6 +54,19 @@ def held(path: Path) -> bool:
     return False
 
 
+def alive(pid: int) -> bool:
+    """Whether a process of that number runs here. Where that cannot be asked, no: locks then tell."""
+    if os.name != "posix":
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def holder(path: Path) -> str:
     """Who holds the lock, as it noted itself: `process 4711 since 2024-01-01T10:00:00+00:00`."""
     try:

@@ -22,10 +22,13 @@ from dango.config import Destination
 from dango.dlt_adapter import Collector
 from dango.errors import DestinationError
 from dango.job import Event, Job, Step, TableResult
+from dango.lock import lock
 from dango.resolve import Resolved, build
 
 _SMALLEST_ROOM = 50 * 1024 * 1024
 _EVENTS_A_SECOND = 10
+DATABASE_WAIT = 60.0
+"""Seconds to wait for another process to be done with an embedded database, where the user does not say."""
 
 
 def load(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], None]) -> tuple[TableResult, ...]:
@@ -85,12 +88,13 @@ def _through(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event],
     progress.begin("normalize")
     rows = {table: count for table, count in pipeline.normalize().row_counts.items() if not table.startswith("_dlt")}
     progress.begin("load")
-    info = _loaded(pipeline, job)
-    progress.begin("verify")
-    tables = _tables(pipeline, info, rows, before)
+    with _writing(job):
+        info = _loaded(pipeline)
+        progress.begin("verify")
+        tables = _tables(pipeline, info, rows, before)
+        if job.trial:
+            _without_staging(pipeline)
     _forget_loaded(pipeline)
-    if job.trial:
-        _without_staging(pipeline)
     return tables
 
 
@@ -101,7 +105,8 @@ def _recovered(job: Job, folder: Path, progress: _Progress) -> dlt.Pipeline:
         return pipeline
     progress.say("an earlier run left data that was extracted but not loaded; it is loaded first")
     pipeline.normalize()
-    _loaded(pipeline, job)
+    with _writing(job):
+        _loaded(pipeline)
     _forget_loaded(pipeline)
     # A pipeline object restores its state once; what was just loaded may have changed it.
     return _synchronised(job, folder, progress)
@@ -121,13 +126,26 @@ def _synchronised(job: Job, folder: Path, progress: _Progress) -> dlt.Pipeline:
         file = str(credentials.database)
         destinations.require_distinct(file, job.dataset)
     try:
-        if job.trial:
-            _emptied(pipeline)
-        else:
-            pipeline.sync_destination()
+        with _writing(job):
+            if job.trial:
+                _emptied(pipeline)
+            else:
+                pipeline.sync_destination()
     except PipelineStepFailed as error:
         raise destinations.connection_error(root_cause(error), job.destination.name) from error
     return pipeline
+
+
+@contextmanager
+def _writing(job: Job) -> Iterator[None]:
+    """One writer at a time on an embedded database: DuckDB lets no second process even open it."""
+    if job.destination.type != "duckdb":
+        yield
+        return
+    file = job.root / ".dango" / "locks" / f"{job.destination.name}.database.lock"
+    wait = DATABASE_WAIT if job.wait is None else job.wait
+    with lock(file, f"the database of `{job.destination.name}`", wait):
+        yield
 
 
 def _emptied(pipeline: dlt.Pipeline) -> None:
@@ -151,7 +169,7 @@ def _dropped(client: Any) -> None:
         client.drop_dataset()
 
 
-def _loaded(pipeline: dlt.Pipeline, job: Job) -> LoadInfo | None:
+def _loaded(pipeline: dlt.Pipeline) -> LoadInfo | None:
     info = pipeline.load()
     if info is not None:
         info.raise_on_failed_jobs()

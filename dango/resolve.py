@@ -19,7 +19,7 @@ import dlt
 from dlt.sources import DltResource, DltSource
 
 from dango import dlt_adapter, imports
-from dango.arguments import KWARGS, annotations_of, checked, converted, signature_of
+from dango.arguments import KWARGS, annotations_of, as_instant, checked, converted, signature_of
 from dango.config import Resource
 from dango.errors import MissingSecret, NotASource, ResolveError, near
 from dango.job import Job
@@ -259,7 +259,9 @@ def _apply(resource: DltResource, hints: Resource) -> None:
     }
     if hints.cursor is not None:
         cursor = hints.cursor
-        given["incremental"] = dlt.sources.incremental(cursor.field, initial_value=cursor.initial, lag=cursor.lag)
+        given["incremental"] = dlt.sources.incremental(
+            cursor.field, initial_value=as_instant(cursor.initial), lag=cursor.lag
+        )
     resource.apply_hints(**{key: value for key, value in given.items() if value is not None})
 
 

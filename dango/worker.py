@@ -12,6 +12,8 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
+
 from dango import destinations, pipeline
 from dango.dlt_adapter import ConfigFieldMissingException
 from dango.errors import ConfigError, DangoError, Held, Problem
@@ -41,8 +43,8 @@ def load(job: Job, send: Send) -> None:
             tables = pipeline.load(job, resolved, folder, lambda event: send(_masked(event, mask)))
         result = replace(result, status="ok", tables=tables)
     except BaseException as error:  # noqa: BLE001 - see above
-        cause = pipeline.root_cause(error)
-        result = replace(result, status="held" if isinstance(cause, Held) else "failed", error=_told(error, job, mask))
+        told = _told(error, job, mask)
+        result = replace(result, status="held" if told.exit_code == Held.exit_code else "failed", error=told)
     send(result.ended())
 
 
@@ -95,6 +97,8 @@ def _told(error: BaseException, job: Job, mask: Mask) -> RunError:
     trace = mask("".join(traceback.format_exception(type(error), error, error.__traceback__)))
     if isinstance(cause, ConfigFieldMissingException):
         cause = missing_secret(cause, job.source.name)
+    if isinstance(cause, duckdb.IOException):
+        cause = destinations.connection_error(cause, job.destination.name)
     if isinstance(cause, DangoError):
         place = cause.place or (Project(job.root).place(job.source.name, cause.loc) if cause.loc else "")
         message = "\n".join(map(str, cause.problems)) if isinstance(cause, ConfigError) else cause.message

@@ -40,6 +40,7 @@ def init(
         f"{len(written)} files written in {folder}" if written else f"nothing to do: {folder} is a project already"
     )
     typer.echo("\nnext:")
-    if folder != Path.cwd():
-        typer.echo(f"  cd {directory}")
-    typer.echo("  dango sync" if example is not False else "  edit .dango/sources.yml, then: dango sync")
+    if example is False:
+        typer.echo("  add a source in .dango/sources.yml")
+    first = "dango check" if folder == Path.cwd() else f"cd {directory}"
+    typer.echo(f"  {first}\n  dango sync")
