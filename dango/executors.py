@@ -49,6 +49,8 @@ class Ended:
 
     code: int
     tail: tuple[str, ...]
+    done: bool = True
+    """Whether the work came to its end; a process may also end itself with exit code 0."""
 
     def __str__(self) -> str:
         if self.code >= 0:
@@ -105,13 +107,17 @@ def isolated(work: str, payload: Any, *, folder: Path, environment: Mapping[str,
         reader.start()
     try:
         _send_work(process.stdin, work, payload)
+        done = False
         while (value := values.get()) is not _END:
-            yield value
+            if value == _DONE:
+                done = True
+            else:
+                yield value
         code = _wait(process)
         readers[1].join(_SECONDS_TO_END)
         while not values.empty():
             yield values.get()
-        yield Ended(code, tuple(tail))
+        yield Ended(code, tuple(tail), done)
     finally:
         _end(process)
         for stream in (process.stdin, process.stdout, process.stderr):
@@ -144,6 +150,8 @@ class LocalExecutor:
 
 
 _END = object()
+# A value that a child sends when its work has returned: it pickles, and no work sends it.
+_DONE = ("the work is done",)
 
 
 def _send_work(stdin: IO[bytes], work: str, payload: Any) -> None:
@@ -220,6 +228,7 @@ def child(request: IO[bytes]) -> None:
 
     try:
         pkgutil.resolve_name(work)(payload, send)
+        send(_DONE)
     finally:
         sys.stdout.flush()
         answers.close()

@@ -186,7 +186,7 @@ def _guarded(action: Callable[[], Any], name: str, folder: Path) -> Any:
         raise _missing_package(name, error, folder) from error
     except SyntaxError as error:
         place = _relative(error.filename or "", folder, error.lineno or 0, error.offset or 0)
-        raise ImportFailed(f"{error.msg} in {place}", place=place, loc=_MODULE) from error
+        raise ImportFailed(f"`{name}` is not valid Python: {error.msg}", place=place, loc=_MODULE) from error
     except SystemExit as error:
         message = f"`{name}` ends the program (sys.exit) while it is imported"
         raise _import_failed(message, error, folder) from error
@@ -257,8 +257,8 @@ def _function(module: ModuleType, written: str, function: str) -> Located:
     if (found := getattr(module, function, None)) is not None:
         return Located(module.__name__, function, found)
     names = offered(module)
-    where = module.__name__ if module.__name__ == written else f"{written} ({module.__name__})"
-    message = f"Function '{function}' not found in module '{where}'{near(function, names)}"
+    where = "" if module.__name__ == written else f" ({module.__name__})"
+    message = f"Function '{function}' not found in module '{written}'{where}{near(function, names)}"
     hint = f"it offers: {', '.join(names)}" if names else "it offers no function of its own"
     if distribution := _distribution(module.__name__):
         message += f"; that is a module of the installed package `{distribution}`"

@@ -222,13 +222,14 @@ def _as_source(given: Any, resolved: Resolved, name: str) -> DltSource:
             f"`{function}` returned None",
             "return (or yield) resources or rows; was a `return` or `yield` forgotten?",
         )
-    if isinstance(given, str | bytes | int | float | bool) or not hasattr(given, "__iter__"):
+    # A table (Arrow, a frame) has a shape; Arrow's cannot be iterated, and a frame gives its columns' names.
+    whole = isinstance(given, Mapping) or hasattr(given, "shape")
+    if isinstance(given, str | bytes | int | float | bool) or not (whole or hasattr(given, "__iter__")):
         raise NotASource(
             f"`{function}` returned {_article(given)}",
             "return a dlt source, a resource, or rows (dicts, Arrow, frames)",
         )
-    rows = [given] if isinstance(given, Mapping) else given
-    return _source_of(dlt.resource(rows, name=function), name)
+    return _source_of(dlt.resource([given] if whole else given, name=function), name)
 
 
 def _source_of(resources: Any, name: str) -> DltSource:

@@ -39,7 +39,7 @@ def watch(project: Project, work: str, payload: Any, source: str) -> Generator[A
             if isinstance(value, Line):
                 yield Event(last.source, "log", message=mask(value.text))
             elif isinstance(value, Ended):
-                if value.code != 0:
+                if value.code != 0 or not value.done:
                     yield _crash(value, last, time.monotonic() - since, mask)
             else:
                 if isinstance(value, Event) and value.step != "log":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dango.cli import Json, app, emit, fail, line, open_project
+from dango.cli.app import Json, app, emit, fail, line, open_project
 from dango.errors import ConfigError
 
 if TYPE_CHECKING:

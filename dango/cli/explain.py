@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dango.cli import Json, app, emit, open_project
+from dango.cli.app import Json, app, emit, open_project
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dango.cli import Json, app, emit
+from dango.cli.app import Json, app, emit
 
 
 @app.command()

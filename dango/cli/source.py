@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dango.cli import Json, app, emit, open_project, source_app
+from dango.cli.app import Json, app, emit, open_project, source_app
 from dango.errors import UsageError
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The source's name.")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from dango.cli import Json, app, emit, open_project
+from dango.cli.app import Json, app, emit, open_project
 
 
 @app.command()

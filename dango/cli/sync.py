@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dango.cli import Json, Settings, app, emit, open_project
+from dango.cli.app import Json, Settings, app, emit, open_project
 from dango.errors import UsageError
 
 if TYPE_CHECKING:

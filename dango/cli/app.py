@@ -1,0 +1,106 @@
+"""What the commands share: the application, the options before the command, and how a word is said."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dango.errors import DangoError
+
+if TYPE_CHECKING:
+    from dango.project import Project
+
+app = typer.Typer(
+    name="dango",
+    help="Data from anywhere into a warehouse, from a project that fits in git.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+source_app = typer.Typer(
+    help="List, show and change the sources of the project.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+class Settings:
+    """What the options before the command say; read by the commands, set once."""
+
+    folder: Path | None = None
+    debug = False
+    verbose = False
+    log_format = "text"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"dango {version('dango')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    project: Annotated[
+        Path | None,
+        typer.Option(envvar="DANGO_PROJECT", help="The project's folder; default: here or above."),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show what sources and dlt log.")] = False,
+    log_format: Annotated[str, typer.Option(help="Of progress and logs: text or json.")] = "text",
+    debug: Annotated[bool, typer.Option(help="Show the whole traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    if log_format not in ("text", "json"):
+        raise typer.BadParameter("should be text or json", param_hint="--log-format")
+    Settings.folder, Settings.debug, Settings.verbose, Settings.log_format = (
+        project,
+        debug,
+        verbose,
+        log_format,
+    )
+
+
+def open_project() -> Project:
+    """The project that the command works on; its `.env` is in the environment afterwards, behind what was there."""
+    from dango.project import Project
+
+    project = Project.at(Settings.folder) if Settings.folder else Project.find()
+    for name, value in project.dotenv.items():
+        os.environ.setdefault(name, value)
+    return project
+
+
+def fail(error: DangoError) -> None:
+    """The error as people see it: each problem at its place, then the next command."""
+    from dango.errors import ConfigError
+
+    if isinstance(error, ConfigError):
+        for problem in error.problems:
+            line(str(problem), problem.hint)
+    else:
+        line(str(error), error.hint)
+
+
+def line(message: str, hint: str, kind: str = "error") -> None:
+    """A message and its hint on stderr."""
+    typer.echo(f"{kind}: {message}", err=True)
+    if hint:
+        typer.echo("  hint: " + hint.replace("\n", "\n        "), err=True)
+
+
+def emit(value: Any) -> None:
+    """The one JSON document of a command with `--json`."""
+    import json
+
+    from dango.job import as_json
+
+    typer.echo(json.dumps(as_json(value), indent=2))
+
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
