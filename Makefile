@@ -14,7 +14,7 @@ install = $(if $(shell command -v uv),uv pip install -q -p $(python),$(python) -
 # Set by `ci`: the tests' runs add to one measurement, and `floor` reads it.
 cov =
 
-.PHONY: help demo test slow lint types layers docs floor ci constraints format clean
+.PHONY: help demo test slow lint types layers docs oldest floor ci constraints format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-12s %s\n' "$$name" "$$what"; done
@@ -35,6 +35,11 @@ help: ## list the targets
 .venv/.stamp-dev: .venv/.stamp-venv pyproject.toml constraints.txt
 	$(install) -c constraints.txt -e '.[dev,postgres]'
 	@touch .venv/.stamp-demo $@
+
+.venv-oldest/.stamp: .venv/.stamp-dev constraints-oldest.txt
+	$(python) -m venv --clear .venv-oldest
+	$(if $(shell command -v uv),uv pip install -q -p .venv-oldest/bin/python,.venv-oldest/bin/python -m pip install -q --disable-pip-version-check) -c constraints-oldest.txt -e '.[dev,postgres]'
+	@touch $@
 
 # --- a first look ---------------------------------------------------------------------------------
 
@@ -73,14 +78,17 @@ types: .venv/.stamp-dev ## types
 layers: .venv/.stamp-dev ## who may import whom
 	.venv/bin/lint-imports --no-logo
 
-docs: .venv/.stamp-dev ## that the documentation says what is so (a part of `test`)
-	@if [ -e tests/test_docs.py ]; then $(python) -m pytest tests/test_docs.py; else echo 'no tests of the documentation yet'; fi
+docs: .venv/.stamp-dev ## write what is generated of the documentation (that it is fresh is a part of `test`)
+	DANGO_WRITE_DOCS=1 $(python) -m pytest -q tests/test_docs.py
+
+oldest: .venv-oldest/.stamp ## the quick tests with the oldest versions that pyproject.toml allows
+	.venv-oldest/bin/python -m pytest -q -n $(JOBS) --dist loadgroup -m 'not slow'
 
 floor: .venv/.stamp-dev # after `ci`'s tests
 	$(python) -m coverage report
 
 ci: cov = --cov --cov-append --cov-report= --cov-fail-under=0
-ci: lint types layers erase test slow floor ## everything that must hold before a change lands
+ci: lint types layers erase test slow floor oldest ## everything that must hold before a change lands
 
 .PHONY: erase
 erase: .venv/.stamp-dev
@@ -92,9 +100,10 @@ format: .venv/.stamp-dev ## put the code into shape
 	$(python) -m ruff check -q --fix --exit-zero .
 	$(python) -m ruff format .
 
-constraints: ## constraints.txt anew: the newest versions, for every supported Python (needs uv)
+constraints: ## constraints anew: the newest versions, and the oldest that are allowed (needs uv)
 	uv pip compile -q --universal --upgrade --python-version 3.10 --all-extras --no-annotate --no-header -o constraints.txt pyproject.toml
+	uv pip compile -q --universal --resolution lowest-direct --python-version 3.10 --all-extras --no-annotate --no-header -o constraints-oldest.txt pyproject.toml
 
 clean: ## remove what the targets above made; data/ and .dango/ stay
-	rm -rf .venv build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

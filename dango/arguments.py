@@ -14,7 +14,8 @@ from typing import Any
 import dlt
 from dlt.sources import DltResource, DltSource
 
-from dango.dlt_adapter import Incremental
+from dango import dlt_adapter
+from dango.dlt_adapter import BaseConfiguration, Incremental
 from dango.errors import ArgumentError, near
 from dango.imports import Located
 from dango.project import ENV_REFERENCE
@@ -93,7 +94,8 @@ _TRUTH = {
 def converted(text: str, annotation: Any) -> Any:
     """A text as a value of the annotated type; text where nothing is annotated. Raises `ValueError`."""
     kinds = list(_types_in(annotation))
-    if not kinds or str in kinds:
+    # `Any` is a class from Python 3.11.
+    if not kinds or str in kinds or Any in kinds:
         return text
     if not text:
         return None
@@ -118,6 +120,9 @@ def _as_type(text: str, kind: type) -> Any:
         return _instant(text)
     if issubclass(kind, dt.date):
         return dt.date.fromisoformat(text)
+    if issubclass(kind, BaseConfiguration):
+        # Credentials are mappings to Python, and a connection string to people: dlt reads both.
+        return text
     if kind in (list, tuple, set, dict) or issubclass(kind, Sequence | Mapping):
         value = json.loads(text)
         wanted = Mapping if issubclass(kind, Mapping) else list
@@ -136,7 +141,13 @@ def fitted(value: Any, annotation: Any) -> Any:
     """What YAML made of a value, as the function wants it: a date where text is annotated becomes text."""
     kinds = list(_types_in(annotation))
     if isinstance(value, Mapping) and any(issubclass(kind, Incremental) for kind in kinds):
-        return dlt.sources.incremental(**{key: as_instant(item) for key, item in value.items()})
+        try:
+            return dlt.sources.incremental(**{key: as_instant(item) for key, item in value.items()})
+        except TypeError as error:
+            wrong = str(error).rpartition("argument ")[2]
+            raise ArgumentError(
+                f"an incremental takes no {wrong}", "for example {cursor_path: updated_at, initial_value: 2024-01-01}"
+            ) from error
     if isinstance(value, dt.date) and kinds:
         if str in kinds and not any(issubclass(kind, dt.date) for kind in kinds):
             return value.isoformat()
@@ -177,6 +188,23 @@ def annotations_of(function: Any) -> dict[str, Any]:
         return typing.get_type_hints(wrapped, include_extras=True)
     except Exception:  # noqa: BLE001 - evaluating an annotation runs whatever the author wrote there
         return dict(getattr(wrapped, "__annotations__", {}))
+
+
+def hints_of(function: Any) -> dict[str, Any]:
+    """The types of a function's parameters as dlt has them: what is secret is marked in the type.
+
+    dlt itself leaves out a parameter without a default, because it never fills it in; dango does.
+    """
+    signature = signature_of(function)
+    if signature is None:
+        return {}
+    annotated = annotations_of(function)
+    required = {
+        name: annotated[name]
+        for name, parameter in signature.parameters.items()
+        if parameter.default is parameter.empty and name in annotated
+    }
+    return {**required, **dlt_adapter.injectable(function)}
 
 
 def signature_of(function: Any) -> inspect.Signature | None:

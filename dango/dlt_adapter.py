@@ -33,6 +33,7 @@ from dlt.extract.reference import SourceFactory
 from dlt.extract.resource import DltResource
 
 __all__ = [
+    "BaseConfiguration",
     "Collector",
     "ConfigFieldMissingException",
     "Incremental",
@@ -131,8 +132,15 @@ class WithoutOthers(ConfigProvider):
     def get_value(self, key: str, hint: type[Any], pipeline_name: str | None, *sections: str) -> tuple[Any, str]:
         """What the provider has, unless it stands under another source's name."""
         value, name = self._provider.get_value(key, hint, pipeline_name, *sections)
-        hidden = len(sections) > 1 and sections[0] == SOURCES and sections[1] in self._others
-        return (None, name) if hidden else (value, name)
+        if sections[:1] == (SOURCES,) and sections[1:2] and sections[1] in self._others:
+            return None, name
+        if isinstance(value, Mapping):
+            # A whole section was asked for: `dlt.secrets["sources.x"]`, `dlt.secrets["sources"]`.
+            if sections == (SOURCES,) and key in self._others:
+                return None, name
+            if not sections and key == SOURCES:
+                value = {section: inner for section, inner in value.items() if section not in self._others}
+        return value, name
 
     def get_value_location(self, key: str, pipeline_name: str | None, *sections: str) -> str:
         """The file in which the provider found it. (Not in dlt 1.26.)"""

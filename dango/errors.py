@@ -6,12 +6,16 @@ place: `loc` is the path of keys inside the source's own block, from which `proj
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+Severity = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,15 @@ class Problem:
     file: str = ""
     line: int = 0
     column: int = 0
-    severity: Literal["error", "warning"] = "error"
+    severity: Severity = "error"
+
+    @classmethod
+    def at(cls, place: str, message: str, hint: str = "", severity: Severity = "error") -> Problem:
+        """A problem at `file:line:column`, as far as that is known."""
+        found = re.fullmatch(r"(.*?)(?::(\d+))?(?::(\d+))?", place, re.DOTALL)
+        assert found
+        file, line, column = found.groups()
+        return cls(message, hint, file, int(line or 0), int(column or 0), severity)
 
     @property
     def place(self) -> str:

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from dango import dlt_adapter
-from dango.arguments import signature_of
+from dango.arguments import hints_of, signature_of
 from dango.job import Job, Parameter
 from dango.project import Project
 from dango.resolve import Resolved, find_value
-from dango.secrets import MASK, line_of
+from dango.secrets import MASK, SECRETS_FILE, hidden, is_plain_key, line_of
 
 
 def parameters(resolved: Resolved, job: Job) -> Iterator[Parameter]:
     """Where each parameter of the source's function gets its value."""
     signature = signature_of(resolved.function)
-    hints = dlt_adapter.injectable(resolved.function) if signature else {}
+    hints = hints_of(resolved.function)
     open_ = dlt_adapter.unresolved(resolved.function, resolved.arguments) if signature else set()
     keys, written = job.source.expandable()
     project = Project(job.root)
@@ -31,9 +31,9 @@ def parameters(resolved: Resolved, job: Job) -> Iterator[Parameter]:
         shown = _shown_annotation(parameter)
         if name in written:
             place = project.place(job.source.name, (*keys, name))
-            yield Parameter(name, shown, _written(written[name]), place, _masked(written[name], secret), secret)
+            yield Parameter(name, shown, _written(written[name]), place, _masked(name, written[name], secret), secret)
         else:
-            yield from _left_to_dlt(resolved, name, hint, parameter, shown, job, missing=name in open_ or hint is None)
+            yield from _left_to_dlt(resolved, name, hint, parameter, shown, job, missing=name in open_)
 
 
 def _left_to_dlt(
@@ -65,14 +65,15 @@ def _left_to_dlt(
         if missing:
             yield Parameter(name, shown, "missing in part", missing=True, secret=secret)
     elif dlt_adapter.is_open(parameter.default):
+        missing = missing or parameter.default is parameter.empty
         # Some are found by dlt's own means (a cloud's default credentials), or are not needed (a local folder).
         yield Parameter(name, shown, "missing" if missing else "dlt", missing=missing, secret=secret)
     else:
-        yield Parameter(name, shown, "default", value=_masked(parameter.default, secret), secret=secret)
+        yield Parameter(name, shown, "default", value=_masked(name, parameter.default, secret), secret=secret)
 
 
 def _located_parameter(name: str, shown: str, found: dlt_adapter.Found, secret: bool, job: Job) -> Parameter:
-    value = _masked(found.value, secret)
+    value = _masked(name, found.value, secret)
     if not found.files:
         return Parameter(name, shown, "environment", found.key, value, secret)
     section, _, key = found.key.rpartition(".")
@@ -80,6 +81,8 @@ def _located_parameter(name: str, shown: str, found: dlt_adapter.Found, secret: 
     # The user's own settings in the home folder come after the project's.
     file, line = next((place for place in lines if place[1]), (found.files[0], 0))
     shown_file = dlt_adapter.short(file, job.root)
+    if Path(file).name == Path(SECRETS_FILE).name and not is_plain_key(key):
+        value = _masked(name, found.value, True)
     place = f"{shown_file}:{line}" if line else shown_file
     return Parameter(name, shown, shown_file, f"{place} [{section}]", value, secret)
 
@@ -89,8 +92,10 @@ def _written(value: Any) -> str:
     return value if isinstance(value, str) and value.startswith("env:") else "sources.yml"
 
 
-def _masked(value: Any, secret: bool) -> str:
-    return MASK if secret and value not in (None, "") else repr(value)
+def _masked(name: str, value: Any, secret: bool) -> str:
+    if isinstance(value, str) and value.startswith("env:") and not value.startswith("env::"):
+        return repr(value)
+    return MASK if secret and value not in (None, "") else repr(hidden(value, name))
 
 
 def _shown_annotation(parameter: inspect.Parameter) -> str:

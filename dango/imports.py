@@ -64,6 +64,7 @@ def install(folder: Path) -> None:
     sys.modules[PACKAGE] = module
     importlib.invalidate_caches()
     sys.meta_path.append(_Siblings(folder))
+    sys.meta_path.insert(0, _InsideSiblings(folder))
     if init.is_file() and spec.loader:
         _guarded(lambda: spec.loader.exec_module(module), PACKAGE, folder)  # type: ignore[union-attr]
 
@@ -91,6 +92,19 @@ class _Siblings(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         module.__spec__ = self._specs[module.__spec__.name]
 
 
+class _InsideSiblings(_Siblings):
+    """The first to be asked: `other.part` of a sibling package is `custom_sources.other.part`, not a second module."""
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        package = name.rpartition(".")[0]
+        parent = sys.modules.get(package)
+        if parent is None or parent.__name__ != f"{PACKAGE}.{package}":
+            return None
+        if importlib.util.find_spec(f"{PACKAGE}.{name}") is None:
+            return None
+        return importlib.machinery.ModuleSpec(name, self)
+
+
 def find(module: str, function: str, folder: Path) -> Located:
     """The function that a source names.
 
@@ -105,7 +119,8 @@ def find(module: str, function: str, folder: Path) -> Located:
         ImportFailed: when importing it fails otherwise.
         NoSuchFunction: with what the module does offer.
     """
-    for candidate in _candidates(module, folder):
+    # A name with an empty part (`../shop`) would be relative to nothing.
+    for candidate in _candidates(module, folder) if all(module.split(".")) else ():
         loaded = load(candidate, folder)
         if loaded is not None:
             return _function(loaded, module, function)

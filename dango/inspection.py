@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-from dango.config import Source
 from dango.errors import ConfigError, DangoError, Problem
 from dango.job import Finding, Job, Parameter, RunError
 from dango.project import Project
-from dango.secrets import CONFIG_FILE, SECRETS_FILE, is_secret_key, read_toml
+from dango.secrets import CONFIG_FILE, SECRETS_FILE, read_toml
 from dango.supervision import prepare, watch
 
 
@@ -29,8 +28,8 @@ def check(project: Project, names: Sequence[str], *, rehearse: bool = False) -> 
                     yield _with_environment(project, value)
                 elif isinstance(value, RunError) and left:
                     name = left.pop(0).source.name
-                    problem = Problem(value.message, value.hint, value.place or project.place(name))
-                    yield Finding(name, (problem,))
+                    place = value.place or project.place(name)
+                    yield Finding(name, (Problem.at(place, value.message, value.hint),))
 
 
 def project_problems(project: Project) -> Iterator[Problem]:
@@ -40,20 +39,6 @@ def project_problems(project: Project) -> Iterator[Problem]:
             read_toml(project.root / name, name)
         except ConfigError as error:
             yield from error.problems
-    for source in project.config.sources:
-        yield from _literal_secrets(project, source)
-
-
-def _literal_secrets(project: Project, source: Source) -> Iterator[Problem]:
-    keys, values = source.expandable()
-    for name, value in values.items():
-        if isinstance(value, str) and value and is_secret_key(name) and not value.startswith("env:"):
-            line, column = project.document.where(("sources", project.index(source.name), *keys, name))
-            yield Problem(
-                f"`{name}` looks like a secret, and sources.yml is in git",
-                f"move it to {SECRETS_FILE} under [sources.{source.name}], or write env:NAME",
-                project.document.name, line, column, "warning",
-            )  # fmt: skip
 
 
 def explain(project: Project, name: str) -> list[Parameter]:

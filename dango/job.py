@@ -147,6 +147,13 @@ def exit_code(results: Iterable[RunResult]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class Secrets:
+    """Values that a worker has learned to be secret. It travels to the planner and no further."""
+
+    values: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """What `check` found in one source: its problems, none if it is well."""
 

@@ -19,7 +19,7 @@ import dlt
 from dlt.sources import DltResource, DltSource
 
 from dango import dlt_adapter, imports
-from dango.arguments import KWARGS, annotations_of, as_instant, checked, converted, signature_of
+from dango.arguments import KWARGS, as_instant, checked, converted, hints_of, signature_of
 from dango.config import Resource
 from dango.errors import MissingSecret, NotASource, ResolveError, near
 from dango.job import Job
@@ -35,13 +35,14 @@ class Resolved:
     own: dlt_adapter.OwnSection
 
     @property
-    def secrets(self) -> list[str]:
-        """The values of arguments that the function takes for secrets."""
-        hints = dlt_adapter.injectable(self.function) if signature_of(self.function) else {}
-        return [
-            str(value) for name, value in self.arguments.items()
+    def secrets(self) -> dict[str, str]:
+        """The given arguments that the function takes for secrets, as text."""
+        hints = hints_of(self.function)
+        return {
+            name: str(value)
+            for name, value in self.arguments.items()
             if isinstance(value, str | int) and dlt_adapter.is_secret(hints.get(name))
-        ]  # fmt: skip
+        }
 
 
 def resolve(job: Job) -> Resolved:
@@ -185,13 +186,13 @@ def _required(resolved: Resolved, source: str) -> dict[str, Any]:
     assert signature is not None
     path = dlt_adapter.section_of(resolved.function)
     found, missing = {}, []
-    hints = annotations_of(resolved.function)
+    hints = hints_of(resolved.function)
     for name, parameter in signature.parameters.items():
         if parameter.default is not parameter.empty or name in resolved.arguments:
             continue
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             continue
-        hit = find_value(resolved, name, str, path, ())
+        hit = find_value(resolved, name, hints.get(name, str), path, ())
         if hit is None:
             missing.append(name)
         else:

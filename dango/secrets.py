@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import base64
+import bisect
 import datetime as dt
 import json
 import re
-import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import tomlkit
-from tomlkit.exceptions import ParseError
+from tomlkit.exceptions import ParseError, TOMLKitError
 
 from dango.errors import ConfigError, Problem
 from dango.project import Project
@@ -29,21 +29,42 @@ _PLAIN_KEYS = {
     *("host", "port", "database", "username", "user", "drivername", "schema", "warehouse", "role", "region"),
     *("region_name", "bucket_url", "project_id", "location", "file_glob", "connect_timeout", "dataset_name"),
 }
-_USER_INFO = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s:@]*:([^/\s@]+)@")
+_URL_SAFE = str.maketrans("+/", "-_")
+# The last `@` ends a password, unless what stands between begins something else (a list, JSON).
+_USER_INFO = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s:@]*:([^/\s@]+(?:@[^/\s@\"'<>,;?&]+)*)@")
 
 
 def read_toml(path: Path, name: str) -> dict[str, Any]:
     """The values of a TOML file, empty where there is none. Raises `ConfigError` with line and column."""
     try:
-        return dict(tomlkit.parse(path.read_text(encoding="utf-8")).unwrap())
+        text = path.read_text(encoding="utf-8")
+        return dict(tomlkit.parse(text).unwrap())
     except FileNotFoundError:
         return {}
     except ParseError as error:
         # The message of a TOML error may quote the line, and the line may hold a secret.
         raise ConfigError([Problem("this is not TOML from here on", "", name, error.line, error.col)]) from None
+    except TOMLKitError:
+        line = _line_of_second(text.splitlines(keepends=True))
+        raise ConfigError([Problem("this key or section is there already", "", name, line, 1)]) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigError([Problem(f"cannot be read: {reason}", file=name)]) from None
+
+
+def _line_of_second(lines: list[str]) -> int:
+    """The line, from 1, which tomlkit refuses without saying where: it repeats an earlier key or section."""
+
+    def refused(count: int) -> bool:
+        try:
+            tomlkit.parse("".join(lines[:count])).unwrap()
+        except ParseError:
+            return False
+        except TOMLKitError:
+            return True
+        return False
+
+    return bisect.bisect_left(range(len(lines)), True, key=refused)
 
 
 def line_of(path: Path, section: str, key: str) -> int:
@@ -70,6 +91,11 @@ def is_secret_key(key: str) -> bool:
     return bool(_SECRET_KEY.search(key))
 
 
+def is_plain_key(key: str) -> bool:
+    """Whether it names a part of a connection that every message needs, and that is no secret anywhere."""
+    return key in _PLAIN_KEYS
+
+
 def hidden(value: Any, key: str = "") -> Any:
     """A block of `sources.yml` as it may be shown: what is likely a secret, and no reference to one, is masked."""
     if isinstance(value, Mapping):
@@ -87,7 +113,7 @@ class Mask:
     """Takes secrets out of text: raw, URL-encoded, base64 or JSON-escaped."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._forms: set[str] = set()
+        self._forms: dict[str, int] = {}
         self._pattern: re.Pattern[str] | None = None
         self.add(*secrets)
 
@@ -97,14 +123,24 @@ class Mask:
             for part in {secret, secret.strip(), *secret.splitlines(), *_USER_INFO.findall(secret)}:
                 if len(part) >= SHORTEST:
                     self._forms |= _forms(part)
-        # The longest first: a secret may be a part of another.
-        ordered = sorted(self._forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        # The longest first: a secret may be a part of another. Looked for ahead, so that the next may overlap it.
+        ordered = sorted(self._forms, key=self._forms.__getitem__, reverse=True)
+        self._pattern = re.compile(f"(?=({'|'.join(ordered)}))") if ordered else None
 
     def __call__(self, text: str) -> str:
         """The text with every known secret, and every password in a URL, replaced."""
-        masked = self._pattern.sub(MASK, text) if self._pattern else text
-        return _USER_INFO.sub(lambda found: found.group().replace(f":{found.group(1)}@", f":{MASK}@"), masked)
+        return _USER_INFO.sub(
+            lambda found: found.group().replace(f":{found.group(1)}@", f":{MASK}@"), self._without_known(text)
+        )
+
+    def _without_known(self, text: str) -> str:
+        parts, done = [], 0
+        for found in self._pattern.finditer(text) if self._pattern else ():
+            start, end = found.span(1)
+            if start >= done:
+                parts += [text[done:start], MASK]
+            done = max(done, end)
+        return "".join([*parts, text[done:]])
 
 
 def project_mask(project: Project, environment: Mapping[str, str] | None = None) -> Mask:
@@ -164,7 +200,7 @@ def _stored(value: Any, key: str = "") -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _stored(item, key)
-    elif key in _PLAIN_KEYS:
+    elif is_plain_key(key):
         return
     elif isinstance(value, str):
         yield value
@@ -172,21 +208,32 @@ def _stored(value: Any, key: str = "") -> Iterator[str]:
         yield str(value)
 
 
-def _forms(secret: str) -> set[str]:
-    raw = secret.encode()
-    forms = {
-        secret,
-        urllib.parse.quote(secret),
-        urllib.parse.quote(secret, safe=""),
-        urllib.parse.quote_plus(secret),
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-        repr(secret)[1:-1],
-    }
+def _forms(secret: str) -> dict[str, int]:
+    """Patterns for what a secret looks like in text, each with the length of what it stands for."""
+    forms = {"".join(map(_character, secret)): len(secret)}
     # Inside a longer text (`user:password`) base64 begins at any of three offsets; the middle is what is sure.
     for offset in range(3):
-        encoded = base64.b64encode(b"\0" * offset + raw).decode().rstrip("=")
+        encoded = base64.b64encode(b"\0" * offset + secret.encode("utf-8", "surrogatepass")).decode().rstrip("=")
         middle = encoded[offset and offset + 1 : len(encoded) - 1 or None]
         if len(middle) >= SHORTEST:
-            forms |= {middle, middle.replace("+", "-").replace("/", "_")}
-    return {form for form in forms if len(form) >= SHORTEST}
+            forms |= {re.escape(form): len(form) for form in (middle, middle.translate(_URL_SAFE))}
+    return forms
+
+
+def _character(character: str) -> str:
+    """A pattern for one character: as it is, or as a URL, JSON or Python writes it.
+
+    Which characters a URL leaves as they are differs from library to library, so it is not the secret as a whole that
+    is quoted in one way or another.
+    """
+    if character.isascii() and character.isalnum():
+        return character
+    raw = character.encode("utf-8", "surrogatepass")
+    forms = {
+        *("".join(f"%(?i:{byte:02x})" for byte in raw), "".join(f"\\\\x{byte:02x}" for byte in raw)),
+        *(re.escape(json.dumps(character)[1:-1]), re.escape(ascii(character)[1:-1]), re.escape(f"\\{character}")),
+    }
+    if character == " ":
+        forms.add(r"\+")
+    # The escaped before the bare: a backslash is itself the beginning of one.
+    return f"(?:{'|'.join([*sorted(forms, key=len, reverse=True), re.escape(character)])})"

@@ -10,7 +10,7 @@ from typing import Any
 
 from dango.errors import DangoError
 from dango.executors import Ended, Line, isolated
-from dango.job import Event, RunError
+from dango.job import Event, RunError, Secrets
 from dango.project import Project
 from dango.secrets import CONFIG_FILE, Mask, project_mask, read_toml
 
@@ -38,6 +38,8 @@ def watch(project: Project, work: str, payload: Any, source: str) -> Generator[A
         for value in running:
             if isinstance(value, Line):
                 yield Event(last.source, "log", message=mask(value.text))
+            elif isinstance(value, Secrets):
+                mask.add(*value.values)
             elif isinstance(value, Ended):
                 if value.code != 0 or not value.done:
                     yield _crash(value, last, time.monotonic() - since, mask)

@@ -20,10 +20,10 @@ from dango.errors import ConfigError, DangoError, Held, Problem
 from dango.executors import Send
 from dango.explain import parameters
 from dango.history import History
-from dango.job import Event, Finding, Job, RunError
+from dango.job import Event, Finding, Job, RunError, Secrets
 from dango.lock import lock
 from dango.project import Project
-from dango.resolve import missing_parameters, missing_secret, resolve
+from dango.resolve import Resolved, missing_parameters, missing_secret, resolve
 from dango.secrets import Mask, project_mask
 from dango.traps import traps
 
@@ -38,7 +38,7 @@ def load(job: Job, send: Send) -> None:
         with lock(History(project.state).lock_file(job.source.name), f"source `{job.source.name}`", job.wait or 0.0):
             send(_importing(job))
             resolved = resolve(job)
-            mask.add(*resolved.secrets)
+            _reveal(resolved, mask, send)
             folder = project.working_folder(job.source, job.destination, job.dataset)
             tables = pipeline.load(job, resolved, folder, lambda event: send(_masked(event, mask)))
         result = replace(result, status="ok", tables=tables)
@@ -65,7 +65,9 @@ def explain(job: Job, send: Send) -> None:
     mask = project_mask(Project(job.root), os.environ)
     send(_importing(job))
     try:
-        send(list(parameters(resolve(job), job)))
+        resolved = resolve(job)
+        _reveal(resolved, mask, send)
+        send(list(parameters(resolved, job)))
     except BaseException as error:  # noqa: BLE001 - see above
         send(_told(error, job, mask))
 
@@ -76,8 +78,9 @@ def _find(job: Job, send: Send, *, rehearse: bool) -> None:
     send(_importing(job))
     try:
         resolved = resolve(job)
-        mask.add(*resolved.secrets)
+        _reveal(resolved, mask, send)
         problems += traps(resolved.function, job.root)
+        problems += _literal_secrets(resolved, job)
         destinations.build(job)
         if rehearse:
             pipeline.require_room(job.root)
@@ -87,8 +90,30 @@ def _find(job: Job, send: Send, *, rehearse: bool) -> None:
             pipeline.reachable(job)
     except BaseException as error:  # noqa: BLE001 - see above
         told = _told(error, job, mask)
-        problems.append(Problem(told.message, told.hint, told.place or Project(job.root).place(job.source.name)))
+        place = told.place or Project(job.root).place(job.source.name)
+        problems.append(Problem.at(place, told.message, told.hint))
     send(Finding(job.source.name, tuple(problems)))
+
+
+def _reveal(resolved: Resolved, mask: Mask, send: Send) -> None:
+    """The source's signature says what is secret; from here on both sides mask it."""
+    mask.add(*resolved.secrets.values())
+    send(Secrets(tuple(resolved.secrets.values())))
+
+
+def _literal_secrets(resolved: Resolved, job: Job) -> list[Problem]:
+    keys, written = job.source.expandable()
+    project = Project(job.root)
+    return [
+        Problem.at(
+            project.place(job.source.name, (*keys, name)),
+            f"`{name}` is a secret, and sources.yml is in git",
+            f"move it to .dlt/secrets.toml under [sources.{job.source.name}], or write env:NAME",
+            "warning",
+        )
+        for name in resolved.secrets
+        if not str(written[name]).startswith("env:")
+    ]
 
 
 def _told(error: BaseException, job: Job, mask: Mask) -> RunError:

@@ -56,7 +56,9 @@ def _refused(error: Exception) -> int:
         error.show()
         return int(error.exit_code)
     if type(error).__name__ == "Abort":
-        return 130
+        # typer makes one of every KeyboardInterrupt.
+        typer.echo("stopped", err=True)
+        return int(getattr(error.__cause__, "exit_code", 130))
     typer.echo(f"error: {type(error).__name__}: {error}", err=True)
     typer.echo("  hint: this is a defect of dango; `dango --debug …` shows where, and belongs in a report", err=True)
     return 1

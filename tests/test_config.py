@@ -1,0 +1,411 @@
+"""What sources.yml may say: every mistake of a file at once, each with its place and the nearest right word."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from dango.config import NOT_YET, Config, Cursor, Resource, corrected, json_schema, parse
+from dango.document import Document
+from dango.errors import ConfigError, Problem
+
+FILE = ".dango/sources.yml"
+TYPES = ("dlt_native",)
+NATIVE = "    type: dlt_native\n    dlt_native: {source_module: m, source_function: f}\n"
+
+
+def config(text: str, types: tuple[str, ...] = TYPES) -> Config:
+    return parse(Document(Path(FILE), FILE, text), types)
+
+
+def problems(text: str) -> list[Problem]:
+    with pytest.raises(ConfigError) as caught:
+        config(text)
+    assert caught.value.exit_code == 2
+    return list(caught.value.problems)
+
+
+def problem(text: str) -> Problem:
+    (found,) = problems(text)
+    return found
+
+
+def one(lines: str, name: str = "a") -> str:
+    """A file with one good source and, as its first keys, `lines`."""
+    return f"version: 1\nsources:\n  - name: {name}\n{lines}{NATIVE}"
+
+
+def test_the_smallest_file_and_the_largest_are_read() -> None:
+    assert config("version: 1\n").sources == ()
+    assert config("sources:\n").sources == ()
+    full = config("""\
+version: 1
+destination: lake
+destinations:
+  lake: {type: postgres, credentials: env:LAKE}
+defaults: {enabled: true}
+sources:
+  - name: jira_issues
+    type: dlt_native
+    enabled: false
+    description: Jira
+    destination: duckdb
+    resources:
+      issues: {table: tickets, write_disposition: merge, primary_key: id, merge_key: [a, b],
+               cursor: {field: updated_at, initial: 2024-01-01, lag: 3600}, columns: {price: {data_type: decimal}}}
+      users:
+    dlt_native:
+      source_module: jira
+      source_function: jira
+      function_kwargs: {subdomain: mycompany, project_keys: [PROJ, TEAM]}
+      pipeline_name: custom_pipeline
+      dataset_name: raw_custom
+""")
+    (jira,) = full.sources
+    assert (jira.enabled, jira.dataset, jira.pipeline) == (False, "raw_custom", "custom_pipeline")
+    assert jira.resources is not None
+    assert jira.resources["users"] == Resource()
+    assert jira.resources["issues"].merge_key == ("a", "b")
+    assert jira.resources["issues"].cursor == Cursor(field="updated_at", initial=jira.resources["issues"].cursor.initial, lag=3600)  # type: ignore[union-attr]
+    assert full.destination_of(jira).type == "duckdb"
+    assert full.destination_of(jira, "lake").parameters == {"credentials": "env:LAKE"}
+
+
+def test_a_source_has_dataset_pipeline_and_destination_after_its_name_and_the_files() -> None:
+    (source,) = config(one("")).sources
+    assert (source.enabled, source.dataset, source.pipeline) == (True, "raw_a", "a")
+    assert config(one("")).destination_of(source).name == "duckdb"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        # Unknown keys at any depth, with the nearest valid one.
+        ("version: 1\nsource: []\n", f"{FILE}:2:1: unknown key `source` (did you mean `sources`?)"),
+        (one("    discription: x\n"), f"{FILE}:4:5: unknown key `discription` (did you mean `description`?)"),
+        ("defaults: {enable: true}\n", f"{FILE}:1:12: unknown key `enable` (did you mean `enabled`?)"),
+        (
+            "sources:\n  - name: a\n    type: dlt_native\n    dlt_native: {source_modul: m, source_module: m, source_function: f}\n",
+            f"{FILE}:4:18: unknown key `source_modul` (did you mean `source_module`?)",
+        ),
+        (
+            one("    resources:\n      issues:\n        write_dispositoin: merge\n"),
+            f"{FILE}:6:9: unknown key `write_dispositoin` (did you mean `write_disposition`?)",
+        ),
+        (
+            one("    resources: {issues: {cursor: {field: x, initail: 1}}}\n"),
+            f"{FILE}:4:45: unknown key `initail` (did you mean `initial`?)",
+        ),
+        (
+            "defaults:\n  resources: {issues: {tabel: x}}\n",
+            f"{FILE}:2:24: unknown key `tabel` (did you mean `table`?)",
+        ),
+        (one("    zzz: 1\n"), f"{FILE}:4:5: unknown key `zzz`"),
+        # Wrong types at each key.
+        ("version: one\n", f"{FILE}:1:1: should be the number 1"),
+        ("version: true\n", f"{FILE}:1:1: should be the number 1"),
+        ("version: 1.0\n", f"{FILE}:1:1: should be the number 1"),
+        ("version: 0\n", f"{FILE}:1:1: there is no version 0"),
+        ("destination: [a]\n", f"{FILE}:1:1: `destination`: should be text, not a list"),
+        ("destinations: [a]\n", f"{FILE}:1:1: `destinations`: should be a mapping, not a list"),
+        ("destinations: {lake: postgres}\n", f"{FILE}:1:16: `lake`: should be a mapping, not text"),
+        ("destinations: {lake: {type: 3}}\n", f"{FILE}:1:23: `type`: should be text, not the number 3"),
+        ("destinations: {lake: {}}\n", f"{FILE}:1:16: the key `type` is missing"),
+        ("defaults: 3\n", f"{FILE}:1:1: `defaults`: should be a mapping, not the number 3"),
+        ("sources: {a: 1}\n", f"{FILE}:1:1: `sources`: should be a list, not a mapping"),
+        ("sources: text\n", f"{FILE}:1:1: `sources`: should be a list, not text"),
+        ("sources:\n  - a\n", f"{FILE}:2:5: `0`: should be a mapping, not text"),
+        (one("    enabled: 'yes'\n"), f"{FILE}:4:5: `enabled`: should be true or false, not text"),
+        (one("    enabled: 1\n"), f"{FILE}:4:5: `enabled`: should be true or false, not the number 1"),
+        (one("    enabled:\n"), f"{FILE}:4:5: `enabled`: should be true or false, not empty"),
+        (one("    description: 2024-01-01\n"), f"{FILE}:4:5: `description`: should be text, not a date"),
+        (one("    destination: {a: b}\n"), f"{FILE}:4:5: `destination`: should be text, not a mapping"),
+        (one("    resources: issues\n"), f"{FILE}:4:5: should be a list of names or a mapping from name to hints, not text"),
+        (one("    resources: [issues, 3]\n"), f"{FILE}:4:5: a list of resources holds names, this is the number 3"),
+        (one("    resources: {issues: 3}\n"), f"{FILE}:4:17: `issues`: should be a mapping, not the number 3"),
+        (one("    resources: {i: {table: 3}}\n"), f"{FILE}:4:21: `table`: should be text, not the number 3"),
+        (
+            one("    resources: {i: {write_disposition: upsert}}\n"),
+            f"{FILE}:4:21: `write_disposition`: should be 'append', 'replace', 'merge' or 'skip', not text",
+        ),
+        (one("    resources: {i: {cursor: updated}}\n"), f"{FILE}:4:21: `cursor`: should be a mapping, not text"),
+        (one("    resources: {i: {cursor: {initial: 1}}}\n"), f"{FILE}:4:21: the key `field` is missing"),
+        (one("    resources: {i: {columns: [a]}}\n"), f"{FILE}:4:21: `columns`: should be a mapping, not a list"),
+        ("sources:\n  - name: a\n    type: dlt_native\n    dlt_native: text\n", f"{FILE}:4:5: `dlt_native`: should be a mapping, not text"),
+        (
+            "sources:\n  - name: a\n    type: dlt_native\n    dlt_native:\n      source_module: 3\n      source_function: f\n",
+            f"{FILE}:5:7: `source_module`: should be text, not the number 3",
+        ),
+        (
+            "sources:\n  - name: a\n    type: dlt_native\n    dlt_native: {source_module: m, source_function: f, function_kwargs: [1]}\n",
+            f"{FILE}:4:56: `function_kwargs`: should be a mapping, not a list",
+        ),
+        # What is missing.
+        ("sources:\n  - type: dlt_native\n    dlt_native: {source_module: m, source_function: f}\n", f"{FILE}:2:5: the key `name` is missing"),
+        ("sources:\n  - name: a\n", f"{FILE}:2:5: the key `type` is missing"),
+        (
+            "sources:\n  - name: a\n    type: dlt_native\n",
+            f"{FILE}:2:5: `type: dlt_native` needs a block `dlt_native:` with `source_module` and `source_function`",
+        ),
+        ("sources:\n  - name: a\n    type: dlt_native\n    dlt_native: {source_module: m}\n", f"{FILE}:4:5: the key `source_function` is missing"),
+        # Names.
+        (
+            one("", name="My-Source 2"),
+            f"{FILE}:3:5: `My-Source 2` is no valid name (lower-case letters, digits and `_`, a letter first,"
+            " at most 48); use `my_source_2`",
+        ),
+        (one("", name="3"), f"{FILE}:3:5: a name is text, this is the number 3; quote it"),
+        (one("", name="true"), f"{FILE}:3:5: a name is text, this is the truth value true; quote it"),
+        # A newer file.
+        ("version: 2\n", f"{FILE}:1:1: version 2 is newer than this dango knows (1): upgrade dango"),
+        # Types and destinations that are not there.
+        ("sources:\n  - name: a\n    type: dlt_natve\n    dlt_natve: {}\n", f"{FILE}:3:5: unknown type `dlt_natve` (did you mean `dlt_native`?)"),
+        ("sources:\n  - {name: a, type: github, github: {owner: x}}\n", f"{FILE}:2:15: unknown type `github`"),
+        (one("    destination: lake\n"), f"{FILE}:4:5: no destination `lake`"),
+        ("destination: lakes\ndestinations: {lake: {type: postgres}}\n", f"{FILE}:1:1: no destination `lakes` (did you mean `lake`?)"),
+        ("defaults: {destination: lake}\n" + one("").removeprefix("version: 1\n"), f"{FILE}:1:12: no destination `lake`"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_its_place_and_the_nearest_right_word(text: str, said: str) -> None:
+    assert str(problem(text)) == said
+
+
+def test_the_hint_of_an_unknown_key_lists_the_valid_ones() -> None:
+    assert problem("sorces: []\n").hint == "valid keys: version, destination, destinations, defaults, sources"
+    assert problem(one("    zzz: 1\n")).hint == (
+        "valid keys: enabled, destination, resources, name, type, description, dlt_native"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "better"),
+    [
+        ("My-Source 2", "my_source_2"),
+        ("2fast", "s_2fast"),
+        ("_x", "x"),
+        ("a__b", "a_b"),
+        ("Ünï", "n"),
+        ("日本", "my_source"),
+        ("x" * 60, "x" * 48),
+        ("a" * 47 + "-b", "a" * 47),
+        ("", "my_source"),
+        ("name\n", "name"),
+    ],
+)
+def test_a_bad_name_is_refused_with_one_that_is_valid(name: str, better: str) -> None:
+    assert corrected(name) == better
+    text = one("").replace("name: a", f"name: {name!r}" if "\n" not in name else 'name: "name\\n"')
+    assert problem(text).message.endswith(f"use `{better}`")
+    assert config(one("", name=better)).sources[0].name == better
+
+
+@pytest.mark.parametrize("key", NOT_YET)
+def test_what_later_versions_do_is_refused_by_name(key: str) -> None:
+    assert str(problem(one(f"    {key}: x\n"))) == f"{FILE}:4:5: `{key}` is not yet supported by this version of dango"
+
+
+@pytest.mark.parametrize("key", ["schema_contract", "on_error", "max_errors", "processors", "split"])
+def test_what_later_versions_do_is_refused_in_defaults_and_resources_too(key: str) -> None:
+    said = f"`{key}` is not yet supported by this version of dango"
+    assert str(problem(f"defaults:\n  {key}: x\n")) == f"{FILE}:2:3: {said}"
+    assert str(problem(one(f"    resources:\n      i:\n        {key}: x\n"))) == f"{FILE}:6:9: {said}"
+
+
+def test_two_sources_of_one_name_are_named_with_both_lines() -> None:
+    found = problem("sources:\n  - name: a\n" + NATIVE + "  - name: b\n" + NATIVE + "  - name: a\n" + NATIVE)
+    assert str(found).startswith(f"{FILE}:8:5: `a` is already the name of the source in line 2")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "dataset"),
+    [
+        (("a", "raw_x"), ("b", "raw_x"), "raw_x"),
+        (("a", ""), ("b", "raw_a"), "raw_a"),
+        (("x", ""), ("x_staging", ""), "raw_x_staging"),
+        (("x_staging", ""), ("x", ""), "raw_x_staging"),
+        (("x", ""), ("x__trial", ""), "raw_x__trial"),
+        (("x__trial", ""), ("x", ""), "raw_x__trial"),
+    ],
+)
+def test_two_sources_may_not_write_one_dataset(
+    first: tuple[str, str], second: tuple[str, str], dataset: str
+) -> None:
+    def source(name: str, given: str) -> str:
+        extra = f", dataset_name: {given}" if given else ""
+        block = f"{{source_module: m, source_function: f{extra}}}"
+        return f"  - name: {name}\n    type: dlt_native\n    dlt_native: {block}\n"
+
+    text = "sources:\n" + source(*first) + source(*second)
+    found = problem(text)
+    assert found.message == f"`{second[0]}` and `{first[0]}` would both write the dataset `{dataset}`"
+    assert found.line in (5, 7)
+    # In two databases they do not meet.
+    apart = "destinations: {lake: {type: postgres}}\n" + text + "    destination: lake\n"
+    assert len(config(apart).sources) == 2
+
+
+def test_every_mistake_of_a_file_is_told_at_once_in_the_order_of_its_lines() -> None:
+    found = problems("""\
+version: 1
+destintion: duckdb
+defaults: {enabled: 1}
+sources:
+  - name: Bad Name
+    type: dlt_native
+    resources: {i: {tabel: x}}
+    dlt_native: {source_module: 1, source_function: f}
+  - name: b
+    type: gitub
+  - name: b
+    type: dlt_native
+    schedule: daily
+    dlt_native: {source_module: m, source_function: f, nope: 1}
+""")
+    assert [(p.line, p.column) for p in found] == [
+        (2, 1), (3, 12), (5, 5), (7, 21), (8, 18), (10, 5), (11, 5), (13, 5), (14, 56)
+    ]  # fmt: skip
+    assert all(p.file == FILE and p.severity == "error" for p in found)
+
+
+def test_datasets_and_destinations_are_checked_among_other_mistakes_of_names() -> None:
+    found = problems(one("    destination: lake\n") + "  - name: a\n" + NATIVE)
+    assert [p.line for p in found] == [4, 7]
+
+
+def test_a_key_that_is_no_text_is_a_mistake_and_no_crash() -> None:
+    assert [p.line for p in problems("1: x\n")] == [1]
+    assert problems("version: 1\n? [a, b]\n: c\n")
+    assert problems(one("    true: x\n"))[0].place == f"{FILE}:4:5"
+
+
+def test_a_destination_has_its_name_from_its_key_alone() -> None:
+    found = problem("destinations: {lake: {type: postgres, name: sea}}\n")
+    assert str(found).startswith(f"{FILE}:1:39: ")
+
+
+def test_a_destinations_name_follows_the_rules_of_names() -> None:
+    found = problem("destinations:\n  My-Lake: {type: postgres}\n")
+    assert found.message.endswith("use `my_lake`")
+    assert found.place == f"{FILE}:2:3"
+
+
+def test_defaults_hold_for_a_source_and_a_source_for_its_resources() -> None:
+    read = config("""\
+destination: duckdb
+destinations: {lake: {type: postgres}, sea: {type: filesystem}}
+defaults:
+  enabled: false
+  destination: lake
+  resources:
+    issues: {table: tickets, write_disposition: merge, primary_key: id}
+sources:
+  - name: plain
+    type: dlt_native
+    dlt_native: {source_module: m, source_function: f}
+  - name: own
+    type: dlt_native
+    enabled: true
+    destination: sea
+    resources:
+      issues: {write_disposition: append}
+      users: {table: people}
+    dlt_native: {source_module: m, source_function: f}
+  - name: listed
+    type: dlt_native
+    resources: [issues]
+    dlt_native: {source_module: m, source_function: f}
+""")
+    plain, own, listed = read.sources
+    assert (plain.enabled, read.destination_of(plain).name) == (False, "lake")
+    assert (own.enabled, read.destination_of(own).name) == (True, "sea")
+    assert plain.resources is not None and own.resources is not None and listed.resources is not None
+    assert plain.resources["issues"].table == "tickets"
+    issues = own.resources["issues"]
+    assert (issues.table, issues.write_disposition, issues.primary_key) == ("tickets", "append", "id")
+    assert own.resources["users"].table == "people"
+    assert list(own.resources) == ["issues", "users"]
+    assert listed.resources["issues"].write_disposition == "merge"
+
+
+def test_a_configuration_is_frozen_and_pickles() -> None:
+    read = config(one("    resources: {i: {cursor: {field: x, initial: 2024-01-01}}}\n"))
+    (source,) = read.sources
+    for thing, key in ((read, "version"), (source, "name"), (source.dlt_native, "source_module")):
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(thing, key, "x")
+    assert pickle.loads(pickle.dumps(read)) == read
+    assert pickle.loads(pickle.dumps(source)).dataset == "raw_a"
+
+
+def test_a_type_of_the_registry_has_a_block_of_its_own_name() -> None:
+    (source,) = config("sources:\n  - {name: gh, type: github, github: {owner: x}}\n", ("dlt_native", "github")).sources
+    assert source.block == {"owner": "x"}
+    assert source.expandable() == (("github",), {"owner": "x"})
+
+
+def _allows(schema: dict[str, Any], definitions: dict[str, Any], value: Any) -> bool:
+    """As much of JSON Schema as the file's own uses."""
+    if "$ref" in schema:
+        return _allows(definitions[schema["$ref"].rpartition("/")[2]], definitions, value)
+    if "anyOf" in schema:
+        return any(_allows(branch, definitions, value) for branch in schema["anyOf"])
+    kinds = {
+        "object": dict, "array": list, "string": str, "boolean": bool, "null": type(None),
+        "integer": int, "number": (int, float),
+    }  # fmt: skip
+    if "enum" in schema and value not in schema["enum"]:
+        return False
+    if "type" in schema and not isinstance(value, kinds[schema["type"]]):  # type: ignore[arg-type]
+        return False
+    if isinstance(value, list):
+        return all(_allows(schema.get("items", {}), definitions, item) for item in value)
+    if isinstance(value, dict):
+        properties, rest = schema.get("properties", {}), schema.get("additionalProperties", True)
+        if any(name not in value for name in schema.get("required", ())):
+            return False
+        for name, item in value.items():
+            allowed = properties.get(name, rest)
+            if allowed is False or (allowed is not True and not _allows(allowed, definitions, item)):
+                return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ("version: 1\nsources: []\n", True),
+        ("version: 1\nsources:\n", True),  # dango reads it, so an editor may not underline it
+        ("destinations: {lake: {type: postgres, credentials: x}}\n", True),
+        (one("    resources: [a, b]\n"), True),
+        (one("    resources: {a: {table: x, cursor: {field: y}}, b: {}}\n"), True),
+        (one("    resources: {a: }\n"), True),
+        (one("    enabled: false\n    description: x\n"), True),
+        ("sources:\n  - {name: gh, type: github, github: {owner: x}}\n", True),
+        ("sorces: []\n", False),
+        ("version: one\n", False),
+        ("sources: {}\n", False),
+        ("sources:\n  - {name: a}\n", False),
+        (one("    enabled: maybe\n"), False),
+        (one("    discription: x\n"), False),
+        (one("    resources: {a: {tabel: x}}\n"), False),
+        (one("    resources: {a: {write_disposition: upsert}}\n"), False),
+        ("defaults: {enable: true}\n", False),
+    ],
+)
+def test_the_json_schema_says_the_same(text: str, good: bool) -> None:
+    schema = json_schema()
+    data = Document(Path(FILE), FILE, text).data
+    assert _allows(schema, schema["$defs"], data) is good
+
+
+def test_the_json_schema_describes_keys_and_limits_names() -> None:
+    schema = json_schema()
+    source = schema["$defs"]["Source"]
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert source["properties"]["name"]["pattern"] == "^[a-z][a-z0-9_]{0,47}$"
+    assert "block" not in source["properties"]
+    assert set(source["required"]) == {"name", "type"}
