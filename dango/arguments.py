@@ -186,7 +186,8 @@ def annotations_of(function: Any) -> dict[str, Any]:
     wrapped = inspect.unwrap(function)
     try:
         return typing.get_type_hints(wrapped, include_extras=True)
-    except Exception:  # noqa: BLE001 - evaluating an annotation runs whatever the author wrote there
+    except (NameError, TypeError, AttributeError, SyntaxError):
+        # Written as text and meant for type checkers alone; what it is cannot be known here.
         return dict(getattr(wrapped, "__annotations__", {}))
 
 

@@ -66,7 +66,7 @@ def _name(value: Any) -> Any:
     return value
 
 
-Name = Annotated[str, BeforeValidator(_name), Field(pattern=f"^{NAME_PATTERN}$")]
+Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$"), BeforeValidator(_name)]
 
 
 class Strict(BaseModel):
@@ -282,7 +282,7 @@ def parse(document: Document, known_types: Iterable[str]) -> Config:
     Raises:
         ConfigError: with every problem of the file, each at its line and column.
     """
-    problems = [*_unknown_types(document, known_types), *_used_twice(document)]
+    problems = [*_unknown_types(document, known_types), *_used_twice(document), *_named_destinations(document)]
     try:
         config = Config.model_validate(document.data)
     except ValidationError as error:
@@ -303,11 +303,16 @@ def json_schema() -> dict[str, Any]:
     source["properties"].pop("block")
     # A registry type brings a block of its own name; the schema cannot list them all.
     source["additionalProperties"] = {"type": "object"}
+    schema["$defs"]["Destination"]["properties"].pop("name")
+    # A key with nothing behind it is as if it were not there.
+    for key in ("destinations", "defaults", "sources"):
+        schema["properties"][key] = {"anyOf": [schema["properties"][key], {"type": "null"}]}
     names = {"type": "array", "items": {"type": "string"}}
+    hints = {"anyOf": [{"$ref": "#/$defs/Resource"}, {"type": "null"}]}
     for model in ("Source", "Defaults"):
         resources = schema["$defs"][model]["properties"]["resources"]
-        resources["anyOf"] = [names, *resources.get("anyOf", [])]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "sources.yml", **schema}
+        resources["anyOf"] = [names, {"type": "object", "additionalProperties": hints}, {"type": "null"}]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "sources.yml"}
 
 
 def _blocks(document: Document) -> list[Any]:
@@ -328,6 +333,14 @@ def _used_twice(document: Document) -> Iterator[Problem]:
         first.setdefault(name, index)
 
 
+def _named_destinations(document: Document) -> Iterator[Problem]:
+    destinations = document.data.get("destinations")
+    for key, destination in (destinations if isinstance(destinations, dict) else {}).items():
+        if isinstance(destination, dict) and "name" in destination:
+            message, hint = "unknown key `name`", f"the destination's name is its key: `{key}`"
+            yield _at(document, ("destinations", key, "name"), message, hint)
+
+
 def _unknown_types(document: Document, known: Iterable[str]) -> Iterator[Problem]:
     types_known = sorted(known)
     for index, source in enumerate(_blocks(document)):
@@ -345,12 +358,16 @@ def _conflicts(document: Document, config: Config) -> Iterator[Problem]:
     written: dict[tuple[str, str], str] = {}
     if config.destination != EMBEDDED and config.destination not in config.destinations:
         yield _no_destination(document, ("destination",), config.destination, config)
+    default = config.defaults.destination or EMBEDDED
+    if default != EMBEDDED and default not in config.destinations:
+        yield _no_destination(document, ("defaults", "destination"), default, config)
     for index, source in enumerate(config.sources):
         loc = ("sources", index)
         try:
             destination = config.destination_of(source)
         except KeyError as missing:
-            yield _no_destination(document, (*loc, "destination"), missing.args[0], config)
+            if "destination" in source.model_fields_set:
+                yield _no_destination(document, (*loc, "destination"), missing.args[0], config)
             continue
         for dataset in datasets_touched(source.dataset):
             other = written.setdefault((destination.name, dataset), source.name)

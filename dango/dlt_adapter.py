@@ -29,6 +29,7 @@ from dlt.common.exceptions import MissingDependencyException
 from dlt.common.runtime.collector_base import Collector
 from dlt.common.typing import ConfigValueSentinel
 from dlt.extract.incremental import Incremental
+from dlt.extract.incremental.exceptions import IncrementalCursorInvalidCoercion
 from dlt.extract.reference import SourceFactory
 from dlt.extract.resource import DltResource
 
@@ -37,6 +38,7 @@ __all__ = [
     "Collector",
     "ConfigFieldMissingException",
     "Incremental",
+    "IncrementalCursorInvalidCoercion",
     "MissingDependencyException",
     "SourceFactory",
     "ValueNotSecretException",

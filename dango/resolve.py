@@ -81,11 +81,11 @@ def build(resolved: Resolved, job: Job) -> DltSource:
             "move it to .dlt/secrets.toml, under the same section",
         ) from error
     source = _selected(source, job)
+    if job.limit is not None:
+        _limit(source, job.limit)
     for name, hints in (job.source.resources or {}).items():
         if name in source.resources:
             _apply(source.resources[name], hints)
-    if job.limit is not None:
-        _limit(source, job.limit)
     return source
 
 

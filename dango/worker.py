@@ -9,13 +9,15 @@ from __future__ import annotations
 import datetime as dt
 import os
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 
 from dango import destinations, pipeline
-from dango.dlt_adapter import ConfigFieldMissingException
+from dango.dlt_adapter import ConfigFieldMissingException, IncrementalCursorInvalidCoercion
 from dango.errors import ConfigError, DangoError, Held, Problem
 from dango.executors import Send
 from dango.explain import parameters
@@ -34,7 +36,7 @@ def load(job: Job, send: Send) -> None:
     project = Project(job.root)
     mask = project_mask(project, os.environ)
     result = job.begun(started)
-    try:
+    with _boundary(job, mask) as failures:
         with lock(History(project.state).lock_file(job.source.name), f"source `{job.source.name}`", job.wait or 0.0):
             send(_importing(job))
             resolved = resolve(job)
@@ -42,8 +44,7 @@ def load(job: Job, send: Send) -> None:
             folder = project.working_folder(job.source, job.destination, job.dataset)
             tables = pipeline.load(job, resolved, folder, lambda event: send(_masked(event, mask)))
         result = replace(result, status="ok", tables=tables)
-    except BaseException as error:  # noqa: BLE001 - see above
-        told = _told(error, job, mask)
+    for told in failures:
         result = replace(result, status="held" if told.exit_code == Held.exit_code else "failed", error=told)
     send(result.ended())
 
@@ -64,19 +65,19 @@ def explain(job: Job, send: Send) -> None:
     """Sends the list of the source's `Parameter`s, or a `RunError`."""
     mask = project_mask(Project(job.root), os.environ)
     send(_importing(job))
-    try:
+    with _boundary(job, mask) as failures:
         resolved = resolve(job)
         _reveal(resolved, mask, send)
         send(list(parameters(resolved, job)))
-    except BaseException as error:  # noqa: BLE001 - see above
-        send(_told(error, job, mask))
+    for told in failures:
+        send(told)
 
 
 def _find(job: Job, send: Send, *, rehearse: bool) -> None:
     mask = project_mask(Project(job.root), os.environ)
     problems: list[Problem] = []
     send(_importing(job))
-    try:
+    with _boundary(job, mask) as failures:
         resolved = resolve(job)
         _reveal(resolved, mask, send)
         problems += traps(resolved.function, job.root)
@@ -88,11 +89,20 @@ def _find(job: Job, send: Send, *, rehearse: bool) -> None:
             if missing:
                 raise missing_parameters(missing, job.source.name)
             pipeline.reachable(job)
-    except BaseException as error:  # noqa: BLE001 - see above
-        told = _told(error, job, mask)
+    for told in failures:
         place = told.place or Project(job.root).place(job.source.name)
         problems.append(Problem.at(place, told.message, told.hint))
     send(Finding(job.source.name, tuple(problems)))
+
+
+@contextmanager
+def _boundary(job: Job, mask: Mask) -> Iterator[list[RunError]]:
+    """Whatever the block raises is in the list afterwards, told; nothing passes."""
+    failures: list[RunError] = []
+    try:
+        yield failures
+    except BaseException as error:  # noqa: BLE001 - sources are other people's code; one must not stop the rest
+        failures.append(_told(error, job, mask))
 
 
 def _reveal(resolved: Resolved, mask: Mask, send: Send) -> None:
@@ -140,6 +150,8 @@ def _advice(cause: BaseException, job: Job) -> str:
     """The next command, where the kind of the error says which."""
     if isinstance(cause, OSError) and cause.errno in (13, 30):
         return "dango writes in .dango/ and data/: make the folder writable"
+    if isinstance(cause, IncrementalCursorInvalidCoercion):
+        return "the cursor's first value is of another type than its field: for text write it in quotes, '2024-01-01'"
     if getattr(getattr(cause, "response", None), "status_code", None) in (401, 403):
         return f"the credentials are refused; where each comes from: dango explain {job.source.name}"
     return f"the whole traceback: dango --debug history {job.run}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +188,7 @@ def test_the_hint_of_an_unknown_key_lists_the_valid_ones() -> None:
         ("My-Source 2", "my_source_2"),
         ("2fast", "s_2fast"),
         ("_x", "x"),
-        ("a__b", "a_b"),
+        ("a--b", "a_b"),
         ("Ünï", "n"),
         ("日本", "my_source"),
         ("x" * 60, "x" * 48),
@@ -269,6 +270,12 @@ sources:
         (2, 1), (3, 12), (5, 5), (7, 21), (8, 18), (10, 5), (11, 5), (13, 5), (14, 56)
     ]  # fmt: skip
     assert all(p.file == FILE and p.severity == "error" for p in found)
+
+
+def test_a_destination_that_all_share_is_missed_once_and_where_it_is_named() -> None:
+    two = one("").removeprefix("version: 1\n") + "  - name: b\n" + NATIVE
+    assert [p.place for p in problems("destination: lake\n" + two)] == [f"{FILE}:1:1"]
+    assert [p.place for p in problems("defaults: {destination: lake}\n" + two)] == [f"{FILE}:1:12"]
 
 
 def test_datasets_and_destinations_are_checked_among_other_mistakes_of_names() -> None:
@@ -361,10 +368,14 @@ def _allows(schema: dict[str, Any], definitions: dict[str, Any], value: Any) -> 
         return False
     if "type" in schema and not isinstance(value, kinds[schema["type"]]):  # type: ignore[arg-type]
         return False
+    if isinstance(value, str) and not re.search(schema.get("pattern", ""), value):
+        return False
     if isinstance(value, list):
         return all(_allows(schema.get("items", {}), definitions, item) for item in value)
     if isinstance(value, dict):
         properties, rest = schema.get("properties", {}), schema.get("additionalProperties", True)
+        for pattern, inner in schema.get("patternProperties", {}).items():
+            properties = {**properties, **{name: inner for name in value if re.search(pattern, str(name))}}
         if any(name not in value for name in schema.get("required", ())):
             return False
         for name, item in value.items():
@@ -385,6 +396,8 @@ def _allows(schema: dict[str, Any], definitions: dict[str, Any], value: Any) -> 
         (one("    resources: {a: }\n"), True),
         (one("    enabled: false\n    description: x\n"), True),
         ("sources:\n  - {name: gh, type: github, github: {owner: x}}\n", True),
+        ("destinations: {My-Lake: {type: postgres}}\n", False),
+        (one("", name="My-Source"), False),
         ("sorces: []\n", False),
         ("version: one\n", False),
         ("sources: {}\n", False),
@@ -409,3 +422,4 @@ def test_the_json_schema_describes_keys_and_limits_names() -> None:
     assert source["properties"]["name"]["pattern"] == "^[a-z][a-z0-9_]{0,47}$"
     assert "block" not in source["properties"]
     assert set(source["required"]) == {"name", "type"}
+    assert "name" not in schema["$defs"]["Destination"]["properties"]

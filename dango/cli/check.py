@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dango.cli.app import Json, app, emit, fail, line, open_project
-from dango.errors import ConfigError
 
 if TYPE_CHECKING:
     from dango.project import Project
@@ -27,14 +26,8 @@ def report(project: Project, names: list[str], json: bool, *, rehearse: bool = F
     from dango.inspection import check as inspect
     from dango.inspection import project_problems
 
-    try:
-        problems = list(project_problems(project))
-        findings = list(inspect(project, names, rehearse=rehearse))
-    except ConfigError as error:
-        if not json:
-            raise
-        emit({"problems": error.problems, "exit_code": 2})
-        return 2
+    problems = list(project_problems(project))
+    findings = list(inspect(project, names, rehearse=rehearse))
     problems += [problem for finding in findings for problem in finding.problems]
     code = 2 if any(problem.severity == "error" for problem in problems) else 0
     if json:
