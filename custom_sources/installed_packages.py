@@ -107,9 +107,7 @@ def _license(expression: str | None, text: str | None, classifiers: list[str]) -
         return expression
     if text and len(text) <= 80 and "\n" not in text:
         return text
-    names = [
-        classifier.rpartition(" :: ")[2] for classifier in classifiers if classifier.startswith("License :: ")
-    ]
+    names = [classifier.rpartition(" :: ")[2] for classifier in classifiers if classifier.startswith("License :: ")]
     return ", ".join(names) or None
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 import inspect
 import json
 import os
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -117,7 +118,7 @@ def _as_type(text: str, kind: type) -> Any:
         return kind(text)
     # datetime is a date; it has to be asked for first.
     if issubclass(kind, dt.datetime):
-        return _instant(text)
+        return instant(text)
     if issubclass(kind, dt.date):
         return dt.date.fromisoformat(text)
     if issubclass(kind, BaseConfiguration):
@@ -132,9 +133,13 @@ def _as_type(text: str, kind: type) -> Any:
     return text
 
 
-def _instant(text: str) -> dt.datetime:
-    # Python 3.10 does not read the `Z` that everyone writes.
-    return dt.datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+def instant(text: str) -> dt.datetime:
+    """An ISO 8601 text as an instant, in UTC where it names no zone. Raises `ValueError`."""
+    # Python 3.10 reads neither the `Z` that everyone writes, nor any number of digits of a second but 3 and 6.
+    plain = re.sub(r"(\.\d+)", lambda digits: digits.group()[:7].ljust(7, "0"), text.strip().replace("Z", "+00:00"))
+    plain = re.sub(r"([+-]\d\d)(\d\d)$", r"\1:\2", plain) if "T" in plain else plain
+    read = dt.datetime.fromisoformat(plain)
+    return read if read.tzinfo else read.replace(tzinfo=dt.timezone.utc)
 
 
 def fitted(value: Any, annotation: Any) -> Any:
@@ -210,9 +215,13 @@ def hints_of(function: Any) -> dict[str, Any]:
 
 def signature_of(function: Any) -> inspect.Signature | None:
     """None for what is not called: a source or resource that the module has made already."""
-    if isinstance(function, DltSource) or (isinstance(function, DltResource) and not hasattr(function, "__wrapped__")):
+    if isinstance(function, DltSource) or (isinstance(function, DltResource) and function.args_bound):
         return None
     try:
-        return inspect.signature(function)
+        signature = inspect.signature(function)
     except (TypeError, ValueError):
         return None
+    if isinstance(function, DltResource) and function.is_transformer:
+        # The first is the item that dlt hands it.
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
+    return signature

@@ -304,6 +304,7 @@ def json_schema() -> dict[str, Any]:
     # A registry type brings a block of its own name; the schema cannot list them all.
     source["additionalProperties"] = {"type": "object"}
     schema["$defs"]["Destination"]["properties"].pop("name")
+    schema["properties"]["destinations"]["additionalProperties"] = False  # names are patterns of properties
     # A key with nothing behind it is as if it were not there.
     for key in ("destinations", "defaults", "sources"):
         schema["properties"][key] = {"anyOf": [schema["properties"][key], {"type": "null"}]}

@@ -16,6 +16,7 @@ from dango.arguments import expand
 from dango.config import EMBEDDED, Destination
 from dango.errors import DangoError, DestinationError, Held, NotASource, ResolveError, near
 from dango.job import Job
+from dango.project import Project
 
 Target = DltDestination[Any, Any]
 
@@ -35,8 +36,9 @@ def build(job: Job) -> Target:
             f"destination `{destination.name}`: unknown type `{destination.type}`"
             f"{near(destination.type, dlt.destinations.__all__)}",
             f"dlt's destinations: {', '.join(sorted(dlt.destinations.__all__))}; `module:function` is one of your own",
+            place=_place(job, "type"),
         )
-    if destination.name == EMBEDDED and not parameters:
+    if destination.name == destination.type == EMBEDDED and not parameters:
         parameters["credentials"] = str(embedded_file(job.root))
     factory = getattr(dlt.destinations, destination.type)
     known = [name for name in factory().spec.get_resolvable_fields() if not name.startswith("destination_")]
@@ -45,11 +47,16 @@ def build(job: Job) -> Target:
             raise ResolveError(
                 f"destination `{destination.name}` ({destination.type}) has no parameter `{name}`{near(name, known)}",
                 f"it takes: {', '.join(known)}",
+                place=_place(job, name),
             )
     if "enable_dataset_name_normalization" in known:
         # The names are dango's own and valid everywhere; dlt would make `raw_x__trial` one with `raw_x_trial`.
         parameters.setdefault("enable_dataset_name_normalization", False)
     return factory(destination_name=destination.name, **parameters)  # type: ignore[no-any-return]
+
+
+def _place(job: Job, key: str) -> str:
+    return Project(job.root).document.place(("destinations", job.destination.name, key))
 
 
 def embedded_file(root: Path) -> Path:

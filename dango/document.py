@@ -18,7 +18,7 @@ from ruamel.yaml.scalarfloat import ScalarFloat
 from ruamel.yaml.scalarint import ScalarInt
 from ruamel.yaml.timestamp import TimeStamp
 
-from dango.errors import ConfigError, Problem
+from dango.errors import ConfigError, DangoError, Problem
 
 # Larger than any file a person keeps; stops a machine-made one before the parser takes minutes over it.
 _MAX_BYTES = 5_000_000
@@ -111,7 +111,10 @@ class Document:
         """Replaces the file in one step, so that a crash leaves the old text or the new, never half of one."""
         path = self.path.resolve()  # a symbolic link stays one
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        except OSError as error:
+            raise DangoError(f"{path} cannot be written: {error.strerror}") from error
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
                 file.write(self.text)

@@ -17,7 +17,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -103,8 +103,10 @@ def isolated(work: str, payload: Any, *, folder: Path, environment: Mapping[str,
         threading.Thread(target=_read_values, args=(process.stdout, values), daemon=True),
         threading.Thread(target=_read_lines, args=(process.stderr, values, tail), daemon=True),
     ]
-    for reader in readers:
-        reader.start()
+    # A process that the child leaves behind may hold both pipes open for ever: the child's end counts, not theirs.
+    watcher = threading.Thread(target=_note_end, args=(process, readers, values), daemon=True)
+    for thread in (*readers, watcher):
+        thread.start()
     try:
         _send_work(process.stdin, work, payload)
         done = False
@@ -116,13 +118,13 @@ def isolated(work: str, payload: Any, *, folder: Path, environment: Mapping[str,
         code = _wait(process)
         readers[1].join(_SECONDS_TO_END)
         while not values.empty():
-            yield values.get()
+            if (value := values.get()) not in (_END, _DONE):
+                yield value
         yield Ended(code, tuple(tail), done)
     finally:
         _end(process)
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if not (stream is process.stdin and stream.closed):
-                _close(stream)
+        _close(process.stdin)
+        watcher.join(_SECONDS_TO_END)
 
 
 class LocalExecutor:
@@ -166,20 +168,29 @@ def _send_work(stdin: IO[bytes], work: str, payload: Any) -> None:
 
 def _read_values(stream: IO[bytes], values: queue.SimpleQueue[Any]) -> None:
     try:
-        while True:
-            values.put(pickle.load(stream))
-    except (EOFError, pickle.UnpicklingError, OSError, ValueError):
+        with stream:
+            while True:
+                values.put(pickle.load(stream))
+    except (EOFError, pickle.UnpicklingError, OSError, ValueError, AttributeError, ImportError, IndexError):
+        # The child has ended, perhaps in the middle of a value; or it sent what is no value of ours.
         values.put(_END)
 
 
 def _read_lines(stream: IO[bytes], values: queue.SimpleQueue[Any], tail: deque[str]) -> None:
-    try:
+    with stream:
         while line := stream.readline(_LONGEST_LINE):
             text = line.decode("utf-8", "replace").rstrip("\r\n")
             tail.append(text)
             values.put(Line(text))
-    except (OSError, ValueError):
-        return
+
+
+def _note_end(
+    process: subprocess.Popen[bytes], readers: list[threading.Thread], values: queue.SimpleQueue[Any]
+) -> None:
+    process.wait()
+    for reader in readers:
+        reader.join(_SECONDS_TO_END)
+    values.put(_END)
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:
@@ -192,14 +203,21 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is not None:
-        return
-    process.terminate()
+    """Ends the process, and what it started and left behind."""
+    _signal(process, signal.SIGTERM)
     try:
         process.wait(_SECONDS_TO_END)
     except subprocess.TimeoutExpired:
-        process.kill()
+        _signal(process, signal.SIGKILL)
         process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    if not hasattr(os, "killpg"):
+        process.send_signal(number)
+        return
+    with suppress(ProcessLookupError, PermissionError):  # macOS: the latter for a group of zombies
+        os.killpg(process.pid, number)
 
 
 def _close(stream: IO[bytes]) -> None:
@@ -222,8 +240,10 @@ def child(request: IO[bytes]) -> None:
     turn = threading.Lock()
 
     def send(value: Any) -> None:
+        # As a whole: half of what cannot be pickled would spoil what comes after it.
+        pickled = pickle.dumps(value)
         with turn:
-            pickle.dump(value, answers)
+            answers.write(pickled)
             answers.flush()
 
     try:
@@ -237,4 +257,6 @@ def child(request: IO[bytes]) -> None:
 def _end_with_parent(parent: int) -> None:
     # Nothing more is ever sent: this returns when the parent has ended, by whatever cause.
     os.read(parent, 1)
+    if hasattr(os, "killpg"):
+        os.killpg(0, signal.SIGTERM)
     os._exit(1)

@@ -73,7 +73,8 @@ def _left_to_dlt(
 
 
 def _located_parameter(name: str, shown: str, found: dlt_adapter.Found, secret: bool, job: Job) -> Parameter:
-    value = _masked(name, found.value, secret)
+    name_of_field = name.rpartition(".")[2]
+    value = _masked(name_of_field, found.value, secret)
     if not found.files:
         return Parameter(name, shown, "environment", found.key, value, secret)
     section, _, key = found.key.rpartition(".")
@@ -82,7 +83,7 @@ def _located_parameter(name: str, shown: str, found: dlt_adapter.Found, secret: 
     file, line = next((place for place in lines if place[1]), (found.files[0], 0))
     shown_file = dlt_adapter.short(file, job.root)
     if Path(file).name == Path(SECRETS_FILE).name and not is_plain_key(key):
-        value = _masked(name, found.value, True)
+        value = _masked(name_of_field, found.value, True)
     place = f"{shown_file}:{line}" if line else shown_file
     return Parameter(name, shown, shown_file, f"{place} [{section}]", value, secret)
 
@@ -95,7 +96,8 @@ def _written(value: Any) -> str:
 def _masked(name: str, value: Any, secret: bool) -> str:
     if isinstance(value, str) and value.startswith("env:") and not value.startswith("env::"):
         return repr(value)
-    return MASK if secret and value not in (None, "") else repr(hidden(value, name))
+    shown = hidden(value, name)
+    return MASK if shown == MASK or (secret and value not in (None, "")) else repr(shown)
 
 
 def _shown_annotation(parameter: inspect.Parameter) -> str:

@@ -41,7 +41,7 @@ class History:
                 _WRITE,
                 (
                     *(result.run, result.source, result.status, result.started.isoformat()),
-                    *(result.seconds, result.rows, json.dumps(as_json(result)), os.getpid()),
+                    *(result.seconds, result.rows, json.dumps(_stored(result)), os.getpid()),
                 ),
             )
 
@@ -107,6 +107,11 @@ class History:
                 f"the history {self.file} cannot be used: {error}",
                 "it holds no data of yours; move it away and a new one is made",
             ) from error
+
+
+def _stored(result: RunResult) -> dict[str, Any]:
+    # What people see is rounded.
+    return {**as_json(result), "started": result.started.isoformat()}
 
 
 def _result(stored: dict[str, Any]) -> RunResult:

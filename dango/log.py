@@ -23,7 +23,7 @@ class Log:
     def __enter__(self) -> Log:
         folder = self._file.parent
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._out = self._file.open("a", encoding="utf-8")
+        self._out = self._file.open("a", encoding="utf-8", errors="backslashreplace")
         # A run's name begins with its time, so names sort by age.
         for old in sorted(folder.glob("*.log"))[:-KEPT]:
             old.unlink(missing_ok=True)

@@ -55,7 +55,7 @@ def load(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], Non
 
 def reachable(job: Job) -> None:
     """Connects to the job's destination and changes nothing there. Raises `DestinationError` or `Held`."""
-    if job.destination.name == "duckdb" and not destinations.embedded_file(job.root).exists():
+    if job.destination.name == job.destination.type == "duckdb" and not destinations.embedded_file(job.root).exists():
         return
     with tempfile.TemporaryDirectory(prefix="dry-", dir=job.root / ".dango") as folder:
         _synchronised(job, Path(folder), _Progress(job.source.name, lambda event: None))
@@ -103,6 +103,7 @@ def _recovered(job: Job, folder: Path, progress: _Progress) -> dlt.Pipeline:
     pipeline = _synchronised(job, folder, progress)
     if not pipeline.has_pending_data:
         return pipeline
+    _forget_normalized(pipeline)
     progress.say("an earlier run left data that was extracted but not loaded; it is loaded first")
     pipeline.normalize()
     with _writing(job):
@@ -244,7 +245,10 @@ def _counted(pipeline: dlt.Pipeline, tables: Mapping[str, int]) -> dict[str, int
 @contextmanager
 def _sql_client(pipeline: dlt.Pipeline) -> Iterator[Any]:
     """A client for SQL, or None: files and functions have none worth asking."""
-    if pipeline.destination.destination_name == "filesystem" or not pipeline.destination.capabilities().sqlglot_dialect:
+    if (
+        pipeline.destination.destination_type.endswith(".filesystem")
+        or not pipeline.destination.capabilities().sqlglot_dialect
+    ):
         yield None
         return
     try:
@@ -260,6 +264,12 @@ def _forget_loaded(pipeline: dlt.Pipeline) -> None:
     """Packages that are in the destination are not kept: `.dango/` would grow with every sync."""
     for load_id in pipeline.list_completed_load_packages():
         shutil.rmtree(pipeline.get_load_package_info(load_id).package_path, ignore_errors=True)
+
+
+def _forget_normalized(pipeline: dlt.Pipeline) -> None:
+    """What a run had normalised when it was killed may still stand among what is extracted; dlt would fail over it."""
+    for load_id in {*pipeline.list_extracted_load_packages()} & {*pipeline.list_normalized_load_packages()}:
+        shutil.rmtree(Path(pipeline.working_dir) / "normalize" / "extracted" / load_id)
 
 
 def root_cause(error: BaseException) -> BaseException:

@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 
 from dango.config import EMBEDDED, Config, Destination, Source, parse
 from dango.document import Document
-from dango.errors import MissingEnvironment, Problem, ProjectNotFound, SourceNotFound, near
+from dango.errors import ConfigError, MissingEnvironment, Problem, ProjectNotFound, SourceNotFound, near
 
 SOURCES_FILE = ".dango/sources.yml"
 TYPES = ("dlt_native",)
@@ -44,7 +44,7 @@ class Project:
             if folder != first and (reason := _border(folder, first)):
                 stop = f"{folder}, {reason}"
                 break
-            if (folder / SOURCES_FILE).is_file():
+            if _holds(folder):
                 return cls(folder)
         raise ProjectNotFound(
             f"no dango project in {first} or above it (looked for {SOURCES_FILE} up to {stop})",
@@ -55,7 +55,7 @@ class Project:
     def at(cls, root: Path | str) -> Project:
         """The project in this very folder. Raises `ProjectNotFound` when there is none."""
         root = Path(root).expanduser().resolve()
-        if not (root / SOURCES_FILE).is_file():
+        if not _holds(root):
             raise ProjectNotFound(f"no dango project in {root}: {SOURCES_FILE} is missing", f"dango init {root}")
         return cls(root)
 
@@ -87,7 +87,13 @@ class Project:
     @cached_property
     def dotenv(self) -> Mapping[str, str]:
         """What `.env` sets; empty where there is none."""
-        return {key: value for key, value in dotenv_values(self.root / ".env").items() if value is not None}
+        try:
+            values = dotenv_values(self.root / ".env")
+        except UnicodeDecodeError as error:
+            raise ConfigError([Problem(f"not UTF-8: {error.reason} at byte {error.start}", file=".env")]) from error
+        except OSError as error:
+            raise ConfigError([Problem(f"cannot be read: {error.strerror}", file=".env")]) from error
+        return {key: value for key, value in values.items() if value is not None}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -172,6 +178,14 @@ class Project:
             line, column = self.document.where(loc)
             fault = "is set but empty" if name in self.environment else "is not set"
             yield Problem(f"the environment variable {name} {fault}", name, self.document.name, line, column)
+
+
+def _holds(folder: Path) -> bool:
+    """Whether the folder is a project; also with a `sources.yml` that cannot be read, which reading it then says."""
+    try:
+        return (folder / SOURCES_FILE).exists()
+    except PermissionError:
+        return True
 
 
 def _border(folder: Path, start: Path) -> str:

@@ -6,6 +6,7 @@ filled in, it is called, and what it gives is made a `DltSource` with the config
 
 from __future__ import annotations
 
+import datetime as dt
 import faulthandler
 import inspect
 import os
@@ -19,7 +20,7 @@ import dlt
 from dlt.sources import DltResource, DltSource
 
 from dango import dlt_adapter, imports
-from dango.arguments import KWARGS, as_instant, checked, converted, hints_of, signature_of
+from dango.arguments import KWARGS, as_instant, checked, converted, hints_of, instant, signature_of
 from dango.config import Resource
 from dango.errors import MissingSecret, NotASource, ResolveError, near
 from dango.job import Job
@@ -36,13 +37,17 @@ class Resolved:
 
     @property
     def secrets(self) -> dict[str, str]:
-        """The given arguments that the function takes for secrets, as text."""
+        """The given arguments that the function takes for secrets, as text; of credentials a line for each field."""
         hints = hints_of(self.function)
-        return {
-            name: str(value)
-            for name, value in self.arguments.items()
-            if isinstance(value, str | int) and dlt_adapter.is_secret(hints.get(name))
-        }
+        found = {}
+        for name, value in self.arguments.items():
+            if isinstance(value, str | int) and dlt_adapter.is_secret(hints.get(name)):
+                found[name] = str(value)
+            elif isinstance(value, Mapping) and name in hints:
+                fields = dlt_adapter.embedded_fields(hints[name])
+                inner = [str(item) for key, item in value.items() if dlt_adapter.is_secret(fields.get(key))]
+                found |= {name: "\n".join(inner)} if inner else {}
+        return found
 
 
 def resolve(job: Job) -> Resolved:
@@ -76,10 +81,7 @@ def build(resolved: Resolved, job: Job) -> DltSource:
     except dlt_adapter.ConfigFieldMissingException as error:
         raise missing_secret(error, job.source.name) from error
     except dlt_adapter.ValueNotSecretException as error:
-        raise ResolveError(
-            f"a secret stands in config.toml, which is in git: {error.key}",
-            "move it to .dlt/secrets.toml, under the same section",
-        ) from error
+        raise secret_in_git(error) from error
     source = _selected(source, job)
     if job.limit is not None:
         _limit(source, job.limit)
@@ -142,6 +144,14 @@ def missing_secret(error: dlt_adapter.ConfigFieldMissingException, source: str) 
     )
 
 
+def secret_in_git(error: dlt_adapter.ValueNotSecretException) -> ResolveError:
+    """dlt's error in the words of this project."""
+    return ResolveError(
+        f"a secret stands in config.toml, which is in git: {error.key}",
+        "move it to .dlt/secrets.toml, under the same section",
+    )
+
+
 def missing_parameters(names: Sequence[str], source: str) -> MissingSecret:
     """The error for parameters that nothing gives a value: what to add, and where."""
     lines = "\n".join(f'{name} = "…"' for name in names)
@@ -166,7 +176,7 @@ def _call(resolved: Resolved, source: str) -> Any:
     function = resolved.function
     if isinstance(function, DltSource):
         return function
-    if isinstance(function, DltResource) and not hasattr(function, "__wrapped__"):
+    if isinstance(function, DltResource) and function.args_bound:
         return function
     if not callable(function):
         raise NotASource(f"it is {_article(function)}, not a function, source or resource", loc=_FUNCTION)
@@ -207,17 +217,20 @@ def _as_source(given: Any, resolved: Resolved, name: str) -> DltSource:
     if isinstance(given, DltSource):
         return given
     function = getattr(resolved.function, "__name__", name)
+    # What dlt's own layout calls the module, as for a source that the module makes itself.
+    called = signature_of(resolved.function) is not None
+    section = dlt_adapter.section_of(resolved.function)[1] if called else resolved.module.rpartition(".")[2]
     if inspect.iscoroutine(given):
         given.close()
         raise NotASource(f"`{function}` is async and returns once; make it a generator (`yield`)")
     if isinstance(given, DltResource):
         if dlt_adapter.lacks_data(given):
             raise NotASource(f"`{function}` is a transformer: it needs a resource to take its data from")
-        return _source_of(given, name)
+        return _source_of(given, name, section)
     resources = list(given) if isinstance(given, list | tuple) else None
     if resources and all(isinstance(item, DltResource | DltSource) for item in resources):
         flat = [r for item in resources for r in (item.resources.values() if isinstance(item, DltSource) else [item])]
-        return _source_of(flat, name)
+        return _source_of(flat, name, section)
     if given is None:
         raise NotASource(
             f"`{function}` returned None",
@@ -230,11 +243,11 @@ def _as_source(given: Any, resolved: Resolved, name: str) -> DltSource:
             f"`{function}` returned {_article(given)}",
             "return a dlt source, a resource, or rows (dicts, Arrow, frames)",
         )
-    return _source_of(dlt.resource([given] if whole else given, name=function), name)
+    return _source_of(dlt.resource([given] if whole else given, name=function), name, section)
 
 
-def _source_of(resources: Any, name: str) -> DltSource:
-    return dlt.source(lambda: resources, name=name, section=name)()
+def _source_of(resources: Any, name: str, section: str) -> DltSource:
+    return dlt.source(lambda: resources, name=name, section=section)()
 
 
 def _selected(source: DltSource, job: Job) -> DltSource:
@@ -264,7 +277,28 @@ def _apply(resource: DltResource, hints: Resource) -> None:
         given["incremental"] = dlt.sources.incremental(
             cursor.field, initial_value=as_instant(cursor.initial), lag=cursor.lag
         )
+        if isinstance(cursor.initial, dt.date):
+            # Of affinity to the end, dlt's own step comes after this one.
+            resource.add_map(Instants(cursor.field))
     resource.apply_hints(**{key: value for key, value in given.items() if value is not None})
+
+
+class Instants:
+    """Makes the text of a row's cursor an instant, as which its beginning is written: JSON has no dates."""
+
+    def __init__(self, field: str) -> None:
+        self._field = field
+
+    def __call__(self, row: Any, meta: Any = None) -> Any:
+        """The row with the cursor read; as it is where there is no text, or none that is a time."""
+        text = row.get(self._field) if isinstance(row, Mapping) else None
+        if not isinstance(text, str):
+            return row
+        try:
+            read = instant(text)
+        except ValueError:
+            return row
+        return {**row, self._field: read}
 
 
 def _names(names: str | tuple[str, ...] | None) -> str | list[str] | None:

@@ -18,6 +18,7 @@ from dango.executors import Executor, LocalExecutor
 from dango.history import History
 from dango.job import Event, Job, RunError, RunResult, Status
 from dango.project import SOURCES_FILE, Project
+from dango.secrets import CONFIG_FILE, SECRETS_FILE, read_toml
 from dango.supervision import prepare, watch
 
 OnEvent = Callable[[Event], None]
@@ -74,6 +75,8 @@ def plan(project: Project, names: Sequence[str], request: Request) -> list[Job]:
     chosen = _chosen(project, names)
     if request.limit is not None and (request.limit < 1 or request.full_refresh):
         raise UsageError("--limit takes a number from 1 and does not go with --full-refresh")
+    for name in (SECRETS_FILE, CONFIG_FILE):
+        read_toml(project.root / name, name)
     destinations = [project.destination(source, request.destination) for source in chosen]
     project.require_environment(chosen, {d.name: d for d in destinations}.values())
     run_id = f"{dt.datetime.now():%Y%m%d-%H%M%S}-{random.token_hex(2)}"

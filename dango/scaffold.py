@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from dango.errors import DangoError, UsageError
 from dango.resources import shipped
 
 _PRIVATE = {".dlt/secrets.toml", ".env"}
+_KEPT = {*_PRIVATE, "conftest.py"}
 SCHEMA_FILE = ".dango/sources.schema.json"
 
 State = Literal["new", "same", "changed", "kept"]
@@ -38,10 +40,14 @@ def plan(folder: Path, destination: str, example: bool) -> list[File]:
         example: whether the runnable example comes with it.
 
     Raises:
-        UsageError: when the folder is a file.
+        UsageError: when the folder is a file, a file is a folder, or the destination cannot be one.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; a project is a folder")
+    if not re.fullmatch(r"[A-Za-z_][\w.]*(:\w+)?", destination):
+        raise UsageError(
+            f"`{destination}` is no destination", "one of dlt's (duckdb, postgres, snowflake …) or `module:function`"
+        )
     template = shipped("templates") / "project"
     values = _values(destination, example)
     files = []
@@ -85,7 +91,7 @@ def _write(file: File) -> None:
     inner = file.path.parent.name == ".dango"
     file.path.parent.mkdir(mode=0o700 if inner else 0o777, parents=True, exist_ok=True)
     handle = os.open(file.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if private else 0o666)
-    with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
+    with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as out:
         out.write(file.text)
     if private:
         file.path.chmod(0o600)
@@ -94,10 +100,13 @@ def _write(file: File) -> None:
 def _compared(path: Path, name: str, text: str) -> File:
     if not path.exists():
         return File(path, text, "new")
-    present = path.read_text(encoding="utf-8", errors="replace")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; a project has a file there")
+    # Not `read_text`: whatever line ends and bytes are kept (of a .gitignore) stay as they are.
+    present = path.read_bytes().decode("utf-8", "surrogateescape")
     if present == text:
         return File(path, text, "same")
-    if name in _PRIVATE:
+    if name in _KEPT:
         # What a person put there is never replaced, also not with --force.
         return File(path, present, "kept")
     if name == ".gitignore":
@@ -107,11 +116,19 @@ def _compared(path: Path, name: str, text: str) -> File:
 
 def _joined(path: Path, present: str, text: str) -> File:
     """An existing .gitignore keeps its lines and gains what keeps secrets and data out of git."""
-    missing = [line for line in text.splitlines() if line.strip() and line not in present.splitlines()]
-    if not [line for line in missing if not line.startswith("#")]:
+    there = present.splitlines()
+    missing = [line for line in text.splitlines() if line.strip() and line not in there and not line.startswith("#")]
+    if not missing:
         return File(path, present, "same")
+    # The last line that matches counts: what brings a file back has to stand behind what hides its folder.
+    hides = any(not line.startswith("!") for line in missing)
+    added = [
+        line
+        for line in text.splitlines()
+        if line.startswith("#") or line in missing or (hides and line.startswith("!"))
+    ]
     gap = "" if not present or present.endswith("\n") else "\n"
-    return File(path, present + gap + "\n".join(missing) + "\n", "new")
+    return File(path, present + gap + "\n".join(added) + "\n", "new")
 
 
 def _values(destination: str, example: bool) -> Mapping[str, str]:

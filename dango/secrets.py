@@ -31,7 +31,7 @@ _PLAIN_KEYS = {
 }
 _URL_SAFE = str.maketrans("+/", "-_")
 # The last `@` ends a password, unless what stands between begins something else (a list, JSON).
-_USER_INFO = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s:@]*:([^/\s@]+(?:@[^/\s@\"'<>,;?&]+)*)@")
+_USER_INFO = re.compile(r"://[^/\s:@]*:([^/\s@]+(?:@[^/\s@\"'<>,;?&]+)*)@")
 
 
 def read_toml(path: Path, name: str) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def surroundings(project: Project) -> dict[str, str]:
 
 def prepare(project: Project) -> None:
     """Makes what a worker needs before it can say anything. Raises `DangoError` where that cannot be written."""
-    for folder in (project.state, project.state / "pipelines"):
+    for folder in (project.state, *(project.state / name for name in ("pipelines", "locks", "logs"))):
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             if not os.access(folder, os.W_OK):

@@ -9,15 +9,16 @@ from __future__ import annotations
 import datetime as dt
 import os
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from dango import destinations, pipeline
-from dango.dlt_adapter import ConfigFieldMissingException, IncrementalCursorInvalidCoercion
+from dango.dlt_adapter import ConfigFieldMissingException, IncrementalCursorInvalidCoercion, ValueNotSecretException
 from dango.errors import ConfigError, DangoError, Held, Problem
 from dango.executors import Send
 from dango.explain import parameters
@@ -25,7 +26,7 @@ from dango.history import History
 from dango.job import Event, Finding, Job, RunError, Secrets
 from dango.lock import lock
 from dango.project import Project
-from dango.resolve import Resolved, missing_parameters, missing_secret, resolve
+from dango.resolve import Resolved, missing_parameters, missing_secret, resolve, secret_in_git
 from dango.secrets import Mask, project_mask
 from dango.traps import traps
 
@@ -122,8 +123,14 @@ def _literal_secrets(resolved: Resolved, job: Job) -> list[Problem]:
             "warning",
         )
         for name in resolved.secrets
-        if not str(written[name]).startswith("env:")
+        if _literal(written[name], resolved.secrets[name])
     ]
+
+
+def _literal(written: Any, secret: str) -> bool:
+    """Whether a secret stands there itself, and not a reference to it."""
+    leaves = written.values() if isinstance(written, Mapping) else [written]
+    return any(str(leaf) in (secret, *secret.splitlines()) for leaf in leaves)
 
 
 def _told(error: BaseException, job: Job, mask: Mask) -> RunError:
@@ -132,6 +139,8 @@ def _told(error: BaseException, job: Job, mask: Mask) -> RunError:
     trace = mask("".join(traceback.format_exception(type(error), error, error.__traceback__)))
     if isinstance(cause, ConfigFieldMissingException):
         cause = missing_secret(cause, job.source.name)
+    if isinstance(cause, ValueNotSecretException):
+        cause = secret_in_git(cause)
     if isinstance(cause, duckdb.IOException):
         cause = destinations.connection_error(cause, job.destination.name)
     if isinstance(cause, DangoError):

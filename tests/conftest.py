@@ -37,10 +37,7 @@ def _surroundings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.setenv("NO_COLOR", "1")
     for name in list(os.environ):
-        if (
-            name.startswith(("DANGO_", "SOURCES__", "DESTINATION__", "DLT_"))
-            and name != "DANGO_TEST_POSTGRES"
-        ):
+        if name.startswith(("DANGO_", "SOURCES__", "DESTINATION__", "DLT_")) and name != "DANGO_TEST_POSTGRES":
             monkeypatch.delenv(name)
 
 

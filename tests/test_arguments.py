@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import typing
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Optional, Union
 
@@ -32,6 +31,9 @@ Dango = Callable[..., Said]
         *((word, bool, False) for word in ("false", "False", "0", "no", "off")),
         ("2024-01-31", dt.date, dt.date(2024, 1, 31)),
         ("2024-01-31T10:00:00Z", dt.datetime, dt.datetime(2024, 1, 31, 10, tzinfo=UTC)),
+        ("2024-01-31T10:00:00", dt.datetime, dt.datetime(2024, 1, 31, 10, tzinfo=UTC)),
+        ("2024-01-31T10:00:00.5+0000", dt.datetime, dt.datetime(2024, 1, 31, 10, 0, 0, 500000, tzinfo=UTC)),
+        ("2024-01-31T10:00:00.1234567Z", dt.datetime, dt.datetime(2024, 1, 31, 10, 0, 0, 123456, tzinfo=UTC)),
         ("2024-01-31T10:00:00+02:00", dt.datetime, dt.datetime(2024, 1, 31, 8, tzinfo=UTC)),
         ('["a", 1]', list, ["a", 1]),
         ('["a"]', list[str], ["a"]),
@@ -40,11 +42,11 @@ Dango = Callable[..., Said]
         ('{"a": 1}', Mapping[str, Any], {"a": 1}),
         ("[1, 2]", tuple[int, ...], (1, 2)),
         ("[1, 1]", set[int], {1}),
-        ("7", Optional[int], 7),
+        ("7", Optional[int], 7),  # noqa: UP045
         ("7", int | None, 7),
-        ("7", Union[int, str], "7"),
+        ("7", Union[int, str], "7"),  # noqa: UP007
         ("7", Annotated[int, "a hint"], 7),
-        ("7", Annotated[Optional[int], "a hint"], 7),
+        ("7", Annotated[Optional[int], "a hint"], 7),  # noqa: UP045
         ("7", str, "7"),
         ("7", None, "7"),
         ("true", Any, "true"),
@@ -81,7 +83,7 @@ def test_a_value_that_does_not_convert_is_never_shown(
 
 @pytest.mark.parametrize("text", ['{"a": 1}', "7", '"a"', "null"])
 def test_json_of_another_kind_is_no_list(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         converted(text, list)
 
 
@@ -116,13 +118,13 @@ def test_what_only_looks_like_a_reference_is_refused(written: str) -> None:
 
 def test_set_but_empty_is_an_error_unless_the_name_ends_in_a_question_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP", "")
-    with pytest.raises(ArgumentError, match="^the environment variable SHOP is empty$"):
+    with pytest.raises(ArgumentError, match=r"^the environment variable SHOP is empty$"):
         expand("env:SHOP", str)
     assert expand("env:SHOP?", str) == ""
     assert expand("env:SHOP?", int | None) is None
     monkeypatch.delenv("SHOP")
     for written in ("env:SHOP", "env:SHOP?"):
-        with pytest.raises(ArgumentError, match="^the environment variable SHOP is not set$"):
+        with pytest.raises(ArgumentError, match=r"^the environment variable SHOP is not set$"):
             expand(written, str)
 
 
@@ -130,9 +132,9 @@ def test_set_but_empty_is_an_error_unless_the_name_ends_in_a_question_mark(monke
     ("value", "annotation", "fits"),
     [
         (dt.date(2024, 1, 1), str, "2024-01-01"),
-        (dt.date(2024, 1, 1), Optional[str], "2024-01-01"),
+        (dt.date(2024, 1, 1), Optional[str], "2024-01-01"),  # noqa: UP045
         (dt.date(2024, 1, 1), dt.date, dt.date(2024, 1, 1)),
-        (dt.date(2024, 1, 1), Union[str, dt.date], dt.date(2024, 1, 1)),
+        (dt.date(2024, 1, 1), Union[str, dt.date], dt.date(2024, 1, 1)),  # noqa: UP007
         (dt.date(2024, 1, 1), dt.datetime, dt.datetime(2024, 1, 1, tzinfo=UTC)),
         (dt.date(2024, 1, 1), None, dt.date(2024, 1, 1)),
         (dt.datetime(2024, 1, 1, 10, tzinfo=UTC), str, "2024-01-01T10:00:00+00:00"),
@@ -148,7 +150,7 @@ def test_a_date_literal_fits_what_is_annotated(value: Any, annotation: Any, fits
 
 @pytest.mark.parametrize(
     "annotation",
-    [dlt.sources.incremental, dlt.sources.incremental[str], Optional[dlt.sources.incremental[Any]],
+    [dlt.sources.incremental, dlt.sources.incremental[str], Optional[dlt.sources.incremental[Any]],  # noqa: UP045
      dlt.sources.incremental("x")],
 )  # fmt: skip
 def test_a_mapping_becomes_an_incremental(annotation: Any) -> None:
@@ -167,9 +169,8 @@ def located(function: Any) -> Located:
 
 
 def test_annotations_that_are_text_count_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    def shop(a: int, b: list[str] | None = None, c: Optional[dt.date] = None, *, d: bool = False) -> None: ...
+    def shop(a: int, b: list[str] | None = None, c: Optional[dt.date] = None, *, d: bool = False) -> None: ...  # noqa: UP045
 
-    assert typing.get_type_hints is not None
     assert shop.__annotations__["a"] == "int"
     for name, text in {"A": "7", "B": '["x"]', "C": "2024-01-31", "D": "no"}.items():
         monkeypatch.setenv(name, text)
@@ -223,7 +224,7 @@ def test_a_resource_that_the_module_has_made_takes_nothing() -> None:
         checked(Located("shop", "made", made), {"a": 1})
 
 
-SHOP = '''
+SHOP = """
 import pathlib
 import dlt
 pathlib.Path("imported").touch()
@@ -233,7 +234,7 @@ def rows(region: str, pages: int = 1, ratio: float = 0.0, live: bool = True, tag
     yield {"region": region, "pages": pages, "ratio": ratio, "live": live, "tags": "+".join(tags),
            "deep": opts["a"][0]["b"], "plain": plain, "start": start,
            "kinds": " ".join(type(v).__name__ for v in (pages, ratio, live, tags, opts, start))}
-'''
+"""
 
 
 def test_all_missing_names_are_told_at_once_and_nothing_runs(write: Write, dango: Dango, rows: Any, root: Any) -> None:
@@ -264,13 +265,11 @@ def test_all_missing_names_are_told_at_once_and_nothing_runs(write: Write, dango
     said = dango("sync", "shop", env=env)
     assert said.code == 0, said.err
     found = rows("select region, pages, ratio, live, tags, deep, plain, start, kinds from raw_shop.rows")
-    assert found == [
-        ("north", 3, 0.5, False, "red+env:TAG", "well", "", "2024-01-01", "int float bool list dict str")
-    ]
+    assert found == [("north", 3, 0.5, False, "red+env:TAG", "well", "", "2024-01-01", "int float bool list dict str")]
 
 
 def test_a_wrong_value_is_refused_before_the_function_runs_and_not_shown(write: Write, dango: Dango, root: Any) -> None:
-    text = 'import pathlib\ndef rows(pages: int, when: "float" = 0):\n    pathlib.Path("called").touch()\n    yield {}\n'
+    text = 'import pathlib\ndef rows(pages: int):\n    pathlib.Path("called").touch()\n    yield {}\n'
     kwargs = {"pages": "env:PAGES"}
     write({"custom_sources/shop.py": text, "sources": sources(native("shop", function_kwargs=kwargs))})
     said = dango("sync", env={"PAGES": "hush-hush"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import pickle
 import re
 from pathlib import Path
@@ -40,6 +41,11 @@ def one(lines: str, name: str = "a") -> str:
     return f"version: 1\nsources:\n  - name: {name}\n{lines}{NATIVE}"
 
 
+def block(text: str) -> str:
+    """A file with one source whose `dlt_native` is `text`."""
+    return f"sources:\n  - name: a\n    type: dlt_native\n    dlt_native: {text}\n".replace(": \n", ":\n")
+
+
 def test_the_smallest_file_and_the_largest_are_read() -> None:
     assert config("version: 1\n").sources == ()
     assert config("sources:\n").sources == ()
@@ -71,7 +77,7 @@ sources:
     assert jira.resources is not None
     assert jira.resources["users"] == Resource()
     assert jira.resources["issues"].merge_key == ("a", "b")
-    assert jira.resources["issues"].cursor == Cursor(field="updated_at", initial=jira.resources["issues"].cursor.initial, lag=3600)  # type: ignore[union-attr]
+    assert jira.resources["issues"].cursor == Cursor(field="updated_at", initial=dt.date(2024, 1, 1), lag=3600)
     assert full.destination_of(jira).type == "duckdb"
     assert full.destination_of(jira, "lake").parameters == {"credentials": "env:LAKE"}
 
@@ -90,7 +96,7 @@ def test_a_source_has_dataset_pipeline_and_destination_after_its_name_and_the_fi
         (one("    discription: x\n"), f"{FILE}:4:5: unknown key `discription` (did you mean `description`?)"),
         ("defaults: {enable: true}\n", f"{FILE}:1:12: unknown key `enable` (did you mean `enabled`?)"),
         (
-            "sources:\n  - name: a\n    type: dlt_native\n    dlt_native: {source_modul: m, source_module: m, source_function: f}\n",
+            block("{source_modul: m, source_module: m, source_function: f}"),
             f"{FILE}:4:18: unknown key `source_modul` (did you mean `source_module`?)",
         ),
         (
@@ -125,7 +131,10 @@ def test_a_source_has_dataset_pipeline_and_destination_after_its_name_and_the_fi
         (one("    enabled:\n"), f"{FILE}:4:5: `enabled`: should be true or false, not empty"),
         (one("    description: 2024-01-01\n"), f"{FILE}:4:5: `description`: should be text, not a date"),
         (one("    destination: {a: b}\n"), f"{FILE}:4:5: `destination`: should be text, not a mapping"),
-        (one("    resources: issues\n"), f"{FILE}:4:5: should be a list of names or a mapping from name to hints, not text"),
+        (
+            one("    resources: issues\n"),
+            f"{FILE}:4:5: should be a list of names or a mapping from name to hints, not text",
+        ),
         (one("    resources: [issues, 3]\n"), f"{FILE}:4:5: a list of resources holds names, this is the number 3"),
         (one("    resources: {issues: 3}\n"), f"{FILE}:4:17: `issues`: should be a mapping, not the number 3"),
         (one("    resources: {i: {table: 3}}\n"), f"{FILE}:4:21: `table`: should be text, not the number 3"),
@@ -136,41 +145,61 @@ def test_a_source_has_dataset_pipeline_and_destination_after_its_name_and_the_fi
         (one("    resources: {i: {cursor: updated}}\n"), f"{FILE}:4:21: `cursor`: should be a mapping, not text"),
         (one("    resources: {i: {cursor: {initial: 1}}}\n"), f"{FILE}:4:21: the key `field` is missing"),
         (one("    resources: {i: {columns: [a]}}\n"), f"{FILE}:4:21: `columns`: should be a mapping, not a list"),
-        ("sources:\n  - name: a\n    type: dlt_native\n    dlt_native: text\n", f"{FILE}:4:5: `dlt_native`: should be a mapping, not text"),
         (
-            "sources:\n  - name: a\n    type: dlt_native\n    dlt_native:\n      source_module: 3\n      source_function: f\n",
+            "sources:\n  - name: a\n    type: dlt_native\n    dlt_native: text\n",
+            f"{FILE}:4:5: `dlt_native`: should be a mapping, not text",
+        ),
+        (
+            block("\n      source_module: 3\n      source_function: f"),
             f"{FILE}:5:7: `source_module`: should be text, not the number 3",
         ),
         (
-            "sources:\n  - name: a\n    type: dlt_native\n    dlt_native: {source_module: m, source_function: f, function_kwargs: [1]}\n",
+            block("{source_module: m, source_function: f, function_kwargs: [1]}"),
             f"{FILE}:4:56: `function_kwargs`: should be a mapping, not a list",
         ),
         # What is missing.
-        ("sources:\n  - type: dlt_native\n    dlt_native: {source_module: m, source_function: f}\n", f"{FILE}:2:5: the key `name` is missing"),
+        (
+            "sources:\n  - type: dlt_native\n    dlt_native: {source_module: m, source_function: f}\n",
+            f"{FILE}:2:5: the key `name` is missing",
+        ),
         ("sources:\n  - name: a\n", f"{FILE}:2:5: the key `type` is missing"),
         (
             "sources:\n  - name: a\n    type: dlt_native\n",
             f"{FILE}:2:5: `type: dlt_native` needs a block `dlt_native:` with `source_module` and `source_function`",
         ),
-        ("sources:\n  - name: a\n    type: dlt_native\n    dlt_native: {source_module: m}\n", f"{FILE}:4:5: the key `source_function` is missing"),
+        (
+            "sources:\n  - name: a\n    type: dlt_native\n    dlt_native: {source_module: m}\n",
+            f"{FILE}:4:5: the key `source_function` is missing",
+        ),
         # Names.
         (
             one("", name="My-Source 2"),
-            f"{FILE}:3:5: `My-Source 2` is no valid name (lower-case letters, digits and `_`, a letter first,"
-            " at most 48); use `my_source_2`",
+            (
+                f"{FILE}:3:5: `My-Source 2` is no valid name (lower-case letters, digits and `_`, a letter first,"
+                " at most 48); use `my_source_2`"
+            ),
         ),
         (one("", name="3"), f"{FILE}:3:5: a name is text, this is the number 3; quote it"),
         (one("", name="true"), f"{FILE}:3:5: a name is text, this is the truth value true; quote it"),
         # A newer file.
         ("version: 2\n", f"{FILE}:1:1: version 2 is newer than this dango knows (1): upgrade dango"),
         # Types and destinations that are not there.
-        ("sources:\n  - name: a\n    type: dlt_natve\n    dlt_natve: {}\n", f"{FILE}:3:5: unknown type `dlt_natve` (did you mean `dlt_native`?)"),
+        (
+            "sources:\n  - name: a\n    type: dlt_natve\n    dlt_natve: {}\n",
+            f"{FILE}:3:5: unknown type `dlt_natve` (did you mean `dlt_native`?)",
+        ),
         ("sources:\n  - {name: a, type: github, github: {owner: x}}\n", f"{FILE}:2:15: unknown type `github`"),
         (one("    destination: lake\n"), f"{FILE}:4:5: no destination `lake`"),
-        ("destination: lakes\ndestinations: {lake: {type: postgres}}\n", f"{FILE}:1:1: no destination `lakes` (did you mean `lake`?)"),
-        ("defaults: {destination: lake}\n" + one("").removeprefix("version: 1\n"), f"{FILE}:1:12: no destination `lake`"),
+        (
+            "destination: lakes\ndestinations: {lake: {type: postgres}}\n",
+            f"{FILE}:1:1: no destination `lakes` (did you mean `lake`?)",
+        ),
+        (
+            "defaults: {destination: lake}\n" + one("").removeprefix("version: 1\n"),
+            f"{FILE}:1:12: no destination `lake`",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_named_with_its_place_and_the_nearest_right_word(text: str, said: str) -> None:
     assert str(problem(text)) == said
 
@@ -232,9 +261,7 @@ def test_two_sources_of_one_name_are_named_with_both_lines() -> None:
         (("x__trial", ""), ("x", ""), "raw_x__trial"),
     ],
 )
-def test_two_sources_may_not_write_one_dataset(
-    first: tuple[str, str], second: tuple[str, str], dataset: str
-) -> None:
+def test_two_sources_may_not_write_one_dataset(first: tuple[str, str], second: tuple[str, str], dataset: str) -> None:
     def source(name: str, given: str) -> str:
         extra = f", dataset_name: {given}" if given else ""
         block = f"{{source_module: m, source_function: f{extra}}}"

@@ -54,7 +54,7 @@ def test_every_key_and_item_knows_its_line_and_column() -> None:
     assert document.place(kwargs) == f"{NAME}:6:7"
     assert document.place((*kwargs, "since")) == f"{NAME}:6:39"
     assert document.place((*kwargs, "keys", 1)) == f"{NAME}:6:35"
-    assert document.place(("sources", 1, "type")) == f"{NAME}:7:14"
+    assert document.place(("sources", 1, "type")) == f"{NAME}:7:15"
 
 
 def test_the_place_of_what_is_not_there_is_that_of_its_nearest_parent() -> None:
@@ -109,7 +109,7 @@ def test_what_is_not_yaml_is_named_with_its_place(text: str, said: str) -> None:
     "text",
     [
         "version: 1\nsources:\n  - name: a\n    token: {{ token }}\n",  # a template's braces: a mapping as a key
-        "a: &a {b: *a}\n",
+        "a: " + "[" * 5000 + "\n",
     ],
 )
 def test_yaml_that_no_configuration_can_hold_is_refused_with_a_place(text: str) -> None:
@@ -123,7 +123,7 @@ def test_a_tab_inside_a_value_or_a_comment_is_no_fault() -> None:
 def test_a_file_that_is_too_large_is_not_parsed(tmp_path: Path) -> None:
     file = tmp_path / "sources.yml"
     file.write_text("# " + "x" * 5_000_000)
-    with pytest.raises(ConfigError, match="sources.yml: larger than 5 MB"):
+    with pytest.raises(ConfigError, match=r"sources\.yml: larger than 5 MB"):
         Document(file, "sources.yml")
 
 
@@ -175,17 +175,26 @@ def test_a_value_that_is_there_is_replaced_in_its_place(before: str, after: str)
         # Values of many lines before and behind.
         (
             "sources:\n  - description: |\n      type: x\n      enabled: true\n    type: t\n    name: a\n",
-            "sources:\n  - description: |\n      type: x\n      enabled: true\n    type: t\n    enabled: false\n    name: a\n",
+            (
+                "sources:\n  - description: |\n      type: x\n      enabled: true\n    type: t\n    enabled: false\n"
+                "    name: a\n"
+            ),
         ),
         # Flow style, of one line and of several.
         ("sources:\n  - {name: a, type: t}\n", "sources:\n  - {name: a, type: t, enabled: false}\n"),
         ("sources:\n  - {type: t, name: a}  # why\n", "sources:\n  - {type: t, enabled: false, name: a}  # why\n"),
         ("sources: [{name: a, enabled: true, type: t}]\n", "sources: [{name: a, enabled: false, type: t}]\n"),
-        ("sources:\n  - {name: a,\n     type: t,\n     x: 1}\n", "sources:\n  - {name: a,\n     type: t, enabled: false,\n     x: 1}\n"),
+        (
+            "sources:\n  - {name: a,\n     type: t,\n     x: 1}\n",
+            "sources:\n  - {name: a,\n     type: t, enabled: false,\n     x: 1}\n",
+        ),
         # Anchors: on the item, and on the value itself.
-        ("sources:\n  - &one\n    name: a\n    type: t\n", "sources:\n  - &one\n    name: a\n    type: t\n    enabled: false\n"),
+        (
+            "sources:\n  - &one\n    name: a\n    type: t\n",
+            "sources:\n  - &one\n    name: a\n    type: t\n    enabled: false\n",
+        ),
     ],
-)  # fmt: skip
+)
 def test_however_the_item_is_written_only_the_key_is_added_or_changed(before: str, after: str) -> None:
     assert switched(before) == after
     assert read(after).data["sources"][0]["enabled"] is False
@@ -216,7 +225,9 @@ def test_line_ends_stay_as_they_are(tmp_path: Path, breaks: str) -> None:
     document = Document(file, "sources.yml")
     assert document.place(("sources", 1, "enabled")) == "sources.yml:12:5"
     document.set_scalar(("sources", 0), "enabled", "false", after="type").save()
-    assert file.read_bytes().decode() == text.replace(f"# quoted{breaks}", f"# quoted{breaks}    enabled: false{breaks}")
+    assert file.read_bytes().decode() == text.replace(
+        f"# quoted{breaks}", f"# quoted{breaks}    enabled: false{breaks}"
+    )
     Document(file, "sources.yml").remove_item(("sources", 0)).remove_item(("sources", 0)).save()
     assert file.read_bytes().decode() == breaks.join(
         ["# the head", "version: 1   # one", "", "sources: []", "  # above a", "", "  # above b", "  # the end", ""]
@@ -224,7 +235,7 @@ def test_line_ends_stay_as_they_are(tmp_path: Path, breaks: str) -> None:
 
 
 def test_an_item_goes_and_the_comments_around_it_stay() -> None:
-    gone = '  - name: a        # its name\n    type: \'dlt_native\'   # quoted\n    description: "a, b: # no comment"\n'
+    gone = "  - name: a        # its name\n    type: 'dlt_native'   # quoted\n    description: \"a, b: # no comment\"\n"
     assert removed(BLOCK) == BLOCK.replace(gone, "")
     assert removed(BLOCK, 1) == BLOCK.replace("  - name: b\n    enabled: yes\n    type: dlt_native\n", "")
 
@@ -236,10 +247,13 @@ def test_an_item_goes_and_the_comments_around_it_stay() -> None:
         ("sources:\n- name: a\n-\n  # inner\n  name: b\ndefaults: {}\n", "sources:\n- name: a\ndefaults: {}\n"),
         ("sources:\n  - name: a\n  - name: b", "sources:\n  - name: a\n"),
         ("sources:\n  - name: a\n  - {name: b,\n     x: 1}\n# end\n", "sources:\n  - name: a\n# end\n"),
-        ("sources:\n  - name: a\n  - name: b\n    d: |\n      x\n\n      # y\n      z\nv: 1\n", "sources:\n  - name: a\nv: 1\n"),
+        (
+            "sources:\n  - name: a\n  - name: b\n    d: |\n      x\n\n      # y\n      z\nv: 1\n",
+            "sources:\n  - name: a\nv: 1\n",
+        ),
         ("sources: [{name: a}, {name: b}]   # why\nv:   1\n", "sources: [{name: a}]   # why\nv:   1\n"),
     ],
-)  # fmt: skip
+)
 def test_however_the_list_is_written_only_the_item_goes(before: str, after: str) -> None:
     assert removed(before, 1) == after
 

@@ -40,14 +40,6 @@ def installed(tmp_path: Path) -> Callable[..., dict[str, str]]:
     return installed
 
 
-def problems(said: Said) -> dict[str, tuple[str, str, str]]:
-    """Place, message and hint of each problem that `check --json` told, by the line of its source or its file."""
-    return {
-        ":".join(str(part) for part in (p["file"], p["line"], p["column"]) if part): (p["message"], p["hint"])
-        for p in said.json["problems"]
-    }
-
-
 def by_module(said: Said, *modules: str) -> dict[str, Any]:
     """What `check --json` told of each source, in the order in which they were checked: message, hint, place."""
     found = [
@@ -58,54 +50,39 @@ def by_module(said: Said, *modules: str) -> dict[str, Any]:
     return dict(zip(modules, found, strict=True))
 
 
+WON = "def won(config=None):\n    yield\n"
+LOST = "def lost():\n    yield\n"
+
+
 def test_a_module_is_looked_for_in_order_and_the_first_wins(
-    write: Write, dango: Dango, rows: Rows, installed: Callable[..., dict[str, str]]
+    write: Write, dango: Dango, installed: Callable[..., dict[str, str]]
 ) -> None:
     env = installed(
         "shop-plugins",
         {
-            "shop_plugin/deep.py": WHO,
-            "shop_plugin/__init__.py": "",
-            "plugged.py": WHO,
-            "anything.py": WHO,
-            "both.py": WHO,
-            "rest_api.py": WHO,
-            "outer/__init__.py": "",
-            "outer/inner.py": WHO,
+            "shop_plugin/deep.py": WON,
+            "shop_plugin/__init__.py": LOST,
+            "plugged.py": LOST,
+            "anything.py": WON,
+            "both.py": LOST,
+            "rest_api.py": LOST,
+            "outer/__init__.py": LOST,
+            "outer/inner.py": WON,
         },
-        plugins="plugged = shop_plugin.deep\nboth = shop_plugin.deep\nrest_api = shop_plugin.deep\n",
+        plugins="plugged = shop_plugin.deep\nboth = shop_plugin\nrest_api = shop_plugin\n",
     )
-    modules = ["both", "filesystem", "calendar", "my_api", "pkg.mod", "bare.mod", "plugged", "anything", "outer.inner"]
-    blocks = [native(module.replace(".", "_"), module=module) for module in modules]
+    mine = {
+        "both": "both.py", "filesystem": "filesystem.py", "calendar": "calendar.py", "dlt": "dlt.py",
+        "my_api": "my_api/__init__.py", "pkg.mod": "pkg/mod.py", "bare.mod": "bare/mod.py",
+    }  # fmt: skip
+    modules = [*mine, "plugged", "anything", "outer.inner"]
+    blocks = [native(module.replace(".", "_"), module=module, function="won") for module in modules]
     # dlt.sources.rest_api stands before the plugin and before the installed module of that name.
     blocks.append(native("rest", module="rest_api", function="rest_api_source", function_kwargs={"config": {}}))
-    write({
-        "custom_sources/both.py": WHO,
-        "custom_sources/filesystem.py": WHO,
-        "custom_sources/calendar.py": WHO + "import calendar\nassert calendar.isleap(2024)\n",
-        "custom_sources/my_api/__init__.py": "from .client import rows\n",
-        "custom_sources/my_api/client.py": WHO,
-        "custom_sources/pkg/__init__.py": "",
-        "custom_sources/pkg/mod.py": WHO,
-        "custom_sources/bare/mod.py": WHO,
-        "sources": sources(*blocks),
-    })  # fmt: skip
-    checked = dango("check", env=env)
-    assert checked.code == 0, checked.err
-    said = dango("sync", *[module.replace(".", "_") for module in modules], env=env)
-    assert said.code == 0, said.err
-    union = " union all ".join(f"select '{m}', who from raw_{m.replace('.', '_')}.rows" for m in modules)
-    assert dict(rows(union)) == {
-        "both": "custom_sources.both",
-        "filesystem": "custom_sources.filesystem",
-        "calendar": "custom_sources.calendar",
-        "my_api": "custom_sources.my_api.client",
-        "pkg.mod": "custom_sources.pkg.mod",
-        "bare.mod": "custom_sources.bare.mod",
-        "plugged": "shop_plugin.deep",
-        "anything": "anything",
-        "outer.inner": "outer.inner",
-    }
+    files = {f"custom_sources/{file}": WON for file in mine.values()}
+    write({**files, "custom_sources/pkg/__init__.py": LOST, "sources": sources(*blocks)})
+    said = dango("check", env=env)
+    assert (said.code, said.out, said.err) == (0, "11 of 11 sources are well\n", "")
 
 
 LATE = '''
@@ -113,8 +90,10 @@ LATE = '''
 import pickle
 import sys
 import threading
+import time
 
 import calendar
+import colorsys
 import other
 import packaging
 from custom_sources.other import Thing as absolute
@@ -132,30 +111,29 @@ def rows():
     from .late import NAME as same
     from .nest import leaf
 
+    # The time that importing may take is over by then.
+    time.sleep(2.1)
     found = []
     thread = threading.Thread(target=lambda: found.append(__import__("custom_sources.later", fromlist=["x"]).NAME))
     thread.start()
     thread.join()
     yield {
         "own": __name__,
-        "pickled": pickle.loads(pickle.dumps(Row())).__class__ is Row,
-        "pickled_name": pickle.dumps(Row).split(b"custom_sources.shop")[0] != pickle.dumps(Row),
+        "pickled": b"custom_sources.shop" in pickle.dumps(Row()) and type(pickle.loads(pickle.dumps(Row()))) is Row,
         "one_other": other is relative and other.Thing is absolute,
         "one_late": late.NAME == NAME == same == "custom_sources.late",
         "one_leaf": nest.leaf is leaf and sys.modules["custom_sources.nest.leaf"] is leaf,
         "leaf": leaf.Leaf.__module__,
         "in_thread": found[0],
         "installed_wins": packaging.__name__ == "packaging" and hasattr(packaging, "__version__"),
-        "stdlib_wins": calendar.__name__ == "calendar" and calendar.isleap(2024),
+        "stdlib_wins": calendar.isleap(2024) and colorsys.hls_to_rgb is not None,
         "spec": other.__spec__.name,
     }
 '''
 NAMED = "NAME = __name__\n"
 
 
-def test_a_module_of_the_project_has_one_name_however_it_is_imported(
-    write: Write, dango: Dango, rows: Rows
-) -> None:
+def test_a_module_of_the_project_has_one_name_however_it_is_imported(write: Write, dango: Dango, rows: Rows) -> None:
     write({
         "custom_sources/__init__.py": "",
         "custom_sources/shop.py": LATE,
@@ -163,12 +141,14 @@ def test_a_module_of_the_project_has_one_name_however_it_is_imported(
         "custom_sources/late.py": NAMED,
         "custom_sources/later.py": NAMED,
         "custom_sources/calendar.py": "raise Exception('this is not the calendar that was asked for')\n",
+        # Unlike the others this one is not imported by anybody before.
+        "custom_sources/colorsys.py": "raise Exception('this is not the module that was asked for')\n",
         "custom_sources/packaging.py": "raise Exception('this is not the package that was asked for')\n",
         "custom_sources/nest/__init__.py": "",
         "custom_sources/nest/leaf.py": "class Leaf: pass\n",
         "sources": sources(native("shop")),
     })  # fmt: skip
-    said = dango("sync")
+    said = dango("sync", env={"DANGO_IMPORT_SECONDS": "2"})
     assert said.code == 0, said.err
     columns = "own, pickled, one_other, one_late, one_leaf, leaf, in_thread, installed_wins, stdlib_wins, spec"
     assert rows(f"select {columns} from raw_shop.rows") == [(
@@ -266,7 +246,7 @@ def test_a_module_without_the_function_says_what_it_is_and_offers(
     assert found["shop_sdk"][1] == "it offers: rows"
     assert found["github"][1] == "for dlt's verified source of that name: dango source fetch github"
     assert found["rest_api"][0].startswith("Function 'craw' not found in module 'rest_api' (dlt.sources.rest_api)")
-    assert "rest_api_source" in found["rest_api"][1]
+    assert found["rest_api"][1] == "it offers: rest_api"
 
 
 def test_a_module_whose_own_import_fails_names_the_package_and_how_to_install_it(
@@ -331,7 +311,8 @@ def test_whatever_a_module_does_at_import_is_told_with_its_place(write: Write, d
     assert said.code == 2
     assert said.json["checked"] == list(asked)
     found = by_module(said, *[module for module in asked if module not in ("prints", "fine")])
-    assert found["syntax"] == ("`custom_sources.syntax` is not valid Python: invalid syntax", "", "custom_sources/syntax.py:2:10")
+    fault = "`custom_sources.syntax` is not valid Python: invalid syntax"
+    assert found["syntax"] == (fault, "", "custom_sources/syntax.py:2:10")
     assert found["indent"][2].startswith("custom_sources/indent.py:2:")
     ends = "ends the program (sys.exit) while it is imported"
     assert found["exits"] == (f"`custom_sources.exits` {ends}", "", "custom_sources/exits.py:3")
@@ -364,9 +345,7 @@ def test_a_broken_module_stops_no_other_source(write: Write, dango: Dango, rows:
     assert results["ends"]["error"]["message"] == (
         "importing `ends` ended the process: its process ended with exit code 0"
     )
-    assert results["ends_later"]["error"]["message"] == (
-        "its process ended with exit code 0, at the step `extract`"
-    )
+    assert results["ends_later"]["error"]["message"] == ("its process ended with exit code 0, at the step `extract`")
     assert results["exits"]["error"]["message"] == "the source ends the program (sys.exit 3)"
     assert results["exits"]["error"]["place"] == "custom_sources/exits.py:4"
     assert results["syntax"]["error"]["place"] == "custom_sources/syntax.py:1:4"
@@ -379,26 +358,14 @@ def test_a_broken_module_stops_no_other_source(write: Write, dango: Dango, rows:
 def test_a_module_that_runs_for_ever_at_import_is_ended_and_its_place_told(write: Write, dango: Dango) -> None:
     write({
         "custom_sources/stuck.py": "import time\ndef wait():\n    time.sleep(99)\nwait()\n",
-        "custom_sources/busy.py": "x = 0\nwhile True:\n    x += 1\n",
         "custom_sources/fine.py": WHO,
-        "sources": sources(*[native(module, module=module) for module in ("stuck", "busy", "fine")]),
+        "sources": sources(*[native(module, module=module) for module in ("stuck", "fine")]),
     })  # fmt: skip
     said = dango("check", "--json", env={"DANGO_IMPORT_SECONDS": "2"}, timeout=20)
     assert said.code == 2
-    found = by_module(said, "stuck", "busy")
+    found = by_module(said, "stuck")
     hint = (
         "a module should only define: move what it does at its top level into the function"
         " (the environment variable DANGO_IMPORT_SECONDS allows more)"
     )
     assert found["stuck"] == ("`stuck` is still being imported after 2 s", hint, "custom_sources/stuck.py:3")
-    message, _, place = found["busy"]
-    assert message == "`busy` is still being imported after 2 s"
-    assert place in ("custom_sources/busy.py:2", "custom_sources/busy.py:3")
-
-
-def test_an_import_does_not_end_by_the_clock_once_data_flows(write: Write, dango: Dango, rows: Rows) -> None:
-    text = "import time\ndef rows():\n    time.sleep(2.5)\n    yield {'id': 1}\n"
-    write({"custom_sources/slow.py": text, "sources": sources(native("slow", module="slow"))})
-    said = dango("sync", env={"DANGO_IMPORT_SECONDS": "2"})
-    assert said.code == 0, said.err
-    assert rows("select id from raw_slow.rows") == [(1,)]

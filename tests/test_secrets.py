@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import string
+import time
 import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
@@ -28,11 +29,11 @@ FORMS: dict[str, Callable[[str], str]] = {
     "quote as SQLAlchemy does": lambda secret: urllib.parse.quote(secret, safe=" +"),
     "quote as requests does": lambda secret: urllib.parse.quote(secret, safe="!#$%&'()*+,/:;=?@[]~"),
     "quote in lower case": lambda secret: _lower(urllib.parse.quote(secret, safe="")),
-    "json": json.dumps,
-    "json unescaped": lambda secret: json.dumps(secret, ensure_ascii=False),
-    "repr": repr,
-    "repr of bytes": lambda secret: repr(secret.encode()),
-    "repr of ascii": ascii,
+    "json": lambda secret: json.dumps(secret)[1:-1],
+    "json unescaped": lambda secret: json.dumps(secret, ensure_ascii=False)[1:-1],
+    "repr": lambda secret: repr(secret)[1:-1],
+    "repr of bytes": lambda secret: repr(secret.encode())[2:-1],
+    "ascii": lambda secret: ascii(secret)[1:-1],
 }
 
 
@@ -44,9 +45,7 @@ def _lower(quoted: str) -> str:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_secret_is_masked_in_every_form(form: str) -> None:
-    planted = FORMS[form](SECRET)
-    said = Mask([SECRET])(f"GET {planted} failed")
-    assert said.replace("'", "").replace('"', "").replace("b***", MASK) == f"GET {MASK} failed"
+    assert Mask([SECRET])(f"GET {FORMS[form](SECRET)} failed") == f"GET {MASK} failed"
 
 
 @pytest.mark.parametrize("prefix", ["", "u", "us", "use", "user:", "Bearer "])
@@ -67,15 +66,12 @@ def test_a_secret_inside_url_safe_base64_is_masked() -> None:
 
 
 letters = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp", "Zs"]), min_size=8, max_size=40)
-plain = st.text(string.printable, max_size=20)
+space = st.text(string.whitespace, max_size=5)
 
 
-@given(secret=letters, before=plain, after=plain, form=st.sampled_from(sorted(FORMS)))
+@given(secret=letters, before=space, after=space, form=st.sampled_from(sorted(FORMS)))
 def test_nothing_of_a_planted_secret_is_left(secret: str, before: str, after: str, form: str) -> None:
-    planted = FORMS[form](secret).strip("'\"")
-    said = Mask([secret])(f"{before}{planted}{after}")
-    assert MASK in said
-    assert planted not in said.replace(MASK, "") or planted in before + after
+    assert Mask([secret])(f"{before}{FORMS[form](secret)}{after}") == f"{before}{MASK}{after}"
 
 
 @given(secret=letters, before=st.binary(max_size=7), after=st.binary(max_size=7))
@@ -127,6 +123,14 @@ def test_a_password_in_a_url_is_masked_though_nobody_said_it_is_one(text: str, m
     assert Mask()(text) == masked
 
 
+def test_a_long_line_is_masked_quickly() -> None:
+    mask = Mask([f"secret-number-{number}" for number in range(100)])
+    begun = time.monotonic()
+    for line in ("x" * 64_000, "://" * 20_000, "secret-" * 9_000, "a:b@" * 16_000):
+        assert mask(line) == line
+    assert time.monotonic() - begun < 1
+
+
 def test_a_mask_may_learn_more() -> None:
     mask = Mask()
     assert mask("tok-123456") == "tok-123456"
@@ -168,7 +172,8 @@ def test_everything_that_may_be_a_secret_of_a_project_is_masked(
             ".env": "FROM_DOTENV=dotenv-value\n",
             ".dlt/secrets.toml": (
                 '[sources.a]\nkey = "toml-value"\nnumber = 12345678\nflag = true\n'
-                '[destination.lake.credentials]\nhost = "db.example"\nusername = "ada-lovelace"\npassword = "toml-pass"\n'
+                '[destination.lake.credentials]\nhost = "db.example"\nusername = "ada-lovelace"\n'
+                'password = "toml-pass"\n'
                 'url = "postgresql://me:url-password@host/db"\nlist = ["in-a-list"]\n'
             ),
         }

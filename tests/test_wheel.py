@@ -107,9 +107,7 @@ def test_no_secret_is_in_an_archive(checkout: Path, dist: Path, tmp_path: Path, 
         files = contents(archive)
         assert not files.keys() & set(PLANTED)
         # This file has the marker in it, and it is in the sdist.
-        assert not [
-            name for name, data in files.items() if MARKER.encode() in data and name != "tests/test_wheel.py"
-        ]
+        assert not [name for name, data in files.items() if MARKER.encode() in data and name != "tests/test_wheel.py"]
 
 
 def test_an_installed_dango_makes_a_project(wheel: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, which ends a sync as Ctrl-C does, with an exit code of its own."""
 
     exit_code = 143
+    raised = False
 
 
 def main() -> NoReturn:
@@ -29,11 +30,13 @@ def main() -> NoReturn:
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
+        if code == 130:
+            # What typer makes of a KeyboardInterrupt, whichever signal it stands for.
+            code = _stopped()
     except DangoError as error:
         code = _refused(error)
-    except KeyboardInterrupt as stop:
-        code = getattr(stop, "exit_code", 130)
-        typer.echo("stopped", err=True)
+    except KeyboardInterrupt:
+        code = _stopped()
     except BrokenPipeError:
         # Whoever read our output has seen enough (`| head`); Python would complain when it flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -63,13 +66,18 @@ def _refused(error: Exception) -> int:
         error.show()
         return int(error.exit_code)
     if type(error).__name__ == "Abort":
-        # typer makes one of every KeyboardInterrupt.
-        typer.echo("stopped", err=True)
-        return int(getattr(error.__cause__, "exit_code", 130))
+        # What older typers make of a KeyboardInterrupt.
+        return _stopped()
     typer.echo(f"error: {type(error).__name__}: {error}", err=True)
     typer.echo("  hint: this is a defect of dango; `dango --debug …` shows where, and belongs in a report", err=True)
     return 1
 
 
+def _stopped() -> int:
+    typer.echo("stopped", err=True)
+    return Terminated.exit_code if Terminated.raised else 130
+
+
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    Terminated.raised = True
     raise Terminated

@@ -37,9 +37,13 @@ class Settings:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        typer.echo(f"dango {version('dango')}")
+        try:
+            typer.echo(f"dango {version('dango')}")
+        except PackageNotFoundError:
+            # A checkout that is run as it is.
+            typer.echo("dango 0 (not installed)")
         raise typer.Exit
 
 

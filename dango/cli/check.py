@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dango.cli.app import Json, app, emit, fail, line, open_project
+from dango.errors import ConfigError
 
 if TYPE_CHECKING:
     from dango.project import Project
@@ -27,7 +28,10 @@ def report(project: Project, names: list[str], json: bool, *, rehearse: bool = F
     from dango.inspection import project_problems
 
     problems = list(project_problems(project))
-    findings = list(inspect(project, names, rehearse=rehearse))
+    try:
+        findings = list(inspect(project, names, rehearse=rehearse))
+    except ConfigError as error:
+        raise ConfigError(dict.fromkeys((*problems, *error.problems))) from error
     problems += [problem for finding in findings for problem in finding.problems]
     code = 2 if any(problem.severity == "error" for problem in problems) else 0
     if json:

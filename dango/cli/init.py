@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -42,5 +43,5 @@ def init(
     typer.echo("\nnext:")
     if example is False:
         typer.echo("  add a source in .dango/sources.yml")
-    first = "dango check" if folder == Path.cwd() else f"cd {directory}"
+    first = "dango check" if folder == Path.cwd() else f"cd {shlex.quote(str(directory))}"
     typer.echo(f"  {first}\n  dango sync")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from types import TracebackType
 
 from rich.console import Console
@@ -38,8 +39,8 @@ def status(value: str) -> Text:
     return Text(value, style=_COLOURS.get(value, "red"))
 
 
-def results(results: Sequence[RunResult], debug: bool = False) -> None:
-    """What a run did: a table of tables on stdout, then every error on stderr."""
+def results(results: Sequence[RunResult], debug: bool = False, *, quiet: bool = False) -> None:
+    """What a run did: a table of tables on stdout, then every error on stderr; not where JSON lines say them."""
     rows: list[tuple[object, ...]] = []
     for result in results:
         for number, each in enumerate(result.tables):
@@ -52,7 +53,7 @@ def results(results: Sequence[RunResult], debug: bool = False) -> None:
             rows.append((result.source, said, "0", "", "", f"{result.seconds:.2f}"))
     columns = ("source", "table", "rows loaded", "rows in all", "new columns", "seconds")
     table(columns, rows, right=("rows loaded", "rows in all", "seconds"))
-    for result in results:
+    for result in () if quiet else results:
         if result.trial and result.status == "ok":
             err.print(Text(f"trial: to drop it, DROP SCHEMA {result.dataset} CASCADE (the next trial does so too)"))
         error(result, debug)
@@ -112,7 +113,9 @@ class Progress:
         """Shows that a source has ended."""
         self._step.pop(result.source, None)
         if self._as_json:
-            self._line(json.dumps(as_json(result)))
+            # The traceback is in the log and in the history.
+            brief = replace(result, error=replace(result.error, traceback="")) if result.error else result
+            self._line(json.dumps(as_json(brief)))
             return
         line = f"{result.source}: {result.status}, {result.rows:,} rows in {result.seconds:.1f} s"
         if self._live:

@@ -55,7 +55,9 @@ def _run(project: Project, jobs: list, json: bool) -> int:  # type: ignore[type-
     from dango.job import exit_code
     from dango.log import Log
     from dango.runner import run
+    from dango.supervision import prepare
 
+    prepare(project)
     log = Log(project.state / "logs", jobs[0].run, Settings.log_format)
     with log, show.Progress(jobs, Settings.verbose, Settings.log_format) as progress:
 
@@ -72,5 +74,5 @@ def _run(project: Project, jobs: list, json: bool) -> int:  # type: ignore[type-
     if json:
         emit({"run": jobs[0].run, "exit_code": code, "results": tuple(results)})
     else:
-        show.results(results, Settings.debug)
+        show.results(results, Settings.debug, quiet=Settings.log_format == "json")
     return code

@@ -140,23 +140,19 @@ def test_a_commit_in_full(repository: Repository) -> None:
     assert (root["parents"], root["body"], files(root)) == ("", None, {"a.txt": (2, 0, None)})
 
 
-def test_tables_and_types_in_the_warehouse(
-    repository: Repository, pipeline: dlt.Pipeline, load: Load
-) -> None:
+def test_tables_and_types_in_the_warehouse(repository: Repository, pipeline: dlt.Pipeline, load: Load) -> None:
     repository.commit({"picture": b"\0\1"}, "no text file, no rename, no body")
     load()
     assert query(pipeline, "SELECT path, added, deleted, old_path FROM commits__files") == [
         ("picture", None, None, None)
     ]
-    assert query(
-        pipeline, "SELECT typeof(authored_at), authored_at::VARCHAR LIKE '2024-01-0%' FROM commits"
-    ) == [("TIMESTAMP WITH TIME ZONE", True)]
+    assert query(pipeline, "SELECT typeof(authored_at), authored_at::VARCHAR LIKE '2024-01-0%' FROM commits") == [
+        ("TIMESTAMP WITH TIME ZONE", True)
+    ]
     assert query(pipeline, "SELECT body FROM commits") == [(None,)]
 
 
-def test_the_next_load_brings_only_what_is_new(
-    repository: Repository, pipeline: dlt.Pipeline, load: Load
-) -> None:
+def test_the_next_load_brings_only_what_is_new(repository: Repository, pipeline: dlt.Pipeline, load: Load) -> None:
     repository.commit({"a": "1"})
     repository.commit({"a": "2"})
     assert load() == 2
@@ -201,9 +197,7 @@ def test_rewritten_history_is_loaded_again(
     assert found == [("change", 1), ("fixed", 1), ("typo", 1)]
 
 
-def test_a_failure_in_mid_stream_keeps_the_old_head(
-    repository: Repository, pipeline: dlt.Pipeline, load: Load
-) -> None:
+def test_a_failure_in_mid_stream_keeps_the_old_head(repository: Repository, pipeline: dlt.Pipeline, load: Load) -> None:
     repository.commit({"a": "1\n"})
     load()
     repository.commit({"a": "2\n"})
@@ -258,9 +252,7 @@ def test_names_and_messages_that_are_not_utf8(repository: Repository) -> None:
     # Not by `git commit`, which mends such a message.
     tree = repository.git("hash-object", "-t", "tree", "-w", "--stdin")
     head = f"tree {tree}\nauthor A <a> 1 +0000\ncommitter B <b> 1 +0000\n\n".encode()
-    commit = repository.git(
-        "hash-object", "-t", "commit", "-w", "--stdin", stdin=head + b"caf\xe9 as bytes\n"
-    )
+    commit = repository.git("hash-object", "-t", "commit", "-w", "--stdin", stdin=head + b"caf\xe9 as bytes\n")
     repository.git("update-ref", "refs/heads/main", commit)
     repository.git("config", "i18n.commitEncoding", "ISO-8859-1")
     repository.commit({"a": "2"}, b"caf\xe9 as declared")
@@ -305,9 +297,7 @@ def test_renamed_binary_empty_and_submodule(repository: Repository) -> None:
 def test_a_damaged_date_is_empty(repository: Repository) -> None:
     tree = repository.git("hash-object", "-t", "tree", "-w", "--stdin")
     body = f"tree {tree}\nauthor A <a> 99999999999999 +0000\ncommitter B <b> when +0000\n\ndated\n"
-    commit = repository.git(
-        "hash-object", "-t", "commit", "-w", "--stdin", "--literally", stdin=body.encode()
-    )
+    commit = repository.git("hash-object", "-t", "commit", "-w", "--stdin", "--literally", stdin=body.encode())
     repository.git("update-ref", "refs/heads/main", commit)
     (row,) = rows(repository)
     assert (row["authored_at"], row["committed_at"], row["subject"]) == (None, None, "dated")
@@ -400,9 +390,7 @@ def test_where_the_repository_is_looked_for(
     assert [row["hash"] for row in git_history()] == [commit]
 
 
-def test_a_shallow_clone_and_its_completion(
-    repository: Repository, tmp_path: Path, pipeline: dlt.Pipeline
-) -> None:
+def test_a_shallow_clone_and_its_completion(repository: Repository, tmp_path: Path, pipeline: dlt.Pipeline) -> None:
     for number in range(3):
         repository.commit({f"file{number}": "1\n"})
     clone = tmp_path / "clone"

@@ -173,9 +173,7 @@ def test_of_two_with_one_name_the_first_counts(
     assert loaded()["demo"]["version"] == "1.0"
 
 
-def test_only_changes_are_loaded_and_what_is_uninstalled_disappears(
-    install: Install, pipeline: dlt.Pipeline
-) -> None:
+def test_only_changes_are_loaded_and_what_is_uninstalled_disappears(install: Install, pipeline: dlt.Pipeline) -> None:
     metadata = "Name: demo\nVersion: {}\nRequires-Dist: one\nRequires-Dist: two\n"
     keep = "Name: keep\nVersion: 1.0\nRequires-Dist: three\n"
     first = install(metadata.format("1.0"))
@@ -219,9 +217,7 @@ def test_only_changes_are_loaded_and_what_is_uninstalled_disappears(
     assert query(pipeline, orphans) == [(0,)]
 
 
-def test_an_edited_installation_of_the_same_version_is_a_change(
-    install: Install, pipeline: dlt.Pipeline
-) -> None:
+def test_an_edited_installation_of_the_same_version_is_a_change(install: Install, pipeline: dlt.Pipeline) -> None:
     install("Name: demo\nVersion: 1.0\n")
     load(pipeline)
     install("Name: demo\nVersion: 1.0\nRequires-Dist: new\n")

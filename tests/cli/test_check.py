@@ -1,0 +1,133 @@
+"""`dango check`: every mistake of the whole project in one run, with its place, and no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.conftest import Said, native, sources
+
+GUARDED = "import dlt\n@dlt.resource\ndef guarded(api_token: str = dlt.secrets.value):\n    yield {'id': 1}\n"
+GOOD = "def rows():\n    yield {'id': 1}\n"
+
+
+def test_a_good_project_is_well_and_nothing_of_it_is_loaded(
+    root: Path, write: Callable[..., None], dango: Callable[..., Said]
+) -> None:
+    write({"sources": sources(native("a"), native("b")), "custom_sources/shop.py": GOOD})
+    said = dango("check")
+    assert (said.code, said.out, said.err) == (0, "2 of 2 sources are well\n", "")
+    assert not (root / "data" / "warehouse.duckdb").exists()
+    assert dango("check", "b").out == "1 of 1 sources are well\n"
+    assert dango("check", "a", "--json").json == {"problems": [], "checked": ["a"], "exit_code": 0}
+
+
+def test_every_mistake_of_the_sources_is_told_in_one_run(
+    root: Path, write: Callable[..., None], dango: Callable[..., Said]
+) -> None:
+    write({
+        "sources": sources(
+            native("good"),
+            native("nomodule", module="shopp"),
+            native("nofunction", "row"),
+            native("kwargs", function_kwargs={"since": 1}),
+            native("syntax", module="broken"),
+            native("exits", module="exits"),
+            native("variable", "one", function_kwargs={"url": "env:BI_ONE", "more": ["env:BI_TWO"]}),
+            native("token", "guarded", function_kwargs={"api_token": "literal-value"}),
+        ),
+        "custom_sources/shop.py": GOOD + "def one(url='', more=()):\n    yield {'id': 1}\n" + GUARDED,
+        "custom_sources/broken.py": "def rows(:\n",
+        "custom_sources/exits.py": "import sys\nsys.exit(3)\n",
+    })  # fmt: skip
+    said = dango("check", "--json")
+    assert said.code == 2
+    assert said.json["exit_code"] == 2
+    assert len(said.json["checked"]) == 8
+    found = {p["message"]: p for p in said.json["problems"]}
+    assert all(p["file"] and p["line"] for p in found.values()), found
+    places = {m.split(" (")[0]: f"{p['file']}:{p['line']}" for m, p in found.items()}
+    assert places["No module named 'shopp'"] == ".dango/sources.yml:4"
+    assert places["Function 'row' not found in module 'shop'"] == ".dango/sources.yml:5"
+    assert places["`rows` has no parameter `since`"] == ".dango/sources.yml:6"
+    assert places["the environment variable BI_ONE is not set"] == ".dango/sources.yml:9"
+    assert places["the environment variable BI_TWO is not set"] == ".dango/sources.yml:9"
+    assert any(p["file"] == "custom_sources/broken.py" and p["line"] == 1 for p in found.values())
+    assert any(p["file"] == "custom_sources/exits.py" and p["line"] == 2 for p in found.values())
+    (warning,) = [p for p in found.values() if p["severity"] == "warning"]
+    assert (warning["line"], "`api_token`" in warning["message"]) == (10, True)
+    assert "literal-value" not in said.out + said.err
+    assert len(found) == 8
+    people = dango("check")
+    assert (people.code, people.out) == (2, "2 of 8 sources are well\n")
+    assert people.err.count("error: ") == 7
+    assert people.err.count("warning: ") == 1
+
+
+def test_mistakes_of_several_files_are_told_together(write: Callable[..., None], dango: Callable[..., Said]) -> None:
+    write({
+        "sources": "version: 1\nnope: 1\nsources:\n  - name: Bad\n    type: dlt_native\n    dlt_native: {}\n",
+        ".dlt/secrets.toml": "[sources.a]\ntoken = \n",
+        ".dlt/config.toml": "x = [1,\n",
+    })  # fmt: skip
+    said = dango("check", "--json")
+    assert said.code == 2
+    places = [(p["file"], p["line"]) for p in said.json["problems"]]
+    assert (".dlt/secrets.toml", 2) in places
+    assert any(file == ".dlt/config.toml" for file, _ in places)
+    assert {(".dango/sources.yml", 2), (".dango/sources.yml", 4), (".dango/sources.yml", 6)} <= set(places)
+    people = dango("check")
+    assert (people.code, people.out) == (2, "")
+    assert people.err.count("error: ") == len(places)
+
+
+def test_a_secrets_file_that_is_no_toml_is_named_without_its_text(
+    write: Callable[..., None], dango: Callable[..., Said]
+) -> None:
+    write({
+        "sources": sources(native("a")),
+        "custom_sources/shop.py": GOOD,
+        ".dlt/secrets.toml": '[sources.a]\ntoken = "hunter22\n',
+    })  # fmt: skip
+    said = dango("check")
+    assert said.code == 2
+    assert "error: .dlt/secrets.toml:2:" in said.err
+    assert "hunter22" not in said.err
+
+
+def test_a_warning_alone_is_no_failure(write: Callable[..., None], dango: Callable[..., Said]) -> None:
+    write({
+        "sources": sources(native("a", "guarded", function_kwargs={"api_token": "literal-value"})),
+        "custom_sources/shop.py": GUARDED,
+    })  # fmt: skip
+    said = dango("check")
+    assert (said.code, said.out) == (0, "1 of 1 sources are well\n")
+    assert said.err.startswith("warning: .dango/sources.yml:3:")
+    assert "literal-value" not in said.err
+
+
+def test_no_source_is_no_mistake_and_an_unknown_one_is(write: Callable[..., None], dango: Callable[..., Said]) -> None:
+    write({"sources": "version: 1\n"})
+    assert (dango("check").code, dango("check").out) == (0, "no source to check\n")
+    said = dango("check", "nope")
+    assert (said.code, said.err) == (
+        2, "error: no source `nope` in this project\n  hint: .dango/sources.yml lists no source yet\n",
+    )  # fmt: skip
+
+
+def test_a_dry_run_looks_for_secrets_too_and_loads_nothing(
+    root: Path, write: Callable[..., None], dango: Callable[..., Said]
+) -> None:
+    write({
+        "sources": sources(native("good"), native("secret", "guarded")),
+        "custom_sources/shop.py": GOOD
+        + "import dlt\n@dlt.source\ndef guarded(api_key: str = dlt.secrets.value):\n    return []\n",
+    })  # fmt: skip
+    assert dango("check").code == 0
+    said = dango("sync", "--dry-run")
+    assert (said.code, said.out) == (2, "1 of 2 sources are well\n")
+    assert "no value for `api_key`" in said.err
+    assert "[sources.secret]" in said.err
+    assert dango("sync", "good", "--dry-run").code == 0
+    assert not (root / "data" / "warehouse.duckdb").exists()
+    assert not list((root / ".dango").glob("history*"))

@@ -1,0 +1,95 @@
+"""What a command imports: those that touch no data load neither dlt nor a database, nor any project's code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Said, native, sources
+
+ENGINE = {"dlt", "duckdb", "pyarrow", "pandas", "numpy", "sqlalchemy"}
+FACES = {"questionary", "prompt_toolkit", "ruamel", "rich", "pydantic"}
+
+PROBE = """\
+import json, sys
+sys.argv = ["dango", *json.loads(sys.argv[1])]
+try:
+    from dango.cli import main
+    main()
+finally:
+    print("\\n@@", json.dumps(sorted(sys.modules)))
+"""
+
+
+def imported(folder: Path, *arguments: str) -> set[str]:
+    """The modules that a fresh interpreter holds after the command: the top-level ones, and each of dango's."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, json.dumps(arguments)], cwd=folder, stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    names = json.loads(done.stdout.rpartition("@@")[2])
+    return {name for name in names if "." not in name or name.startswith("dango.")}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["sync", "--help"], ["source", "--help"], ["check", "-h"]]
+)
+def test_help_and_version_import_nothing_dear(tmp_path: Path, arguments: list[str]) -> None:
+    modules = imported(tmp_path, *arguments)
+    assert "dango" in modules
+    # A command's own help goes through typer's parser, and newer typers import pydantic there.
+    theirs = {"pydantic"} if len(arguments) > 1 else set()
+    assert modules & (ENGINE | FACES | {"dango.config", "dango.document"}) <= theirs
+
+
+def test_the_package_itself_imports_nothing_before_it_is_asked(tmp_path: Path) -> None:
+    code = "import dango, sys; print(sorted(n for n in sys.modules if n.startswith('dango')))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert done.stdout.strip() == "['dango']"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status"],
+        ["status", "--json"],
+        ["history"],
+        ["history", "--json"],
+        ["source", "list"],
+        ["source", "list", "--json"],
+        ["source", "show", "loud"],
+        ["source", "disable", "loud"],
+    ],
+)
+def test_what_only_reads_the_project_loads_no_engine_and_none_of_its_code(
+    root: Path, write: Callable[..., None], arguments: list[str]
+) -> None:
+    write({
+        "sources": sources(native("loud", module="loud")),
+        "custom_sources/__init__.py": "open('imported', 'w').close()\n",
+        "custom_sources/loud.py": "open('imported', 'w').close()\nraise SystemExit('imported')\n",
+    })  # fmt: skip
+    modules = imported(root, *arguments)
+    assert modules & {*ENGINE, "questionary", "prompt_toolkit", "custom_sources", "loud"} == set()
+    assert not (root / "imported").exists()
+
+
+def test_init_imports_no_engine(tmp_path: Path) -> None:
+    assert imported(tmp_path, "init") & ENGINE == set()
+
+
+def test_the_version_is_that_of_the_distribution(root: Path, dango: Callable[..., Said]) -> None:
+    said = dango("--version")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith("dango ")
+    assert said.out.split()[1][0].isdigit()
