@@ -6,9 +6,7 @@ The models are frozen and hold plain values, so a source travels to another proc
 from __future__ import annotations
 
 import re
-import types
-import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -19,14 +17,10 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StrictStr,
-    ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
-
-from dango.document import Document
-from dango.errors import ConfigError, Problem, located, near
+from pydantic_core import PydanticCustomError
 
 VERSION = 1
 NAME_PATTERN = r"[a-z][a-z0-9_]{0,47}"
@@ -55,7 +49,7 @@ def corrected(name: str) -> str:
 
 def _name(value: Any) -> Any:
     if not isinstance(value, str):
-        raise PydanticCustomError("name", "a name is text, this is {kind}; quote it", {"kind": _kind(value)})
+        raise PydanticCustomError("name", "a name is text, this is {kind}; quote it", {"kind": kind(value)})
     if not re.fullmatch(NAME_PATTERN, value):
         raise PydanticCustomError(
             "name",
@@ -129,14 +123,14 @@ def _resources(value: Any) -> Any:
         for item in value:
             if not isinstance(item, str):
                 raise PydanticCustomError(
-                    "resources", "a list of resources holds names, this is {kind}", {"kind": _kind(item)}
+                    "resources", "a list of resources holds names, this is {kind}", {"kind": kind(item)}
                 )
         return {name: {} for name in value}
     if isinstance(value, Mapping):
         return {name: {} if hints is None else hints for name, hints in value.items()}
     raise PydanticCustomError(
         "resources", "should be a list of names or a mapping from name to hints, not {kind}",
-        {"kind": _kind(value)},
+        {"kind": kind(value)},
     )  # fmt: skip
 
 
@@ -176,10 +170,10 @@ class Source(Defaults):
     @classmethod
     def _block(cls, data: Any) -> Any:
         # The key of a registry type's block is the type itself; the model gives it a fixed place.
-        if isinstance(data, dict) and isinstance(kind := data.get("type"), str):
-            if kind in data and kind not in cls.model_fields:
-                return {**{k: v for k, v in data.items() if k != kind}, "block": data[kind] or {}}
-            if kind == "dlt_native" and data.get("dlt_native") is None:
+        if isinstance(data, dict) and isinstance(type_ := data.get("type"), str):
+            if type_ in data and type_ not in cls.model_fields:
+                return {**{k: v for k, v in data.items() if k != type_}, "block": data[type_] or {}}
+            if type_ == "dlt_native" and data.get("dlt_native") is None:
                 raise PydanticCustomError(
                     "missing_block", "`type: dlt_native` needs a block `dlt_native:` with `source_module`"
                     " and `source_function`",
@@ -276,26 +270,6 @@ def _merged(default: Resource | None, own: Resource) -> Resource:
     return own.model_copy(update=inherited)
 
 
-def parse(document: Document, known_types: Iterable[str]) -> Config:
-    """The configuration that the document holds.
-
-    Raises:
-        ConfigError: with every problem of the file, each at its line and column.
-    """
-    problems = [*_unknown_types(document, known_types), *_used_twice(document), *_named_destinations(document)]
-    try:
-        config = Config.model_validate(document.data)
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_context=True)
-        # Of a union's branches each reports its own error; one at a place is enough.
-        problems += {p.place: p for p in (_problem(document, detail) for detail in reversed(details))}.values()
-    else:
-        problems += _conflicts(document, config)
-    if problems:
-        raise ConfigError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
-    return config
-
-
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of `sources.yml`, for editors."""
     schema = Config.model_json_schema()
@@ -316,176 +290,7 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "sources.yml"}
 
 
-def _blocks(document: Document) -> list[Any]:
-    sources = document.data.get("sources")
-    return [source if isinstance(source, dict) else {} for source in (sources if isinstance(sources, list) else [])]
-
-
-def _used_twice(document: Document) -> Iterator[Problem]:
-    first: dict[str, int] = {}
-    for index, source in enumerate(_blocks(document)):
-        name = source.get("name")
-        if not isinstance(name, str):
-            continue
-        if name in first:
-            line = document.where(("sources", first[name], "name"))[0]
-            message = f"`{name}` is already the name of the source in line {line}"
-            yield _at(document, ("sources", index, "name"), message)
-        first.setdefault(name, index)
-
-
-def _named_destinations(document: Document) -> Iterator[Problem]:
-    destinations = document.data.get("destinations")
-    for key, destination in (destinations if isinstance(destinations, dict) else {}).items():
-        if isinstance(destination, dict) and "name" in destination:
-            message, hint = "unknown key `name`", f"the destination's name is its key: `{key}`"
-            yield _at(document, ("destinations", key, "name"), message, hint)
-
-
-def _unknown_types(document: Document, known: Iterable[str]) -> Iterator[Problem]:
-    types_known = sorted(known)
-    for index, source in enumerate(_blocks(document)):
-        kind = source.get("type")
-        if isinstance(kind, str) and kind not in types_known:
-            yield _at(
-                document, ("sources", index, "type"),
-                f"unknown type `{kind}`{near(kind, types_known)}",
-                f"`type: dlt_native` runs any dlt source; known types: {', '.join(types_known)}",
-            )  # fmt: skip
-
-
-def _conflicts(document: Document, config: Config) -> Iterator[Problem]:
-    """What no single block shows: datasets written by two, destinations that are not there."""
-    written: dict[tuple[str, str], str] = {}
-    if config.destination != EMBEDDED and config.destination not in config.destinations:
-        yield _no_destination(document, ("destination",), config.destination, config)
-    default = config.defaults.destination or EMBEDDED
-    if default != EMBEDDED and default not in config.destinations:
-        yield _no_destination(document, ("defaults", "destination"), default, config)
-    for index, source in enumerate(config.sources):
-        loc = ("sources", index)
-        try:
-            destination = config.destination_of(source)
-        except KeyError as missing:
-            if "destination" in source.model_fields_set:
-                yield _no_destination(document, (*loc, "destination"), missing.args[0], config)
-            continue
-        for dataset in datasets_touched(source.dataset):
-            other = written.setdefault((destination.name, dataset), source.name)
-            if other != source.name:
-                key = ("dlt_native", "dataset_name") if source.dlt_native else ("name",)
-                yield _at(
-                    document, (*loc, *key),
-                    f"`{source.name}` and `{other}` would both write the dataset `{dataset}`",
-                    "give one of them another name or `dataset_name`",
-                )  # fmt: skip
-                break
-
-
-def datasets_touched(dataset: str) -> tuple[str, ...]:
-    """Every dataset that syncing into `dataset` may write: dlt's staging and dango's trial come with it."""
-    return dataset, f"{dataset}_staging", f"{dataset}__trial", f"{dataset}__trial_staging"
-
-
-def _no_destination(document: Document, loc: tuple[str | int, ...], name: str, config: Config) -> Problem:
-    known = [EMBEDDED, *config.destinations]
-    return _at(
-        document, loc, f"no destination `{name}`{near(name, known)}",
-        f"add it under `destinations:`; known: {', '.join(known)}",
-    )  # fmt: skip
-
-
-def _at(document: Document, loc: tuple[str | int, ...], message: str, hint: str = "") -> Problem:
-    return located(Problem(message, hint), document.name, document.where(loc))
-
-
-def _problem(document: Document, detail: ErrorDetails) -> Problem:
-    loc = _document_loc(document, detail["loc"])
-    key = loc[-1] if loc else ""
-    message, hint = detail["msg"], ""
-    match detail["type"]:
-        case "extra_forbidden":
-            valid = _keys_at(loc[:-1])
-            message = f"unknown key `{key}`{near(str(key), valid)}"
-            hint = f"valid keys: {', '.join(valid)}"
-        case "missing":
-            message = f"the key `{key}` is missing"
-        case "not_yet":
-            message = f"`{key}` {message}"
-        case "name" | "version" | "resources" | "missing_block":
-            pass
-        case _:
-            message = f"`{key}`: {_said(message)}, not {_kind(detail['input'])}"
-    return _at(document, loc, message, hint)
-
-
-def _said(message: str) -> str:
-    """pydantic's words in those of the file: what it calls a dictionary, the user calls a mapping."""
-    said = re.sub(r" or instance of \w+", "", message.replace("Input should be", "should be"))
-    for theirs, ours in _WORDS.items():
-        said = said.replace(theirs, ours)
-    return said
-
-
-def _document_loc(document: Document, loc: tuple[int | str, ...]) -> tuple[str | int, ...]:
-    """pydantic's path without the parts that are its own (branches of a union), and with `block` named as written."""
-    kept: list[str | int] = []
-    node: Any = document.data
-    for position, part in enumerate(loc):
-        last = position == len(loc) - 1
-        if isinstance(node, dict):
-            if part == "block" and part not in node:
-                part = str(node.get("type", part))
-            if part not in node and not last:
-                continue
-            if part not in node and part not in _keys_at(tuple(kept)):
-                continue
-        elif not isinstance(node, list):
-            break
-        kept.append(part)
-        node = node[part] if _holds(node, part) else None
-    return tuple(kept)
-
-
-def _holds(node: Any, part: Any) -> bool:
-    if isinstance(node, list):
-        return isinstance(part, int) and part < len(node)
-    return isinstance(node, dict) and part in node
-
-
-def _keys_at(loc: tuple[str | int, ...]) -> list[str]:
-    """The keys that the block at `loc` may hold."""
-    model: Any = Config
-    for part in loc:
-        fields = getattr(model, "model_fields", {})
-        if part in fields:
-            annotation = fields[part].annotation
-            model = _model_in(annotation)
-    hidden = {"block"} if model is Source else {"name"} if model is Destination else set()
-    hidden |= set(NOT_YET)
-    return [key for key in getattr(model, "model_fields", {}) if key not in hidden]
-
-
-def _model_in(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if typing.get_origin(annotation) is not None or isinstance(annotation, types.UnionType):
-        for argument in typing.get_args(annotation):
-            if (found := _model_in(argument)) is not None:
-                return found
-    return None
-
-
-_WORDS = {
-    "a valid string": "text",
-    "a valid boolean": "true or false",
-    "a valid dictionary": "a mapping",
-    "a valid tuple": "a list",
-    "a valid ": "a ",
-}
-
-
-def _kind(value: Any) -> str:
+def kind(value: Any) -> str:
     """What a value is, in YAML's words."""
     match value:
         case None:

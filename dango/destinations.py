@@ -14,7 +14,8 @@ from dlt.common.destination import Destination as DltDestination
 from dango import imports
 from dango.arguments import expand
 from dango.config import EMBEDDED, Destination
-from dango.errors import DangoError, DestinationError, Held, NotASource, ResolveError, near
+from dango.dlt_adapter import ConfigFieldMissingException, missing_inside
+from dango.errors import DangoError, DestinationError, Held, MissingSecret, NotASource, ResolveError, near
 from dango.job import Job
 from dango.project import Project
 
@@ -83,12 +84,28 @@ def connection_error(error: BaseException, name: str) -> DangoError:
             f"the database of `{name}` is held by process {pid}",
             "DuckDB lets one process write at a time: end the other (a notebook, a shell, a sync) and run again",
         )
+    if isinstance(error, ConfigFieldMissingException):
+        return _missing(error, name)
     message = " ".join(str(error).split())
     return DestinationError(
         f"destination `{name}` cannot be used: {message}",
         f"its credentials: .dlt/secrets.toml [destination.{name}.credentials]" if name != EMBEDDED
         else "the file is left as it is; if it is no DuckDB database, move it away and a new one is made",
     )  # fmt: skip
+
+
+def _missing(error: ConfigFieldMissingException, name: str) -> MissingSecret:
+    fields: list[str] = []
+    section = f"destination.{name}"
+    for field in error.fields:
+        if inner := missing_inside(error, field):
+            section = f"destination.{name}.{field}"
+        fields += inner or [field]
+    lines = "\n".join(f'{field} = "…"' for field in fields)
+    return MissingSecret(
+        f"destination `{name}` has no value for {', '.join(f'`{field}`' for field in fields)}",
+        f"add to .dlt/secrets.toml:\n[{section}]\n{lines}",
+    )
 
 
 def _own(destination: Destination, parameters: Mapping[str, Any], root: Path) -> Target:

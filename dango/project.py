@@ -12,9 +12,10 @@ from typing import Any
 
 from dotenv import dotenv_values
 
-from dango.config import EMBEDDED, Config, Destination, Source, parse
+from dango.config import EMBEDDED, Config, Destination, Source
 from dango.document import Document
 from dango.errors import ConfigError, MissingEnvironment, Problem, ProjectNotFound, SourceNotFound, near
+from dango.validation import parse
 
 SOURCES_FILE = ".dango/sources.yml"
 TYPES = ("dlt_native",)

@@ -1,4 +1,4 @@
-"""The documentation says what is so. `DANGO_WRITE_DOCS=1` writes the generated part anew."""
+"""The documentation says what is so. `WRITE_DOCS=1` writes the generated part anew."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def generated() -> str:
 
 
 def test_the_list_of_commands_is_fresh() -> None:
-    if os.environ.get("DANGO_WRITE_DOCS"):
+    if os.environ.get("WRITE_DOCS"):
         COMMANDS.write_text(generated(), encoding="utf-8")
     assert COMMANDS.read_text(encoding="utf-8") == generated(), "run: make docs"
 

@@ -59,9 +59,8 @@ class Repository:
         self, files: dict[str | bytes, str | bytes] | None = None, message: str | bytes = "change", **env: str
     ) -> str:
         for name, content in (files or {}).items():
-            path = os.path.join(os.fsencode(self.folder), os.fsencode(name))
-            with open(path, "wb") as file:
-                file.write(content.encode() if isinstance(content, str) else content)
+            path = Path(self.folder, os.fsdecode(name))
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
         self.git("add", "--all")
         text = message.encode() if isinstance(message, str) else message
         self.git("commit", "--quiet", "--allow-empty", "--cleanup=verbatim", "--file=-", stdin=text, env=env)
@@ -242,7 +241,7 @@ def test_names_of_files(repository: Repository) -> None:
         repository.git("mv", f"moved{number}", f"./{name}")
     repository.commit()
     back, moved, following, added = map(files, rows(repository))
-    assert added == {name: (3, 0, None) for name in names}
+    assert added == dict.fromkeys(names, (3, 0, None))
     assert following == {"next": (1, 0, None)}
     assert moved == {f"moved{number}": (0, 0, name) for number, name in enumerate(names)}
     assert back == {name: (0, 0, f"moved{number}") for number, name in enumerate(names)}

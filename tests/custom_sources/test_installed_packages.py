@@ -130,9 +130,11 @@ Requires-Dist: not a requirement
         ("License: BSD\nClassifier: License :: OSI Approved :: MIT License", "BSD"),
         ("License: UNKNOWN\nClassifier: License :: OSI Approved :: MIT License", "MIT License"),
         (
-            "License: The MIT License\n        \n        Permission is hereby granted\n"
-            "Classifier: License :: OSI Approved :: MIT License\n"
-            "Classifier: License :: OSI Approved :: BSD License",
+            (
+                "License: The MIT License\n        \n        Permission is hereby granted\n"
+                "Classifier: License :: OSI Approved :: MIT License\n"
+                "Classifier: License :: OSI Approved :: BSD License"
+            ),
             "MIT License, BSD License",
         ),
         ("License: " + "Permission is hereby granted. " * 9, None),
