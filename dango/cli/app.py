@@ -55,7 +55,7 @@ def _options(
     ] = None,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show what sources and dlt log.")] = False,
     log_format: Annotated[str, typer.Option(help="Of progress and logs: text or json.")] = "text",
-    debug: Annotated[bool, typer.Option(help="Show the whole traceback of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,

@@ -17,7 +17,7 @@ def init(
     directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where; default: here.")] = Path(),
     destination: Annotated[str | None, typer.Option(help="duckdb, or another of dlt's destinations.")] = None,
     example: Annotated[bool | None, typer.Option(help="With a source that runs as it is.")] = None,
-    force: Annotated[bool, typer.Option(help="Overwrite files that differ.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that differ.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
     json: Json = False,
 ) -> None:
