@@ -14,7 +14,7 @@ from dlt.common.destination import Destination as DltDestination
 from dango import imports
 from dango.arguments import expand
 from dango.config import EMBEDDED, Destination
-from dango.dlt_adapter import ConfigFieldMissingException, missing_inside
+from dango.dlt_adapter import ConfigFieldMissingException, missing_inside, settable
 from dango.errors import DangoError, DestinationError, Held, MissingSecret, NotASource, ResolveError, near
 from dango.job import Job
 from dango.project import Project
@@ -41,8 +41,10 @@ def build(job: Job) -> Target:
         )
     if destination.name == destination.type == EMBEDDED and not parameters:
         parameters["credentials"] = str(embedded_file(job.root))
+    if destination.type == EMBEDDED and isinstance(file := parameters.get("credentials"), str):
+        require_distinct(file, job)
     factory = getattr(dlt.destinations, destination.type)
-    known = [name for name in factory().spec.get_resolvable_fields() if not name.startswith("destination_")]
+    known = settable(factory().spec)
     for name in parameters:
         if name not in known:
             raise ResolveError(
@@ -67,13 +69,14 @@ def embedded_file(root: Path) -> Path:
     return file
 
 
-def require_distinct(file: str, dataset: str) -> None:
+def require_distinct(file: str, job: Job) -> None:
     """DuckDB names the catalog after the file: a dataset of that name would be ambiguous, and every load fail."""
-    if Path(file).stem.lower() == dataset.lower():
+    if Path(file).stem.lower() == job.dataset.lower():
         raise ResolveError(
-            f"the dataset `{dataset}` is named like the database file {Path(file).name};"
+            f"the dataset `{job.dataset}` is named like the database file {Path(file).name};"
             " DuckDB could not tell the two apart",
             "give the source another `dataset_name`, or the file another name",
+            loc=("dlt_native", "dataset_name"),
         )
 
 

@@ -23,7 +23,11 @@ from dlt.common.configuration.inject import get_fun_spec, with_config
 from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs import BaseConfiguration, CredentialsConfiguration
-from dlt.common.configuration.specs.base_configuration import extract_inner_hint, is_secret_hint
+from dlt.common.configuration.specs.base_configuration import (
+    extract_inner_hint,
+    is_hint_not_resolvable,
+    is_secret_hint,
+)
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.common.exceptions import MissingDependencyException
 from dlt.common.runtime.collector_base import Collector
@@ -240,6 +244,16 @@ def embedded_fields(hint: Any) -> dict[str, Any]:
     if isinstance(inner, type) and issubclass(inner, BaseConfiguration):
         return dict(inner.get_resolvable_fields())
     return {}
+
+
+def settable(spec: type[BaseConfiguration]) -> list[str]:
+    """The fields of a destination's configuration that a user may set; the others dlt fills in itself."""
+    fields = spec.get_resolvable_fields()
+    return [
+        name
+        for name, hint in fields.items()
+        if not is_hint_not_resolvable(hint) and not name.startswith(("destination_", "default_schema"))
+    ]
 
 
 def missing_inside(error: ConfigFieldMissingException, field: str) -> list[str]:

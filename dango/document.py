@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.scalarbool import ScalarBoolean
 from ruamel.yaml.scalarfloat import ScalarFloat
@@ -199,6 +199,9 @@ def _plain(node: Any) -> Any:
         return float(node)
     if isinstance(node, TimeStamp):
         return dt.datetime.fromisoformat(node.isoformat())
+    if isinstance(node, TaggedScalar):
+        # An unknown tag means nothing here; what it tags is text.
+        return str(node.value)
     return str(node) if isinstance(node, str) else node
 
 

@@ -79,9 +79,8 @@ class History:
         return self._locks / f"{source}.lock"
 
     def _judged(self, result: RunResult, pid: int) -> RunResult:
-        # Its lock is held only from the moment when the worker is ready, a second or two after it was planned.
-        under_way = held(self.lock_file(result.source)) or alive(pid)
-        if result.status != "running" or under_way:
+        # The planner notes the end of everything it began, so what has none ended with it.
+        if result.status != "running" or (alive(pid) if os.name == "posix" else held(self.lock_file(result.source))):
             return result
         error = RunError("Crashed", "the process ended without a word", "what had begun is taken up by the next sync")
         return replace(result, status="crashed", error=error)

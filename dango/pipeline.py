@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 import time
@@ -50,7 +51,8 @@ def load(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], Non
     if job.trial:
         with tempfile.TemporaryDirectory(prefix="trial-", dir=folder.parent.parent) as trial:
             return _through(job, resolved, Path(trial), send)
-    return _through(job, resolved, folder, send)
+    with _set_aside(folder, whole=job.full_refresh and not job.resources):
+        return _through(job, resolved, folder, send)
 
 
 def reachable(job: Job) -> None:
@@ -76,9 +78,6 @@ def _through(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event],
     name = job.source.name
     progress = _Progress(name, send)
     progress.begin("recover")
-    if job.full_refresh and not job.resources:
-        # Whatever waits here will be extracted again; what the destination holds stays until the new data loads.
-        shutil.rmtree(folder, ignore_errors=True)
     pipeline = _recovered(job, folder, progress)
     progress.begin("resolve")
     source = build(resolved, job)
@@ -88,7 +87,8 @@ def _through(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event],
     progress.begin("normalize")
     rows = {table: count for table, count in pipeline.normalize().row_counts.items() if not table.startswith("_dlt")}
     progress.begin("load")
-    with _writing(job):
+    with _writing(pipeline, job):
+        _let_go(_aside(folder))
         info = _loaded(pipeline)
         progress.begin("verify")
         tables = _tables(pipeline, info, rows, before)
@@ -96,6 +96,40 @@ def _through(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event],
             _without_staging(pipeline)
     _forget_loaded(pipeline)
     return tables
+
+
+@contextmanager
+def _set_aside(folder: Path, *, whole: bool) -> Iterator[None]:
+    """A refresh of the whole source begins without what waits in its folder, for all of it is extracted again.
+
+    Until the load begins, tables and cursor are the old ones, and the folder comes back when the refresh fails, or,
+    where its process was killed, with the next sync: some destinations keep no state, and the cursor is only here.
+    """
+    aside = _aside(folder)
+    shutil.rmtree(aside.with_suffix(".dropped"), ignore_errors=True)
+    _put_back(aside, folder)
+    if whole and folder.exists():
+        folder.rename(aside)
+    try:
+        yield
+    finally:
+        _put_back(aside, folder)
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.before-refresh")
+
+
+def _put_back(aside: Path, folder: Path) -> None:
+    if aside.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.rename(folder)
+
+
+def _let_go(aside: Path) -> None:
+    """From here on what is new counts. In one step, so that no half of the old can come back."""
+    if aside.exists():
+        shutil.rmtree(aside.rename(aside.with_suffix(".dropped")))
 
 
 def _recovered(job: Job, folder: Path, progress: _Progress) -> dlt.Pipeline:
@@ -106,7 +140,7 @@ def _recovered(job: Job, folder: Path, progress: _Progress) -> dlt.Pipeline:
     _forget_normalized(pipeline)
     progress.say("an earlier run left data that was extracted but not loaded; it is loaded first")
     pipeline.normalize()
-    with _writing(job):
+    with _writing(pipeline, job):
         _loaded(pipeline)
     _forget_loaded(pipeline)
     # A pipeline object restores its state once; what was just loaded may have changed it.
@@ -122,12 +156,10 @@ def _synchronised(job: Job, folder: Path, progress: _Progress) -> dlt.Pipeline:
         dataset_name=job.dataset,
         progress=progress,
     )
-    if job.destination.type == "duckdb":
-        credentials: Any = pipeline.destination_client().config.credentials
-        file = str(credentials.database)
-        destinations.require_distinct(file, job.dataset)
+    if (file := _database_file(pipeline, job)) is not None:
+        destinations.require_distinct(file, job)
     try:
-        with _writing(job):
+        with _writing(pipeline, job):
             if job.trial:
                 _emptied(pipeline)
             else:
@@ -138,15 +170,26 @@ def _synchronised(job: Job, folder: Path, progress: _Progress) -> dlt.Pipeline:
 
 
 @contextmanager
-def _writing(job: Job) -> Iterator[None]:
+def _writing(pipeline: dlt.Pipeline, job: Job) -> Iterator[None]:
     """One writer at a time on an embedded database: DuckDB lets no second process even open it."""
-    if job.destination.type != "duckdb":
+    file = _database_file(pipeline, job)
+    if file is None:
         yield
         return
-    file = job.root / ".dango" / "locks" / f"{job.destination.name}.database.lock"
+    # Two destinations may name one file; its path is what they share.
+    path = Path(file).resolve()
+    name = f"{path.stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     wait = DATABASE_WAIT if job.wait is None else job.wait
-    with lock(file, f"the database of `{job.destination.name}`", wait):
+    with lock(job.root / ".dango" / "locks" / f"{name}.database.lock", f"the database {path.name}", wait):
         yield
+
+
+def _database_file(pipeline: dlt.Pipeline, job: Job) -> str | None:
+    """The file of an embedded database; None for any other destination."""
+    if job.destination.type != "duckdb":
+        return None
+    credentials: Any = pipeline.destination_client().config.credentials
+    return str(credentials.database)
 
 
 def _emptied(pipeline: dlt.Pipeline) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -12,7 +13,7 @@ from string import Template
 from typing import Literal
 
 from dango.config import json_schema
-from dango.errors import DangoError, UsageError
+from dango.errors import DangoError, UsageError, near
 from dango.resources import shipped
 
 _PRIVATE = {".dlt/secrets.toml", ".env"}
@@ -48,6 +49,11 @@ def plan(folder: Path, destination: str, example: bool) -> list[File]:
         raise UsageError(
             f"`{destination}` is no destination", "one of dlt's (duckdb, postgres, snowflake …) or `module:function`"
         )
+    known = _shipped_destinations()
+    if ":" not in destination and known and destination not in known:
+        raise UsageError(
+            f"dlt has no destination `{destination}`{near(destination, known)}", f"it has: {', '.join(known)}"
+        )
     template = shipped("templates") / "project"
     values = _values(destination, example)
     files = []
@@ -60,6 +66,13 @@ def plan(folder: Path, destination: str, example: bool) -> list[File]:
         files.append(_compared(folder / name, name, text))
     files.append(_compared(folder / SCHEMA_FILE, SCHEMA_FILE, json.dumps(json_schema(), indent=1) + "\n"))
     return files
+
+
+def _shipped_destinations() -> list[str]:
+    """The destinations of the dlt that is installed, read from its folder: importing it takes a second."""
+    found = importlib.util.find_spec("dlt")
+    folder = Path(found.origin).parent / "destinations" / "impl" if found and found.origin else Path()
+    return sorted(path.parent.name for path in folder.glob("*/__init__.py"))
 
 
 def write(files: Iterable[File], *, force: bool = False) -> list[File]:

@@ -151,7 +151,7 @@ def project_mask(project: Project, environment: Mapping[str, str] | None = None)
         environment: what the source will see; the project's own where it is not given.
     """
     known = project.environment if environment is None else environment
-    mask = Mask(project.dotenv.values())
+    mask = Mask(value for value in project.dotenv.values() if not _harmless(value))
     mask.add(*_stored(read_toml(project.root / SECRETS_FILE, SECRETS_FILE)))
     mask.add(*(value for name, value in known.items() if _may_be_secret(name, value)))
     for source in project.config.sources:

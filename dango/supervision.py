@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from typing import Any
 
-from dango.errors import DangoError
+from dango.errors import DangoError, UsageError
 from dango.executors import Ended, Line, isolated
 from dango.job import Event, RunError, Secrets
 from dango.project import Project
@@ -60,8 +60,20 @@ def surroundings(project: Project) -> dict[str, str]:
     if "dlthub_telemetry" not in settings:
         environment.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
     environment.setdefault("RUNTIME__INTERCEPT_SIGNALS", "false")
-    environment.setdefault("DANGO_IMPORT_SECONDS", str(IMPORT_SECONDS))
+    environment["DANGO_IMPORT_SECONDS"] = str(import_seconds(environment))
     return environment
+
+
+def import_seconds(environment: Mapping[str, str]) -> float:
+    """How long a module may take to import. Raises `UsageError` where the environment says nonsense."""
+    written = environment.get("DANGO_IMPORT_SECONDS", str(IMPORT_SECONDS))
+    try:
+        seconds = float(written)
+    except ValueError:
+        seconds = 0.0
+    if seconds <= 0:
+        raise UsageError(f"DANGO_IMPORT_SECONDS is no number of seconds: {written}")
+    return seconds
 
 
 def prepare(project: Project) -> None:
@@ -69,6 +81,9 @@ def prepare(project: Project) -> None:
     for folder in (project.state, *(project.state / name for name in ("pipelines", "locks", "logs"))):
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
+            # A clone made `.dango` as any folder; what is written into it now is for its owner alone.
+            if folder.stat().st_mode & 0o077 and os.access(folder, os.W_OK):
+                folder.chmod(0o700)
             if not os.access(folder, os.W_OK):
                 raise PermissionError(13, "permission denied")
         except OSError as error:
@@ -81,8 +96,9 @@ def prepare(project: Project) -> None:
 def _crash(ended: Ended, last: Event, seconds: float, mask: Mask) -> RunError:
     tail = mask("\n".join(ended.tail))
     if last.step == "import":
-        limit = float(os.environ.get("DANGO_IMPORT_SECONDS", IMPORT_SECONDS))
-        if seconds >= limit:
+        limit = import_seconds(os.environ)
+        # The worker's clock began a little later than ours may have heard of it.
+        if seconds >= 0.8 * limit:
             return RunError(
                 "ImportFailed",
                 f"{last.message} is still being imported after {limit:g} s",

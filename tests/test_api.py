@@ -121,6 +121,7 @@ def test_a_folder_without_a_project_is_an_error(tmp_path: Path) -> None:
         Project.at(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_program_needs_no_main_guard_and_may_stand_anywhere_and_sync_in_a_thread(
     root: Path, write: Write, tmp_path: Path, rows: Callable[..., Any]
 ) -> None:

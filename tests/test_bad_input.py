@@ -70,6 +70,7 @@ def modes(mode: int, *paths: Path) -> Iterator[None]:
             path.chmod(was)
 
 
+@pytest.mark.slow
 def test_a_read_only_project_is_refused_with_the_folder_and_can_still_be_read(
     root: Path, held: Callable[..., Said]
 ) -> None:

@@ -36,6 +36,7 @@ def project(*blocks: str, destinations: str = "{}", default: str = "duckdb") -> 
     return head + "".join(blocks or [native("shop")])
 
 
+@pytest.mark.slow
 def test_duckdb_needs_no_setting_and_others_go_where_they_are_told(
     root: Path, write: Write, dango: Dango, rows: Rows
 ) -> None:
@@ -139,7 +140,7 @@ def test_a_database_file_named_like_the_dataset_is_refused(root: Path, write: Wr
     said = dango("sync")
     assert said.code == 2
     assert (
-        "error: shop: the dataset `raw_shop` is named like the database file Raw_Shop.db;"
+        "the dataset `raw_shop` is named like the database file Raw_Shop.db;"
         " DuckDB could not tell the two apart\n"
         "  hint: give the source another `dataset_name`, or the file another name\n"
     ) in said.err
@@ -365,6 +366,7 @@ def test_postgresql_holds_what_was_loaded_sync_after_sync(
 
 
 @pytest.mark.postgres
+@pytest.mark.slow
 def test_postgresql_that_lets_nobody_in_is_told_with_the_section_and_without_the_password(
     root: Path, write: Write, dango: Dango, postgres: Postgres
 ) -> None:

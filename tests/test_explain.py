@@ -62,6 +62,7 @@ absent = "hush-hush-4"
 """
 
 
+@pytest.mark.slow
 def test_each_origin_is_told_with_its_place_and_no_secret(write: Write, dango: Dango, root: Path) -> None:
     kwargs = {"region": "env:SHOP_REGION", "pages": 5}
     write({

@@ -109,7 +109,7 @@ def test_a_project_that_never_ran_has_no_history_and_gets_no_file(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_under_way_has_crashed_when_its_process_is_gone_and_its_lock_is_free(tmp_path: Path) -> None:
+def test_a_run_under_way_has_crashed_when_the_process_that_planned_it_is_gone(tmp_path: Path) -> None:
     program = (
         "import sys, datetime as dt; from pathlib import Path; from dango.history import History;"
         "from dango.job import RunResult\n"
@@ -127,8 +127,9 @@ def test_a_run_under_way_has_crashed_when_its_process_is_gone_and_its_lock_is_fr
     assert history.last()["shop"].status == "running"
     process.kill()
     process.communicate()
+    # A later run that holds the lock does not bring it back to life.
     with lock(history.lock_file("shop"), "source `shop`"):
-        assert history.last()["shop"].status == "running"
+        assert history.last()["shop"].status == "crashed"
     crashed = history.last()["shop"]
     assert crashed.status == "crashed"
     assert crashed.error is not None

@@ -327,6 +327,7 @@ def test_whatever_a_module_does_at_import_is_told_with_its_place(write: Write, d
     assert found["asks"][0].startswith("importing `custom_sources.asks` failed: EOFError")
 
 
+@pytest.mark.slow
 def test_a_broken_module_stops_no_other_source(write: Write, dango: Dango, rows: Rows, root: Path) -> None:
     write({
         "custom_sources/ends.py": "import os\nos._exit(0)\n",

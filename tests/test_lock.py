@@ -160,6 +160,7 @@ def rows(name, waits=False):
 """
 
 
+@pytest.mark.slow
 def test_syncs_of_one_source_at_once_load_each_row_once(
     root: Path, write: Callable[..., None], dango: Callable[..., Said], rows: Callable[..., Any]
 ) -> None:
@@ -186,6 +187,7 @@ def test_syncs_of_one_source_at_once_load_each_row_once(
     assert rows("SELECT count(*), count(DISTINCT id) FROM raw_shop.shop") == [(100, 100)]
 
 
+@pytest.mark.slow
 def test_sources_that_load_into_one_file_at_once_take_turns(
     root: Path, write: Callable[..., None], rows: Callable[..., Any]
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,7 @@ def test_sync_after_sync_loads_what_is_new_and_tells_it(root: Path, write: Write
     assert rows("SELECT id FROM raw_shop.events ORDER BY id") == [(n,) for n in range(1, 7)]
 
 
+@pytest.mark.slow
 def test_two_sources_of_one_function_have_their_own_data_and_cursors(
     root: Path, write: Write, dango: Dango, rows: Rows
 ) -> None:
@@ -132,6 +133,7 @@ def files(folder: Path) -> Counter[str]:
     return Counter(path.relative_to(folder).parts[0] for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 def test_state_lives_in_the_project_and_is_found_again_when_it_is_lost(
     root: Path, write: Write, dango: Dango, rows: Rows, tmp_path: Path
 ) -> None:
@@ -219,6 +221,7 @@ def shop():
 """
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_extracted_is_loaded_first_and_nothing_twice(
     root: Path, write: Write, dango: Dango, rows: Rows
 ) -> None:
@@ -251,6 +254,7 @@ def test_what_a_killed_run_extracted_is_loaded_first_and_nothing_twice(
     assert rows("SELECT id FROM raw_shop.events ORDER BY id") == [(n,) for n in range(1, 7)]
 
 
+@pytest.mark.slow
 def test_a_full_refresh_replaces_and_the_next_sync_goes_on_from_the_new_cursor(
     root: Path, write: Write, dango: Dango, rows: Rows
 ) -> None:
@@ -299,3 +303,34 @@ def test_a_resource_that_the_source_does_not_have_is_named(root: Path, write: Wr
         "error: shop: source `shop` has no resource `event` (did you mean `events`?)\n"
         "  hint: its resources: events, customers, visits\n"
     ) in said.err
+
+
+@pytest.mark.slow
+def test_a_refresh_that_fails_keeps_the_cursor_also_where_the_destination_keeps_no_state(
+    write: Callable[[Mapping[str, str]], None], dango: Callable[..., Said], root: Path
+) -> None:
+    write({
+        "custom_sources/sink.py": (
+            "import dlt, pathlib\n\n\n@dlt.destination\n"
+            "def push(items, table):\n"
+            "    with pathlib.Path('pushed.txt').open('a') as out:\n"
+            "        out.write(str(items))\n"
+        ),
+        "custom_sources/shop.py": (
+            "import dlt, pathlib\n\n\n@dlt.resource(write_disposition='append')\n"
+            "def rows(at=dlt.sources.incremental('id')):\n"
+            "    yield {'id': 1}\n"
+            "    if pathlib.Path('broken').exists():\n        raise ValueError('gone')\n"
+        ),
+        "sources": "version: 1\ndestination: mine\ndestinations:\n  mine: {type: 'sink:push'}\n"
+        "sources:\n" + native("shop"),
+    })  # fmt: skip
+    assert dango("sync").code == 0
+    pushed = (root / "pushed.txt").read_text()
+    assert pushed.count("'id'") == 1
+    write({"broken": ""})
+    assert dango("sync", "--full-refresh").code == 1
+    (root / "broken").unlink()
+    assert dango("sync").code == 0
+    assert (root / "pushed.txt").read_text() == pushed
+    assert [path.name for path in (root / ".dango" / "pipelines").iterdir()] == ["shop--mine--raw_shop"]

@@ -114,6 +114,7 @@ def given(credentials: ConnectionStringCredentials):
 """
 
 
+@pytest.mark.slow
 def test_the_places_of_a_value_are_asked_in_order(write: Write, dango: Dango, rows: Rows) -> None:
     # Each key stands in its own place and in all that come after it.
     layers = {
@@ -177,6 +178,7 @@ def database(credentials: ConnectionStringCredentials = dlt.secrets.value):
 """
 
 
+@pytest.mark.slow
 def test_a_secret_that_is_missing_or_stands_in_the_wrong_file_says_what_to_do(write: Write, dango: Dango) -> None:
     names = ["decorated", "plain", "required", "database", "in_git", "in_git_required", "one", "faults"]
     functions = {"in_git": "plain", "in_git_required": "required", "one": "plain", "faults": "plain"}
@@ -207,6 +209,7 @@ def test_a_secret_that_is_missing_or_stands_in_the_wrong_file_says_what_to_do(wr
         assert error["hint"] == "move it to .dlt/secrets.toml, under the same section"
 
 
+@pytest.mark.slow
 def test_a_literal_for_a_secret_parameter_is_a_warning_and_masked_everywhere(write: Write, dango: Dango) -> None:
     text = (
         "import dlt\nfrom dlt.sources.credentials import ConnectionStringCredentials\n"

@@ -19,7 +19,9 @@ def sync(
         list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Default: every enabled one.")
     ] = None,
     source: Annotated[list[str] | None, typer.Option("--source", help="The same as naming it.")] = None,
-    full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Load everything again in place of what is there.")] = False,
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Load everything again in place of what is there.")
+    ] = False,
     resource: Annotated[list[str] | None, typer.Option(help="Only this resource; may be repeated.")] = None,
     limit: Annotated[int | None, typer.Option(help="A trial of N rows a resource, beside the real tables.")] = None,
     since: Annotated[str | None, typer.Option(help="Backfill from this date; not yet.")] = None,

@@ -41,6 +41,7 @@ def test_nothing_was_run_yet(write: Callable[..., None], dango: Callable[..., Sa
     assert said.err.startswith("error: no run `2024` in the history")
 
 
+@pytest.mark.slow
 def test_each_outcome_is_listed_and_a_run_is_found_by_its_first_letters(
     root: Path, write: Callable[..., None], dango: Callable[..., Said]
 ) -> None:

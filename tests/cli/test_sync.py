@@ -72,6 +72,7 @@ def test_json_is_the_only_thing_on_stdout_and_a_line_a_source_goes_to_stderr(dan
     assert "\x1b" not in people.out + people.err
 
 
+@pytest.mark.slow
 def test_exit_codes_tell_failure_from_a_mixture(dango: Callable[..., Said]) -> None:
     mixed = dango("sync", "--json")
     assert (mixed.code, mixed.json["exit_code"]) == (3, 3)
@@ -138,6 +139,7 @@ def test_an_unknown_resource_names_the_nearest(dango: Callable[..., Said]) -> No
     assert "source `good` has no resource `row` (did you mean `rows`?)" in said.err
 
 
+@pytest.mark.slow
 def test_logs_are_json_where_asked_for_and_the_last_thirty_stay(root: Path, dango: Callable[..., Said]) -> None:
     logs = root / ".dango" / "logs"
     logs.mkdir(mode=0o700)
