@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.conftest import Said, native, sources
 
 Write = Callable[[Mapping[str, str]], None]

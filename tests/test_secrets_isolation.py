@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import pytest
+
 from tests.conftest import Said, native, sources
 
 Write = Callable[[Mapping[str, str]], None]
