@@ -86,6 +86,10 @@ class SourceNotFound(UsageError):
     """No source of that name in this project."""
 
 
+class DestinationNotFound(UsageError):
+    """No destination of that name in this project."""
+
+
 class MissingEnvironment(UsageError):
     """`env:` names that are not set, all of them at once."""
 

@@ -14,7 +14,15 @@ from dotenv import dotenv_values
 
 from dango.config import EMBEDDED, Config, Destination, Source
 from dango.document import Document
-from dango.errors import ConfigError, MissingEnvironment, Problem, ProjectNotFound, SourceNotFound, near
+from dango.errors import (
+    ConfigError,
+    DestinationNotFound,
+    MissingEnvironment,
+    Problem,
+    ProjectNotFound,
+    SourceNotFound,
+    near,
+)
 from dango.validation import parse
 
 SOURCES_FILE = ".dango/sources.yml"
@@ -121,13 +129,13 @@ class Project:
         return self.document.place(("sources", self.index(name), *loc))
 
     def destination(self, source: Source, override: str | None = None) -> Destination:
-        """Where the source goes. Raises `SourceNotFound` when `override` names nothing."""
+        """Where the source goes. Raises `DestinationNotFound` when `override` names nothing."""
         try:
             return self.config.destination_of(source, override)
         except KeyError as missing:
             known = [EMBEDDED, *self.config.destinations]
             name = missing.args[0]
-            raise SourceNotFound(
+            raise DestinationNotFound(
                 f"no destination `{name}`{near(name, known)}",
                 f"known destinations: {', '.join(known)}; more go under `destinations:` in {SOURCES_FILE}",
             ) from None
