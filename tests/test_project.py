@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dango.errors import ConfigError, ProjectNotFound, SourceNotFound
+from dango.errors import ConfigError, DestinationNotFound, ProjectNotFound, SourceNotFound
 from dango.project import Project, _border
 from tests.conftest import Said, native, sources
 
@@ -137,7 +137,7 @@ def test_an_unknown_source_names_the_nearest_and_all(tmp_path: Path) -> None:
         project.source("jira_isues")
     assert str(caught.value) == "no source `jira_isues` in this project (did you mean `jira_issues`?)"
     assert caught.value.hint == "sources: jira_issues, pages"
-    with pytest.raises(SourceNotFound) as caught:
+    with pytest.raises(DestinationNotFound) as caught:
         project.destination(project.source("pages"), "duckdbb")
     assert str(caught.value) == "no destination `duckdbb` (did you mean `duckdb`?)"
 
