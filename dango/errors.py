@@ -58,6 +58,11 @@ class DangoError(Exception):
         self.loc = loc
         self.place = place
 
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong, each thing at its place; most errors are one."""
+        return (Problem.at(self.place, self.message, self.hint),)
+
     def __str__(self) -> str:
         return f"{self.place}: {self.message}" if self.place else self.message
 
@@ -78,8 +83,13 @@ class ConfigError(DangoError):
     exit_code = 2
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        self._problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self._problems))
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Every problem that was found."""
+        return self._problems
 
 
 class SourceNotFound(UsageError):

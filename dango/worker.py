@@ -19,7 +19,7 @@ import duckdb
 
 from dango import destinations, pipeline
 from dango.dlt_adapter import ConfigFieldMissingException, IncrementalCursorInvalidCoercion, ValueNotSecretException
-from dango.errors import ConfigError, DangoError, Held, Problem
+from dango.errors import DangoError, Held, Problem
 from dango.executors import Send
 from dango.explain import parameters
 from dango.history import History
@@ -145,8 +145,7 @@ def _told(error: BaseException, job: Job, mask: Mask) -> RunError:
         cause = destinations.connection_error(cause, job.destination.name)
     if isinstance(cause, DangoError):
         place = cause.place or (Project(job.root).place(job.source.name, cause.loc) if cause.loc else "")
-        message = "\n".join(map(str, cause.problems)) if isinstance(cause, ConfigError) else cause.message
-        return RunError(type(cause).__name__, mask(message), mask(cause.hint), place, trace, cause.exit_code)
+        return RunError(type(cause).__name__, mask(cause.message), mask(cause.hint), place, trace, cause.exit_code)
     kind = type(cause).__name__
     if isinstance(cause, SystemExit):
         message = f"the source ends the program (sys.exit {cause.code!r})"

@@ -12,7 +12,7 @@ import typer
 
 from dango.cli import check, explain, history, init, source, status, sync
 from dango.cli.app import Settings, app, emit, fail
-from dango.errors import ConfigError, DangoError, Problem
+from dango.errors import DangoError
 
 __all__ = ["app", "check", "explain", "history", "init", "main", "source", "status", "sync"]
 
@@ -54,12 +54,7 @@ def _refused(error: Exception) -> int:
     if isinstance(error, DangoError):
         fail(error)
         if "--json" in sys.argv:
-            problems = (
-                error.problems
-                if isinstance(error, ConfigError)
-                else (Problem.at(error.place, error.message, error.hint),)
-            )
-            emit({"problems": problems, "exit_code": error.exit_code})
+            emit({"problems": error.problems, "exit_code": error.exit_code})
         return error.exit_code
     if hasattr(error, "show") and hasattr(error, "exit_code"):
         # typer's own usage errors know how to show themselves.

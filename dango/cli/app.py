@@ -82,13 +82,8 @@ def open_project() -> Project:
 
 def fail(error: DangoError) -> None:
     """The error as people see it: each problem at its place, then the next command."""
-    from dango.errors import ConfigError
-
-    if isinstance(error, ConfigError):
-        for problem in error.problems:
-            line(str(problem), problem.hint)
-    else:
-        line(str(error), error.hint)
+    for problem in error.problems:
+        line(str(problem), problem.hint)
 
 
 def line(message: str, hint: str, kind: str = "error") -> None:

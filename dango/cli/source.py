@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dango.cli.app import Json, app, emit, open_project, source_app
 from dango.errors import UsageError
+
+if TYPE_CHECKING:
+    from dango.config import Source
+    from dango.project import Project
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The source's name.")]
 
@@ -92,7 +96,7 @@ def _switch(name: str, enabled: bool) -> None:
     typer.echo(f"`{name}` is {'enabled' if enabled else 'disabled'}")
 
 
-def _facts(project, source) -> dict[str, object]:  # type: ignore[no-untyped-def]
+def _facts(project: Project, source: Source) -> dict[str, object]:
     from dango.secrets import hidden
 
     _, block = source.expandable()

@@ -10,6 +10,7 @@ from dango.cli.app import Json, Settings, app, emit, open_project
 from dango.errors import UsageError
 
 if TYPE_CHECKING:
+    from dango.job import Event, Job
     from dango.project import Project
 
 
@@ -52,7 +53,7 @@ def sync(
     raise typer.Exit(_run(project, plan(project, chosen, request), json))
 
 
-def _run(project: Project, jobs: list, json: bool) -> int:  # type: ignore[type-arg]
+def _run(project: Project, jobs: list[Job], json: bool) -> int:
     from dango.cli import show
     from dango.job import exit_code
     from dango.log import Log
@@ -63,7 +64,7 @@ def _run(project: Project, jobs: list, json: bool) -> int:  # type: ignore[type-
     log = Log(project.state / "logs", jobs[0].run, Settings.log_format)
     with log, show.Progress(jobs, Settings.verbose, Settings.log_format) as progress:
 
-        def on_event(event):  # type: ignore[no-untyped-def]
+        def on_event(event: Event) -> None:
             log.event(event)
             progress.event(event)
 
