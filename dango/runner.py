@@ -100,37 +100,54 @@ def plan(project: Project, names: Sequence[str], request: Request) -> list[Job]:
 def run(
     project: Project, jobs: Sequence[Job], on_event: OnEvent, executor: Executor | None = None
 ) -> Iterator[RunResult]:
-    """Runs jobs, notes each outcome in the history, and yields results as they complete."""
+    """Runs jobs, notes each outcome in the history, and yields results as they complete.
+
+    An executor knows nothing of the history: wherever the jobs run, it is written here, by one process.
+    """
     prepare(project)
+    history = History(project.state)
     executor = executor or LocalExecutor(lambda job: supervise(project, job))
+    waiting = {job.source.name: job for job in jobs}
+    under_way: dict[str, RunResult] = {}
+
+    def noted(event: Event) -> None:
+        if job := waiting.pop(event.source, None):
+            under_way[event.source] = job.begun(event.at)
+            history.record(under_way[event.source])
+        on_event(event)
+
+    code = 130
     try:
-        yield from executor.run(jobs, on_event)
+        for result in executor.run(jobs, noted):
+            under_way.pop(result.source, None)
+            history.record(result)
+            yield result
+    except KeyboardInterrupt as stop:
+        code = getattr(stop, "exit_code", code)
+        raise
     finally:
         executor.close()
+        # Whatever ended it (a signal, whoever listens, a caller who wants no more), what had begun is told.
+        error = RunError("Interrupted", "stopped before it was done", exit_code=code)
+        for begun in under_way.values():
+            history.record(replace(begun, status="interrupted", error=error).ended())
 
 
 def supervise(project: Project, job: Job) -> Generator[Event | RunResult, None, None]:
-    """Runs a job in a process of its own; the last value is its result, and the history has it already."""
-    history = History(project.state)
-    begun = job.begun(dt.datetime.now(dt.timezone.utc))
-    history.record(begun)
+    """Runs a job in a process of its own; the last value is its result."""
+    begun = Event(job.source.name, "queued")
+    yield begun
     result = None
-    try:
-        with closing(watch(project, "load", job, job.source.name)) as values:
-            for value in values:
-                if isinstance(value, RunResult):
-                    result = value
-                elif isinstance(value, RunError):
-                    status: Status = "failed" if value.exit_code == 2 else "crashed"
-                    result = result or replace(begun, status=status, error=value).ended()
-                else:
-                    yield value
-    except (KeyboardInterrupt, GeneratorExit) as stop:
-        error = RunError("Interrupted", "stopped before it was done", exit_code=getattr(stop, "exit_code", 130))
-        history.record(result or replace(begun, status="interrupted", error=error).ended())
-        raise
+    with closing(watch(project, "load", job, job.source.name)) as values:
+        for value in values:
+            if isinstance(value, RunResult):
+                result = value
+            elif isinstance(value, RunError):
+                status: Status = "failed" if value.exit_code == 2 else "crashed"
+                result = result or replace(job.begun(begun.at), status=status, error=value).ended()
+            else:
+                yield value
     assert result is not None
-    history.record(result)
     yield result
 
 

@@ -72,7 +72,9 @@ def test_sync_gives_a_result_a_source_and_tells_what_happens(
 
     assert {type(event) for event in events} == {Event}
     steps = [event.step for event in events if event.source == "first" and event.step != "log"]
-    assert list(dict.fromkeys(steps)) == ["import", "recover", "resolve", "extract", "normalize", "load", "verify"]
+    assert list(dict.fromkeys(steps)) == [
+        *("queued", "import", "recover", "resolve", "extract", "normalize", "load", "verify")
+    ]
     assert ("rows", 3) in [(event.resource, event.rows) for event in events if event.source == "first"]
     assert "a line of the source" in [event.message for event in events if event.step == "log"]
     assert set(threads) == {threading.current_thread()}
