@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,14 +19,13 @@ from dlt.sources import DltSource
 
 from dango import destinations
 from dango.config import Destination
-from dango.dlt_adapter import Collector
 from dango.errors import DestinationError
-from dango.job import Event, Job, Step, TableResult
+from dango.job import Event, Job, TableResult
 from dango.lock import lock
+from dango.progress import Progress
 from dango.resolve import Resolved, build
 
 _SMALLEST_ROOM = 50 * 1024 * 1024
-_EVENTS_A_SECOND = 10
 DATABASE_WAIT = 60.0
 """Seconds to wait for another process to be done with an embedded database, where the user does not say."""
 
@@ -60,7 +58,7 @@ def reachable(job: Job) -> None:
     if job.destination.name == job.destination.type == "duckdb" and not destinations.embedded_file(job.root).exists():
         return
     with tempfile.TemporaryDirectory(prefix="dry-", dir=job.root / ".dango") as folder:
-        _synchronised(job, Path(folder), _Progress(job.source.name, lambda event: None))
+        _synchronised(job, Path(folder), Progress(job.source.name, lambda event: None))
 
 
 def require_room(root: Path) -> None:
@@ -76,7 +74,7 @@ def require_room(root: Path) -> None:
 
 def _through(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], None]) -> tuple[TableResult, ...]:
     name = job.source.name
-    progress = _Progress(name, send)
+    progress = Progress(name, send)
     progress.begin("recover")
     pipeline = _recovered(job, folder, progress)
     progress.begin("resolve")
@@ -132,7 +130,7 @@ def _let_go(aside: Path) -> None:
         shutil.rmtree(aside.rename(aside.with_suffix(".dropped")))
 
 
-def _recovered(job: Job, folder: Path, progress: _Progress) -> dlt.Pipeline:
+def _recovered(job: Job, folder: Path, progress: Progress) -> dlt.Pipeline:
     """The pipeline, up to date with its destination, with nothing of an earlier run left to load."""
     pipeline = _synchronised(job, folder, progress)
     if not pipeline.has_pending_data:
@@ -147,7 +145,7 @@ def _recovered(job: Job, folder: Path, progress: _Progress) -> dlt.Pipeline:
     return _synchronised(job, folder, progress)
 
 
-def _synchronised(job: Job, folder: Path, progress: _Progress) -> dlt.Pipeline:
+def _synchronised(job: Job, folder: Path, progress: Progress) -> dlt.Pipeline:
     target = destinations.build(job)
     pipeline = dlt.pipeline(
         pipeline_name=job.source.pipeline,
@@ -320,48 +318,3 @@ def root_cause(error: BaseException) -> BaseException:
     while type(error).__module__.startswith("dlt.") and (inner := error.__cause__ or error.__context__):
         error = inner
     return error
-
-
-class _Progress(Collector):
-    """dlt's counters as events, at most ten a second."""
-
-    def __init__(self, source: str, send: Callable[[Event], None]) -> None:
-        self._source = source
-        self._send = send
-        self._now: Step = "resolve"
-        self._rows: dict[str, int] = {}
-        self._told: dict[str, float] = {}
-
-    def begin(self, step: Step) -> None:
-        """Says that a step begins, and what the last one came to."""
-        self._flush()
-        self._now = step
-        self._send(Event(self._source, step))
-
-    def say(self, message: str) -> None:
-        """A line for people."""
-        self._send(Event(self._source, "log", message=message))
-
-    def update(
-        self, name: str, inc: int = 1, total: int | None = None, inc_total: int | None = None,
-        message: str | None = None, label: str | None = None,
-    ) -> None:  # fmt: skip
-        """Called by dlt for every page of rows, by the table's name."""
-        if self._now != "extract" or name == "Resources" or name.startswith("_dlt"):
-            return
-        self._rows[name] = self._rows.get(name, 0) + inc
-        now = time.monotonic()
-        if now - self._told.get(name, 0.0) >= 1 / _EVENTS_A_SECOND:
-            self._told[name] = now
-            self._send(Event(self._source, "extract", name, self._rows[name]))
-
-    def _flush(self) -> None:
-        for name, rows in self._rows.items():
-            self._send(Event(self._source, self._now, name, rows))
-        self._rows = {}
-
-    def _start(self, step: str) -> None:
-        """dlt's own steps are finer than what a person wants to see."""
-
-    def _stop(self) -> None:
-        """See `_start`."""
