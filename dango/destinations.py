@@ -64,7 +64,7 @@ def _place(job: Job, key: str) -> str:
 
 def embedded_file(root: Path) -> Path:
     """The DuckDB file that needs no setting; its folder is made."""
-    file = root / "data" / "warehouse.duckdb"
+    file = Project(root).warehouse
     file.parent.mkdir(exist_ok=True)
     return file
 
@@ -113,7 +113,7 @@ def _missing(error: ConfigFieldMissingException, name: str) -> MissingSecret:
 
 def _own(destination: Destination, parameters: Mapping[str, Any], root: Path) -> Target:
     module, _, function = destination.type.partition(":")
-    located = imports.find(module, function, root / imports.PACKAGE)
+    located = imports.find(module, function, Project(root).custom_sources)
     made = located.function(**parameters) if callable(located.function) else located.function
     if not isinstance(made, DltDestination):
         raise NotASource(f"destination `{destination.name}`: `{destination.type}` is no @dlt.destination")

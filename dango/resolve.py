@@ -24,6 +24,7 @@ from dango.arguments import KWARGS, as_instant, checked, converted, hints_of, in
 from dango.config import Resource
 from dango.errors import MissingSecret, NotASource, ResolveError, near
 from dango.job import Job
+from dango.project import Project
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def resolve(job: Job) -> Resolved:
     """
     block = job.source.dlt_native
     assert block is not None
-    folder = job.root / imports.PACKAGE
+    folder = Project(job.root).custom_sources
     with _bounded(float(os.environ.get("DANGO_IMPORT_SECONDS", "inf"))):
         imports.install(folder)
         located = imports.find(block.source_module, block.source_function, folder)

@@ -168,7 +168,7 @@ def _advice(cause: BaseException, job: Job) -> str:
 def _place(error: BaseException, root: Path) -> str:
     """The innermost line of the project's own code that the error passed through."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if Path(frame.filename).is_relative_to(root / "custom_sources"):
+        if Path(frame.filename).is_relative_to(Project(root).custom_sources):
             return f"{Path(frame.filename).relative_to(root).as_posix()}:{frame.lineno}"
     return ""
 
