@@ -6,7 +6,6 @@ import datetime as dt
 import inspect
 import json
 import os
-import re
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ import dlt
 from dlt.sources import DltResource, DltSource
 
 from dango import dlt_adapter
+from dango.conversions import instant
 from dango.dlt_adapter import BaseConfiguration, Incremental
 from dango.errors import ArgumentError, near
 from dango.imports import Located
@@ -24,28 +24,39 @@ from dango.project import ENV_REFERENCE
 KWARGS = ("dlt_native", "function_kwargs")
 
 
-def checked(located: Located, written: Mapping[str, Any]) -> dict[str, Any]:
-    """The configured arguments as the function takes them. Raises `ArgumentError` where they do not fit."""
+def checked(located: Located, arguments: Mapping[str, Any], *, written: bool = True) -> dict[str, Any]:
+    """The configured arguments as the function takes them.
+
+    Args:
+        located: the function.
+        arguments: by name.
+        written: whether they stand in `sources.yml` as they are; `env:` in them is then expanded.
+
+    Raises:
+        ArgumentError: where they do not fit.
+    """
+    loc = KWARGS if written else ()
     signature = signature_of(located.function)
     if signature is None:
-        if written:
-            raise ArgumentError(f"`{located.name}` takes no arguments", "remove function_kwargs", loc=KWARGS)
+        if arguments:
+            raise ArgumentError(f"`{located.name}` takes no arguments", "remove function_kwargs", loc=loc)
         return {}
     accepted = signature.parameters
     names = [name for name, p in accepted.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL, p.POSITIONAL_ONLY)]
     anything = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
-    for name in written:
+    for name in arguments:
         if name not in names and not anything:
             raise ArgumentError(
                 f"`{located.name}` has no parameter `{name}`{near(name, names)}",
                 f"it takes: {', '.join(names)}" if names else "it takes none",
-                loc=(*KWARGS, name),
+                loc=(*KWARGS, name) if written else (),
             )
     hints = annotations_of(located.function)
-    return {
-        name: fitted(expand(value, hints.get(name), (*KWARGS, name)), hints.get(name))
-        for name, value in written.items()
+    expanded = {
+        name: expand(value, hints.get(name), (*KWARGS, name)) if written else value
+        for name, value in arguments.items()
     }
+    return {name: fitted(value, hints.get(name)) for name, value in expanded.items()}
 
 
 def expand(value: Any, annotation: Any = None, loc: tuple[str | int, ...] = ()) -> Any:
@@ -131,15 +142,6 @@ def _as_type(text: str, kind: type) -> Any:
             raise ValueError(text)
         return kind(value) if kind in (tuple, set) else value
     return text
-
-
-def instant(text: str) -> dt.datetime:
-    """An ISO 8601 text as an instant, in UTC where it names no zone. Raises `ValueError`."""
-    # Python 3.10 reads neither the `Z` that everyone writes, nor any number of digits of a second but 3 and 6.
-    plain = re.sub(r"(\.\d+)", lambda digits: digits.group()[:7].ljust(7, "0"), text.strip().replace("Z", "+00:00"))
-    plain = re.sub(r"([+-]\d\d)(\d\d)$", r"\1:\2", plain) if "T" in plain else plain
-    read = dt.datetime.fromisoformat(plain)
-    return read if read.tzinfo else read.replace(tzinfo=dt.timezone.utc)
 
 
 def fitted(value: Any, annotation: Any) -> Any:

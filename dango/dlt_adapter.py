@@ -11,8 +11,10 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from dlt.common import jsonpath
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.exceptions import (
     ConfigFieldMissingException,
@@ -29,7 +31,7 @@ from dlt.common.configuration.specs.base_configuration import (
     is_secret_hint,
 )
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
-from dlt.common.exceptions import MissingDependencyException
+from dlt.common.exceptions import DictValidationException, MissingDependencyException
 from dlt.common.runtime.collector_base import Collector
 from dlt.common.typing import ConfigValueSentinel
 from dlt.extract.incremental import Incremental
@@ -41,11 +43,13 @@ __all__ = [
     "BaseConfiguration",
     "Collector",
     "ConfigFieldMissingException",
+    "DictValidationException",
     "Incremental",
     "IncrementalCursorInvalidCoercion",
     "MissingDependencyException",
     "SourceFactory",
     "ValueNotSecretException",
+    "jsonpath",
 ]
 
 SOURCES = "sources"
@@ -70,9 +74,11 @@ class OwnSection(ConfigProvider):
     It needs to know nothing of the thread that asks, nor of the pipeline that is active: a process builds one source.
     """
 
-    def __init__(self, name: str, providers: Sequence[ConfigProvider]) -> None:
+    def __init__(
+        self, name: str, providers: Sequence[ConfigProvider], answers: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         self._source = name
-        self._providers = tuple(providers)
+        self._providers = (Answers(name, answers), *providers) if answers else tuple(providers)
 
     @property
     def name(self) -> str:
@@ -128,6 +134,26 @@ class OwnSection(ConfigProvider):
             yield (*own, CREDENTIALS)
 
 
+class Answers(ConfigProvider):
+    """What was answered to a wizard and is not stored yet, as if it stood in `[sources.<name>]`."""
+
+    name = "answers"
+    supports_secrets = True
+    supports_sections = True
+    present_locations: tuple[str, ...] = ()
+
+    def __init__(self, source: str, values: Mapping[str, Any]) -> None:
+        self._source = source
+        self._values = values
+
+    def get_value(self, key: str, hint: type[Any], pipeline_name: str | None, *sections: str) -> tuple[Any, str]:
+        """The answer that would stand there."""
+        node: Any = {SOURCES: {self._source: self._values}}
+        for part in (*sections, key):
+            node = node.get(part) if isinstance(node, Mapping) else None
+        return node, ".".join((*sections, key))
+
+
 class WithoutOthers(ConfigProvider):
     """A provider of dlt's own in which the sections of the project's other sources do not exist."""
 
@@ -169,15 +195,23 @@ def _files(provider: ConfigProvider) -> tuple[str, ...]:
     return tuple(map(str, provider.present_locations))
 
 
-def isolate(source: str, others: Sequence[str]) -> OwnSection:
-    """From now on this process's sources find the secrets of `source`, and those of no other."""
+def isolate(
+    source: str, others: Sequence[str], answers: Mapping[str, Any] = MappingProxyType({})
+) -> OwnSection:
+    """From now on this process's sources find the secrets of `source`, and those of no other.
+
+    Args:
+        source: its name.
+        others: the names of the project's other sources.
+        answers: what stands in its section before all else, without being stored anywhere.
+    """
     providers = Container()[PluggableRunContext].providers
     originals = [
         provider._provider if isinstance(provider, WithoutOthers) else provider
         for provider in providers.providers
         if not isinstance(provider, OwnSection)
     ]
-    own = OwnSection(source, originals)
+    own = OwnSection(source, originals, answers)
     providers.providers[:] = [own, *(WithoutOthers(provider, others) for provider in originals)]
     return own
 

@@ -96,6 +96,10 @@ class SourceNotFound(UsageError):
     """No source of that name in this project."""
 
 
+class EntryNotFound(UsageError):
+    """No registry entry of that id."""
+
+
 class DestinationNotFound(UsageError):
     """No destination of that name in this project."""
 
@@ -134,12 +138,32 @@ class ArgumentError(ResolveError):
     """`function_kwargs` do not fit the function."""
 
 
+class RestConfigError(ResolveError):
+    """A `rest_api` configuration is not one that can be run; the message begins with the place inside it."""
+
+
 class MissingSecret(ResolveError):
     """A parameter that is left to dlt is found nowhere; the hint is the section to add."""
 
 
 class DestinationError(DangoError):
     """The destination cannot be reached or written to."""
+
+
+class FetchFailed(DangoError):
+    """A source cannot be copied from its repository."""
+
+
+class VendorError(DangoError):
+    """The vendor answers, and what it answers is that the request failed, or is of no use."""
+
+
+class TokenError(DangoError):
+    """A token cannot be had. Says what the token endpoint said, and no token."""
+
+
+class NoTokenStore(UsageError):
+    """A rotated refresh token would be lost with this machine; nothing was asked for."""
 
 
 class Held(DangoError):

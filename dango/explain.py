@@ -10,6 +10,7 @@ from typing import Any
 
 from dango import dlt_adapter
 from dango.arguments import hints_of, signature_of
+from dango.calls import Given, given
 from dango.job import Job, Parameter
 from dango.project import Project
 from dango.resolve import Resolved, find_value
@@ -17,7 +18,10 @@ from dango.secrets import MASK, SECRETS_FILE, hidden, is_plain_key, line_of
 
 
 def parameters(resolved: Resolved, job: Job) -> Iterator[Parameter]:
-    """Where each parameter of the source's function gets its value."""
+    """Where each parameter of the source gets its value: of its function, or of its registry entry's fields."""
+    if job.entry is not None:
+        yield from (_of_field(each, job) for each in given(job, job.entry, resolved.own))
+        return
     signature = signature_of(resolved.function)
     hints = hints_of(resolved.function)
     open_ = dlt_adapter.unresolved(resolved.function, resolved.arguments) if signature else set()
@@ -34,6 +38,19 @@ def parameters(resolved: Resolved, job: Job) -> Iterator[Parameter]:
             yield Parameter(name, shown, _written(written[name]), place, _masked(name, written[name], secret), secret)
         else:
             yield from _left_to_dlt(resolved, name, hint, parameter, shown, job, missing=name in open_)
+
+
+def _of_field(each: Given, job: Job) -> Parameter:
+    name, kind, secret = each.spec.name, each.spec.kind, each.spec.secret
+    if each.written is not None:
+        place = Project(job.root).place(job.source.name, (job.source.type, name))
+        return Parameter(name, kind, _written(each.written), place, _masked(name, each.written, secret), secret)
+    if each.found is not None:
+        return _located_parameter(name, kind, each.found, secret, job)
+    if each.value is None:
+        missing = each.spec.required
+        return Parameter(name, kind, "missing" if missing else "not given", missing=missing, secret=secret)
+    return Parameter(name, kind, "default", value=_masked(name, each.value, secret), secret=secret)
 
 
 def _left_to_dlt(

@@ -57,17 +57,7 @@ def explain(project: Project, name: str) -> list[Parameter]:
 
 def _jobs(project: Project, names: Sequence[str]) -> list[Job]:
     sources = [project.source(name) for name in names] or list(project.config.sources)
-    everyone = [source.name for source in project.config.sources]
-    return [
-        Job(
-            root=project.root,
-            run="check",
-            source=source,
-            destination=project.destination(source),
-            neighbours=tuple(name for name in everyone if name != source.name),
-        )
-        for source in sources
-    ]
+    return [project.job(source, "check") for source in sources]
 
 
 def _with_environment(project: Project, finding: Finding) -> Finding:

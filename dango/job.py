@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dango.config import Destination, Source
+from dango.entry import Entry
 from dango.errors import Problem
 
 Step = Literal["queued", "import", "resolve", "recover", "extract", "normalize", "load", "verify", "log"]
@@ -27,6 +28,8 @@ class Job:
     run: str
     source: Source
     destination: Destination
+    entry: Entry | None = None
+    """The registry entry of the source's type; None for `dlt_native`."""
     neighbours: tuple[str, ...] = ()
     """The names of the project's other sources, whose secrets this one must not see."""
     resources: tuple[str, ...] = ()
@@ -43,6 +46,12 @@ class Job:
     def trial(self) -> bool:
         """Whether this loads a few rows beside the real tables and keeps no state."""
         return self.limit is not None
+
+    @property
+    def selected(self) -> tuple[str, ...]:
+        """The resources to load: those asked for, else those configured, else the entry's default; empty for all."""
+        configured = tuple(self.source.resources or ())
+        return self.resources or configured or (self.entry.select.default if self.entry else ())
 
     @property
     def dataset(self) -> str:

@@ -14,6 +14,7 @@ from dotenv import dotenv_values
 
 from dango.config import EMBEDDED, Config, Destination, Source
 from dango.document import Document
+from dango.entry import Entry
 from dango.errors import (
     ConfigError,
     DestinationNotFound,
@@ -23,10 +24,13 @@ from dango.errors import (
     SourceNotFound,
     near,
 )
+from dango.job import Job
+from dango.registry import Registry
 from dango.validation import parse
 
 SOURCES_FILE = ".dango/sources.yml"
-TYPES = ("dlt_native",)
+NATIVE = "dlt_native"
+"""The type that runs any dlt source; every other type is the id of a registry entry."""
 
 ENV_REFERENCE = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)(\??)")
 
@@ -91,7 +95,19 @@ class Project:
     @cached_property
     def config(self) -> Config:
         """`sources.yml` as meant. Raises `ConfigError` with every problem of the file."""
-        return parse(self.document, TYPES)
+        return parse(self.document, (NATIVE, *self.registry.ids), self._entry_of)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The registry entries that this project sees: its own, packages' and dango's."""
+        return Registry(self.root / "registry")
+
+    def entry(self, source: Source) -> Entry | None:
+        """The registry entry of the source's type; None for `dlt_native`. Raises `ConfigError` where it is broken."""
+        return self._entry_of(source.type)
+
+    def _entry_of(self, kind: str) -> Entry | None:
+        return None if kind == NATIVE else self.registry.entry(kind)
 
     @cached_property
     def dotenv(self) -> Mapping[str, str]:
@@ -139,6 +155,25 @@ class Project:
                 f"no destination `{name}`{near(name, known)}",
                 f"known destinations: {', '.join(known)}; more go under `destinations:` in {SOURCES_FILE}",
             ) from None
+
+    def job(self, source: Source, run: str, destination: str | None = None, **asked: Any) -> Job:
+        """The work that loading a source is.
+
+        Args:
+            source: one of this project's, or one that the wizard is about to add.
+            run: the name of the run.
+            destination: the name of another destination than the configured one.
+            asked: what else a `Job` holds.
+        """
+        return Job(
+            root=self.root,
+            run=run,
+            source=source,
+            destination=self.destination(source, destination),
+            entry=self.entry(source),
+            neighbours=tuple(other.name for other in self.config.sources if other.name != source.name),
+            **asked,
+        )
 
     def working_folder(self, source: Source, destination: Destination, dataset: str) -> Path:
         """Where dlt keeps this source's state and packages: one place a source, destination and dataset."""

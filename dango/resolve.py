@@ -13,16 +13,19 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import dlt
 from dlt.sources import DltResource, DltSource
 
-from dango import dlt_adapter, imports
-from dango.arguments import KWARGS, as_instant, checked, converted, hints_of, instant, signature_of
+from dango import dlt_adapter, imports, packages
+from dango.arguments import KWARGS, as_instant, checked, converted, hints_of, signature_of
+from dango.calls import Call, call_of
 from dango.config import Resource
-from dango.errors import MissingSecret, NotASource, ResolveError, near
+from dango.conversions import instant
+from dango.errors import MissingPackage, MissingSecret, NotASource, ResolveError, near
 from dango.job import Job
 from dango.project import Project
 
@@ -33,14 +36,15 @@ class Resolved:
 
     function: Any
     module: str
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, Any] = field(repr=False)
     own: dlt_adapter.OwnSection
+    call: Call
 
     @property
     def secrets(self) -> dict[str, str]:
-        """The given arguments that the function takes for secrets, as text; of credentials a line for each field."""
+        """What is secret of what was given, as text; of credentials a line for each field."""
         hints = hints_of(self.function)
-        found = {}
+        found = dict(self.call.secrets)
         for name, value in self.arguments.items():
             if isinstance(value, str | int) and dlt_adapter.is_secret(hints.get(name)):
                 found[name] = str(value)
@@ -51,25 +55,39 @@ class Resolved:
         return found
 
 
-def resolve(job: Job) -> Resolved:
+def resolve(job: Job, secrets: Mapping[str, Any] = MappingProxyType({})) -> Resolved:
     """Finds the function of the job's source, and its arguments.
+
+    Args:
+        job: whose source it is.
+        secrets: what is to be found under the source's name before all else: answers that are not stored yet.
 
     Raises:
         ResolveError: a subclass for each way in which this can fail.
     """
-    block = job.source.dlt_native
-    assert block is not None
     folder = Project(job.root).custom_sources
+    own = dlt_adapter.isolate(job.source.name, job.neighbours, secrets)
+    call = call_of(job, own)
+    require_packages(job)
     with _bounded(float(os.environ.get("DANGO_IMPORT_SECONDS", "inf"))):
         imports.install(folder)
-        located = imports.find(block.source_module, block.source_function, folder)
-    own = dlt_adapter.isolate(job.source.name, job.neighbours)
-    arguments = checked(located, block.function_kwargs)
-    return Resolved(located.function, located.module, arguments, own)
+        located = imports.find(call.module, call.function, folder)
+    arguments = checked(located, call.arguments, written=call.written)
+    return Resolved(located.function, located.module, arguments, own, call)
+
+
+def require_packages(job: Job) -> None:
+    """Checks that what the source's registry entry needs is installed. Raises `MissingPackage`."""
+    if job.entry and (missing := packages.missing(job.entry.requires)):
+        raise MissingPackage(
+            f"`{job.entry.id}` needs packages that are not installed: {', '.join(missing)}", packages.install(missing)
+        )
 
 
 def build(resolved: Resolved, job: Job) -> DltSource:
     """Calls the function and gives what it returns as a source, with the job's resources, hints and limit.
+
+    What a template makes is tried with stand-ins for its secrets first, so that no message about it can hold one.
 
     Raises:
         MissingSecret: when a parameter that is left to dlt is found nowhere.
@@ -77,6 +95,8 @@ def build(resolved: Resolved, job: Job) -> DltSource:
         ResolveError: when a resource is named that the source does not have.
     """
     try:
+        if resolved.call.rehearsal is not None:
+            _call(replace(resolved, arguments=resolved.call.rehearsal), job.source.name)
         given = _call(resolved, job.source.name)
         source = _as_source(given, resolved, job.source.name)
     except dlt_adapter.ConfigFieldMissingException as error:
@@ -130,14 +150,14 @@ def missing_secret(error: dlt_adapter.ConfigFieldMissingException, source: str) 
     """dlt's error in the words of this project: the section to add."""
     fields: list[str] = []
     section = f"sources.{source}"
-    for field in error.fields:
-        if inner := dlt_adapter.missing_inside(error, field):
-            section = f"sources.{source}.{field}"
+    for name in error.fields:
+        if inner := dlt_adapter.missing_inside(error, name):
+            section = f"sources.{source}.{name}"
             fields += inner
         else:
-            fields.append(field)
-    names = ", ".join(f"`{field}`" for field in fields)
-    lines = "\n".join(f'{field} = "…"' for field in fields)
+            fields.append(name)
+    names = ", ".join(f"`{name}`" for name in fields)
+    lines = "\n".join(f'{name} = "…"' for name in fields)
     variable = "__".join([*section.split("."), fields[0] if fields else "key"]).upper()
     return MissingSecret(
         f"no value for {names}: neither in function_kwargs, nor in the environment, nor in .dlt/secrets.toml",
@@ -252,7 +272,7 @@ def _source_of(resources: Any, name: str, section: str) -> DltSource:
 
 
 def _selected(source: DltSource, job: Job) -> DltSource:
-    chosen = job.resources or tuple(job.source.resources or ())
+    chosen = job.selected
     unknown = [name for name in chosen if name not in source.resources]
     if unknown:
         names = list(source.resources)

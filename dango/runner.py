@@ -80,20 +80,17 @@ def plan(project: Project, names: Sequence[str], request: Request) -> list[Job]:
     destinations = [project.destination(source, request.destination) for source in chosen]
     project.require_environment(chosen, {d.name: d for d in destinations}.values())
     run_id = f"{dt.datetime.now():%Y%m%d-%H%M%S}-{random.token_hex(2)}"
-    everyone = [source.name for source in project.config.sources]
     return [
-        Job(
-            root=project.root,
-            run=run_id,
-            source=source,
-            destination=destination,
-            neighbours=tuple(name for name in everyone if name != source.name),
+        project.job(
+            source,
+            run_id,
+            request.destination,
             resources=request.resources,
             full_refresh=request.full_refresh,
             limit=request.limit,
             wait=request.wait,
         )
-        for source, destination in zip(chosen, destinations, strict=True)
+        for source in chosen
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -13,11 +13,19 @@ from pydantic_core import ErrorDetails
 
 from dango.config import EMBEDDED, NOT_YET, Config, Destination, Source, kind
 from dango.document import Document
+from dango.entry import Entry
 from dango.errors import ConfigError, Problem, located, near
 
 
-def parse(document: Document, known_types: Iterable[str]) -> Config:
+def parse(
+    document: Document, known_types: Iterable[str], entry_of: Callable[[str], Entry | None] = lambda kind: None
+) -> Config:
     """The configuration that the document holds.
+
+    Args:
+        document: `sources.yml`.
+        known_types: what may stand under `type:`.
+        entry_of: the registry entry of a type; None for a type that has none.
 
     Raises:
         ConfigError: with every problem of the file, each at its line and column.
@@ -26,14 +34,20 @@ def parse(document: Document, known_types: Iterable[str]) -> Config:
     try:
         config = Config.model_validate(document.data)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_context=True)
-        # Of a union's branches each reports its own error; one at a place is enough.
-        problems += {p.place: p for p in (_problem(document, detail) for detail in reversed(details))}.values()
+        problems += problems_in(document, error, Config)
     else:
-        problems += _conflicts(document, config)
+        problems += [*_conflicts(document, config), *_registered(document, config, known_types, entry_of)]
     if problems:
         raise ConfigError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
     return config
+
+
+def problems_in(document: Document, error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+    """What pydantic found, in the user's words, each at its line and column."""
+    details = error.errors(include_url=False, include_context=True)
+    # Of a union's branches each reports its own error; one at a place is enough.
+    found = {p.place: p for p in (_problem(document, detail, model) for detail in reversed(details))}
+    return sorted(found.values(), key=lambda problem: (problem.line, problem.column))
 
 
 def _blocks(document: Document) -> list[Any]:
@@ -102,6 +116,57 @@ def _conflicts(document: Document, config: Config) -> Iterator[Problem]:
                 break
 
 
+def _registered(
+    document: Document, config: Config, known: Iterable[str], entry_of: Callable[[str], Entry | None]
+) -> Iterator[Problem]:
+    """What is wrong with the blocks of sources whose type is a registry entry, and with the entries themselves."""
+    types_known = set(known)
+    for index, source in enumerate(config.sources):
+        if source.type not in types_known:
+            continue
+        try:
+            entry = entry_of(source.type)
+        except ConfigError as error:
+            yield _at(document, ("sources", index, "type"), f"the registry entry `{source.type}` is broken")
+            yield from error.problems
+            continue
+        if entry is not None:
+            yield from _block(document, ("sources", index), source, entry)
+
+
+def _block(document: Document, loc: tuple[str | int, ...], source: Source, entry: Entry) -> Iterator[Problem]:
+    names = [field.name for field in entry.fields]
+    for key, value in source.block.items():
+        place = (*loc, source.type, key)
+        field = entry.field(key)
+        if field is None:
+            yield _at(
+                document, place, f"`{source.type}` has no field `{key}`{near(str(key), names)}",
+                f"its fields: {', '.join(names)}",
+            )  # fmt: skip
+        elif not (isinstance(value, str) and value.startswith("env:")):
+            try:
+                field.checked(value)
+            except ValueError as error:
+                yield _at(document, place, f"`{key}` {error}", field.help)
+    if not entry.select.live and entry.resources:
+        yield from _unknown_resources(document, loc, source, entry.resources)
+
+
+def _unknown_resources(
+    document: Document, loc: tuple[str | int, ...], source: Source, known: Sequence[str]
+) -> Iterator[Problem]:
+    written = list(source.resources or ()) if "resources" in source.model_fields_set else []
+    for position, name in enumerate(written):
+        if name not in known:
+            as_list = isinstance(document.data["sources"][loc[-1]]["resources"], list)
+            yield _at(
+                document, (*loc, "resources", position if as_list else name),
+                f"`{source.type}` has no resource `{name}`{near(name, known)}",
+                f"its resources: {', '.join(known)}",
+            )  # fmt: skip
+
+
 def datasets_touched(dataset: str) -> tuple[str, ...]:
     """Every dataset that syncing into `dataset` may write: dlt's staging and dango's trial come with it."""
     return dataset, f"{dataset}_staging", f"{dataset}__trial", f"{dataset}__trial_staging"
@@ -119,13 +184,13 @@ def _at(document: Document, loc: tuple[str | int, ...], message: str, hint: str 
     return located(Problem(message, hint), document.name, document.where(loc))
 
 
-def _problem(document: Document, detail: ErrorDetails) -> Problem:
-    loc = _document_loc(document, detail["loc"])
+def _problem(document: Document, detail: ErrorDetails, model: type[BaseModel]) -> Problem:
+    loc = _document_loc(document, detail["loc"], model)
     key = loc[-1] if loc else ""
     message, hint = detail["msg"], ""
     match detail["type"]:
         case "extra_forbidden":
-            valid = _keys_at(loc[:-1])
+            valid = _keys_at(document.data, loc[:-1], model)
             message = f"unknown key `{key}`{near(str(key), valid)}"
             hint = f"valid keys: {', '.join(valid)}"
         case "missing":
@@ -147,7 +212,7 @@ def _said(message: str) -> str:
     return said
 
 
-def _document_loc(document: Document, loc: tuple[int | str, ...]) -> tuple[str | int, ...]:
+def _document_loc(document: Document, loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str | int, ...]:
     """pydantic's path without the parts that are its own (branches of a union), and with `block` named as written."""
     kept: list[str | int] = []
     node: Any = document.data
@@ -158,7 +223,7 @@ def _document_loc(document: Document, loc: tuple[int | str, ...]) -> tuple[str |
                 part = str(node.get("type", part))
             if part not in node and not last:
                 continue
-            if part not in node and part not in _keys_at(tuple(kept)):
+            if part not in node and part not in _keys_at(document.data, tuple(kept), model):
                 continue
         elif not isinstance(node, list):
             break
@@ -173,27 +238,37 @@ def _holds(node: Any, part: Any) -> bool:
     return isinstance(node, dict) and part in node
 
 
-def _keys_at(loc: tuple[str | int, ...]) -> list[str]:
+def _keys_at(data: Any, loc: tuple[str | int, ...], model: Any) -> list[str]:
     """The keys that the block at `loc` may hold."""
-    model: Any = Config
+    node = data
     for part in loc:
+        node = node[part] if _holds(node, part) else None
         fields = getattr(model, "model_fields", {})
         if part in fields:
-            annotation = fields[part].annotation
-            model = _model_in(annotation)
+            model = _model_in(fields[part].annotation, node)
     hidden = {"block"} if model is Source else {"name"} if model is Destination else set()
     hidden |= set(NOT_YET)
     return [key for key in getattr(model, "model_fields", {}) if key not in hidden]
 
 
-def _model_in(annotation: Any) -> Any:
+def _model_in(annotation: Any, node: Any) -> Any:
+    """The model that describes the node; of several the one of the node's `kind`."""
+    models = list(_models_in(annotation))
+    kind = node.get("kind") if isinstance(node, dict) else None
+    named = [model for model in models if kind in typing.get_args(_annotation(model, "kind"))]
+    return next(iter(named or models), None)
+
+
+def _annotation(model: type[BaseModel], field: str) -> Any:
+    return model.model_fields[field].annotation if field in model.model_fields else None
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if typing.get_origin(annotation) is not None or isinstance(annotation, types.UnionType):
+        yield annotation
+    elif typing.get_origin(annotation) is not None or isinstance(annotation, types.UnionType):
         for argument in typing.get_args(annotation):
-            if (found := _model_in(argument)) is not None:
-                return found
-    return None
+            yield from _models_in(argument)
 
 
 _WORDS = {

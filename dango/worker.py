@@ -123,7 +123,7 @@ def _literal_secrets(resolved: Resolved, job: Job) -> list[Problem]:
             "warning",
         )
         for name in resolved.secrets
-        if _literal(written[name], resolved.secrets[name])
+        if name in written and _literal(written[name], resolved.secrets[name])
     ]
 
 

@@ -10,6 +10,7 @@ import dlt
 import pyarrow as pa
 import pytest
 
+from dango.calls import Call
 from dango.arguments import KWARGS
 from dango.config import Destination, DltNative, Resource, Source
 from dango.dlt_adapter import OwnSection
@@ -127,7 +128,7 @@ def job(**source: Any) -> Job:
 
 
 def built(function: Any, arguments: Mapping[str, Any] | None = None, **source: Any) -> Any:
-    return build(Resolved(function, "shop", arguments or {}, OwnSection("shop", [])), job(**source))
+    return build(Resolved(function, "shop", arguments or {}, OwnSection("shop", []), Call("shop", "shop", {})), job(**source))
 
 
 def data(source: Any) -> dict[str, list[Any]]:

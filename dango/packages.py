@@ -1,0 +1,41 @@
+"""Which packages are installed, and how one installs those that are not."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, distribution
+
+from packaging.requirements import Requirement
+
+
+def missing(requirements: Iterable[str]) -> list[str]:
+    """Those of the requirements (as pip takes them) that are not met here, extras included."""
+    return [text for text in requirements if not _met(Requirement(text))]
+
+
+def install(requirements: Iterable[str]) -> str:
+    """The command that installs them into this Python."""
+    return f"{sys.executable} -m pip install {' '.join(map(shlex.quote, requirements))}"
+
+
+def _met(requirement: Requirement) -> bool:
+    if requirement.marker and not requirement.marker.evaluate():
+        return True
+    try:
+        found = distribution(requirement.name)
+    except PackageNotFoundError:
+        return False
+    if not requirement.specifier.contains(found.version, prereleases=True):
+        return False
+    return all(_met(needed) for extra in requirement.extras for needed in _of_extra(found.requires or (), extra))
+
+
+def _of_extra(requires: Iterable[str], extra: str) -> Iterator[Requirement]:
+    """What a distribution needs for one of its extras, beyond what it always needs."""
+    for text in requires:
+        needed = Requirement(text)
+        if needed.marker and needed.marker.evaluate({"extra": extra}) and not needed.marker.evaluate({"extra": ""}):
+            needed.marker = None
+            yield needed
