@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
+import difflib
 import re
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,11 @@ from ruamel.yaml.scalarfloat import ScalarFloat
 from ruamel.yaml.scalarint import ScalarInt
 from ruamel.yaml.timestamp import TimeStamp
 
-from dango.errors import ConfigError, DangoError, Problem
+from dango.errors import ConfigError, Problem
+from dango.files import replace_text
+from dango.text import yaml_edits
+from dango.text.values import same
+from dango.text.yaml_spans import NotWritten
 
 # Larger than any file a person keeps; stops a machine-made one before the parser takes minutes over it.
 _MAX_BYTES = 5_000_000
@@ -29,12 +32,21 @@ Loc = Sequence[str | int]
 class Document:
     """A parsed YAML file: `data` holds plain values, `where(loc)` the place of each.
 
-    Raises `ConfigError` with file, line and column when the text is not YAML, holds a key twice or is no mapping.
+    `smallest` are the lines without which it would be of no use, for those who left it empty. Raises `ConfigError`
+    with file, line and column when the text is not YAML, holds a key twice or is no mapping.
     """
 
-    def __init__(self, path: Path, name: str, text: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        text: str | None = None,
+        *,
+        smallest: Sequence[str] = ("version: 1", "sources: []"),
+    ) -> None:
         self.path = path
         self.name = name
+        self._smallest = smallest
         self.text = _read(path, name) if text is None else text
         self._tree = self._parse()
         try:
@@ -48,7 +60,8 @@ class Document:
         node: Any = self._tree
         place = (1, 1)
         for part in loc:
-            if isinstance(node, CommentedMap) and part in node:
+            # What a merge (`<<`) brings has no place of its own.
+            if isinstance(node, CommentedMap) and part in (node.lc.data or {}):
                 row, column = node.lc.key(part)
             elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
                 row, column = node.lc.item(part)
@@ -62,27 +75,60 @@ class Document:
         line, column = self.where(loc)
         return f"{self.name}:{line}:{column}"
 
-    def set_scalar(self, loc: Loc, key: str, value: str, after: str) -> Document:
-        """With `key: value` in the mapping at `loc`; a new key goes on the line below the key `after`.
+    def set_value(self, loc: Loc, key: Any, value: Any, after: str | None = None) -> Document:
+        """With `key: value` in the mapping at `loc`, which may be empty or missing; a new key goes below `after`, or
+        below the last where there is no `after`.
 
         Raises `ConfigError` where the text does not allow that without changing anything else.
         """
-        mapping = self._node(loc)
-        written = {name.value: (name, its) for name, its in mapping.value}
-        name, its = written.get(key) or written[after]
-        start, end = _value_span(self.text, name, its)
-        if key in written:
-            text = f"{self.text[:start]}{value}{self.text[end:]}"
-        elif mapping.flow_style:
-            text = f"{self.text[:end]}, {key}: {value}{self.text[end:]}"
-        else:
-            below = _next_line(self.text, end)
-            head = self.text[:below]
-            head += "" if head.endswith("\n") else self._line_end
-            text = f"{head}{' ' * name.start_mark.column}{key}: {value}{self._line_end}{self.text[below:]}"
+        held = _at(self.data, loc)
+        if loc and (held is None or held == {}):
+            *parents, name = loc
+            return self.set_value(parents, name, {key: value})
+        if isinstance(held, dict) and key in held and same(held[key], value):
+            return self
         wanted = self._copy()
-        _at(wanted, loc)[key] = YAML(typ="safe", pure=True).load(value)
-        return self._edited(text, wanted, loc)
+        if isinstance(held, dict):
+            _at(wanted, loc)[key] = value
+        return self._edited(lambda text: yaml_edits.with_value(text, loc, key, value, after), wanted, loc)
+
+    def remove_key(self, loc: Loc, key: Any) -> Document:
+        """Without the key in the mapping at `loc`; comments above and below it stay.
+
+        Raises `ConfigError` where the text does not allow that without changing anything else.
+        """
+        held = _at(self.data, loc)
+        if not isinstance(held, dict) or key not in held:
+            return self
+        wanted = self._copy()
+        del _at(wanted, loc)[key]
+        return self._edited(lambda text: yaml_edits.without_key(text, loc, key), wanted, [*loc, key])
+
+    def replace_item(self, loc: Loc, value: Mapping[Any, Any]) -> Document:
+        """With the mapping at `loc` meaning `value`: only keys that differ change, and the order of the others stays.
+
+        A new key goes below the one that it follows in `value`. Raises `ConfigError` where the text does not allow
+        that without changing anything else.
+        """
+        old = _at(self.data, loc)
+        if same(old, value) or not isinstance(old, dict):
+            return self
+        wanted = self._copy()
+        target = _at(wanted, loc)
+        target.clear()
+        target.update(value)
+        return self._edited(lambda text: yaml_edits.with_mapping(text, loc, old, value), wanted, loc)
+
+    def append_item(self, loc: Loc, value: Mapping[Any, Any]) -> Document:
+        """With one more item at the end of the list at `loc`, which may be empty or missing.
+
+        Raises `ConfigError` where the text does not allow that without changing anything else.
+        """
+        *parents, key = loc
+        wanted = self._copy()
+        mapping = _at(wanted, parents)
+        mapping[key] = [*(_at(self.data, loc) or []), value]
+        return self._edited(lambda text: yaml_edits.with_item(text, loc, value), wanted, loc)
 
     def remove_item(self, loc: Loc) -> Document:
         """Without the list item at `loc`; comments above and below it stay.
@@ -90,38 +136,22 @@ class Document:
         Raises `ConfigError` where the text does not allow that without changing anything else.
         """
         *parents, index = loc
-        assert isinstance(index, int)
-        items = self._node(parents)
         wanted = self._copy()
         del _at(wanted, parents)[index]
-        if items.flow_style:
-            return self._edited(_without_flow_item(self.text, items.value, index), wanted, loc)
-        row = _at(self._tree, parents).lc.item(index)[0]
-        start = _dash(self.text, row)
-        end = _next_line(self.text, max(start + 1, _last(self.text, items.value[index], start)))
-        text = self.text[:start] + self.text[end:]
-        if len(items.value) == 1:
-            key = _line_start(self.text, self.where(parents)[0] - 1)
-            line = self.text[key : _next_line(self.text, key)]
-            empty = re.sub(r":(\s*)(#|$)", r": []\1\2", line, count=1)
-            text = text[:key] + empty + text[key + len(line) :]
-        return self._edited(text, wanted, loc)
+        return self._edited(lambda text: yaml_edits.without_item(text, loc), wanted, loc)
+
+    def diff(self, other: Document) -> str:
+        """What leads from this text to the other, as a unified diff; empty where nothing does.
+
+        It quotes lines of both: whoever shows it masks secrets first.
+        """
+        old, new = self.text.splitlines(), other.text.splitlines()
+        lines = difflib.unified_diff(old, new, self.name, other.name, lineterm="")
+        return "".join(f"{line}\n" for line in lines)
 
     def save(self) -> None:
-        """Replaces the file in one step, so that a crash leaves the old text or the new, never half of one."""
-        path = self.path.resolve()  # a symbolic link stays one
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-        try:
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        except OSError as error:
-            raise DangoError(f"{path} cannot be written: {error.strerror}") from error
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(self.text)
-            Path(temporary).chmod(mode)
-            Path(temporary).replace(path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        """Replaces the file in one step. Raises `DangoError` where it cannot be written."""
+        replace_text(self.path, self.text)
 
     def _parse(self) -> CommentedMap:
         try:
@@ -138,36 +168,26 @@ class Document:
         except (YAMLError, ValueError, RecursionError) as error:
             raise self._broken(f"not YAML: {error}".splitlines()[0], 1, 1) from error
         if tree is None:
-            raise self._broken("the file is empty", 1, 1, "it needs at least:\n  version: 1\n  sources: []")
+            raise self._broken("the file is empty", 1, 1, "\n  ".join(["it needs at least:", *self._smallest]))
         if not isinstance(tree, CommentedMap):
-            raise self._broken("this should be a mapping: `version:`, `sources:` …", 1, 1)
+            keys = ", ".join(f"`{line.split()[0]}`" for line in self._smallest)
+            raise self._broken(f"this should be a mapping: {keys} …", 1, 1)
         return tree
 
     def _broken(self, message: str, line: int, column: int, hint: str = "") -> ConfigError:
         return ConfigError([Problem(message, hint, self.name, line, column)])
 
-    def _node(self, loc: Loc) -> Any:
-        """The node at `loc` of the composed text, whose marks say where each value begins and ends."""
-        node: Any = YAML(typ="rt").compose(self.text)
-        for part in loc:
-            node = node.value[part] if isinstance(part, int) else dict(_pairs(node))[part]
-        return node
-
     def _copy(self) -> dict[str, Any]:
         copied: dict[str, Any] = _plain(self._tree)
         return copied
 
-    @property
-    def _line_end(self) -> str:
-        return "\r\n" if "\r\n" in self.text else "\n"
-
-    def _edited(self, text: str, wanted: dict[str, Any], loc: Loc) -> Document:
-        """The text as a document, if it means what is wanted: an anchor may tie one source to another."""
+    def _edited(self, edit: Callable[[str], str], wanted: dict[str, Any], loc: Loc) -> Document:
+        """The edited text as a document, if it means what is wanted: an anchor may tie one source to another."""
         try:
-            edited = Document(self.path, self.name, text)
-        except ConfigError:
+            edited = Document(self.path, self.name, edit(self.text))
+        except (ConfigError, NotWritten):
             edited = None
-        if edited is None or edited.data != wanted:
+        if edited is None or not same(edited.data, wanted):
             line, column = self.where(loc)
             raise self._broken("this cannot be changed without changing more than it", line, column, "edit it by hand")
         return edited
@@ -206,59 +226,12 @@ def _plain(node: Any) -> Any:
 
 
 def _at(data: Any, loc: Loc) -> Any:
+    """The value at `loc`; None where there is none."""
     for part in loc:
-        data = data[part]
+        if isinstance(data, dict):
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        else:
+            return None
     return data
-
-
-def _pairs(mapping: Any) -> list[tuple[str, Any]]:
-    return [(name.value, its) for name, its in mapping.value]
-
-
-def _value_span(text: str, name: Any, its: Any) -> tuple[int, int]:
-    """Where a key's value begins and ends in the text."""
-    colon = re.compile(r"\s*:[ \t]*").match(text, name.end_mark.index)
-    start = colon.end() if colon else its.start_mark.index
-    if alias := re.compile(r"\*[^\s,\]}]+").match(text, start):
-        return start, alias.end()
-    end = its.end_mark.index
-    # A block of lines (`|`, `>`) ends with its last line, which is its own.
-    return start, end - 1 if text[end - 1 : end] == "\n" else end
-
-
-def _last(text: str, node: Any, start: int) -> int:
-    """The end of the last value in a node; what an alias stands for is elsewhere, before `start`."""
-    if isinstance(node.value, str) or node.flow_style or not node.value:
-        end = int(node.end_mark.index)
-        return end - 1 if text[end - 1 : end] == "\n" else end
-    inner = [part for item in node.value for part in (item if isinstance(item, tuple) else (item,))]
-    return max((_last(text, part, start) for part in inner if part.start_mark.index > start), default=start)
-
-
-def _without_flow_item(text: str, items: list[Any], index: int) -> str:
-    start, end = items[index].start_mark.index, items[index].end_mark.index
-    if comma := re.compile(r"[ \t]*,[ \t]*").match(text, end):
-        end = comma.end()
-    elif index and re.fullmatch(r"\s*,\s*", text[items[index - 1].end_mark.index : start]):
-        start = items[index - 1].end_mark.index
-    return text[:start] + text[end:]
-
-
-def _line_start(text: str, row: int) -> int:
-    start = 0
-    for _ in range(row):
-        start = _next_line(text, start)
-    return start
-
-
-def _next_line(text: str, position: int) -> int:
-    """Where the line after that of `position` begins; the end of the text where there is none."""
-    return text.find("\n", position) + 1 or len(text)
-
-
-def _dash(text: str, row: int) -> int:
-    """Where the line begins whose `-` opens the item with its first key in `row`."""
-    start = _line_start(text, row)
-    while not text[start:].lstrip(" ").startswith("-"):
-        start = text.rfind("\n", 0, start - 1) + 1
-    return start

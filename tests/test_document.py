@@ -25,7 +25,7 @@ def read(text: str) -> Document:
 
 
 def switched(text: str, value: str = "false", index: int = 0) -> str:
-    return read(text).set_scalar(("sources", index), "enabled", value, after="type").text
+    return read(text).set_value(("sources", index), "enabled", value == "true", after="type").text
 
 
 def removed(text: str, index: int = 0) -> str:
@@ -224,7 +224,7 @@ def test_line_ends_stay_as_they_are(tmp_path: Path, breaks: str) -> None:
     file.write_bytes(text.encode())
     document = Document(file, "sources.yml")
     assert document.place(("sources", 1, "enabled")) == "sources.yml:12:5"
-    document.set_scalar(("sources", 0), "enabled", "false", after="type").save()
+    document.set_value(("sources", 0), "enabled", False, after="type").save()
     assert file.read_bytes().decode() == text.replace(
         f"# quoted{breaks}", f"# quoted{breaks}    enabled: false{breaks}"
     )
