@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import enum
 import inspect
 import json
 import os
@@ -53,8 +54,7 @@ def checked(located: Located, arguments: Mapping[str, Any], *, written: bool = T
             )
     hints = annotations_of(located.function)
     expanded = {
-        name: expand(value, hints.get(name), (*KWARGS, name)) if written else value
-        for name, value in arguments.items()
+        name: expand(value, hints.get(name), (*KWARGS, name)) if written else value for name, value in arguments.items()
     }
     return {name: fitted(value, hints.get(name)) for name, value in expanded.items()}
 
@@ -105,7 +105,7 @@ _TRUTH = {
 
 def converted(text: str, annotation: Any) -> Any:
     """A text as a value of the annotated type; text where nothing is annotated. Raises `ValueError`."""
-    kinds = list(_types_in(annotation))
+    kinds = list(types_in(annotation))
     # `Any` is a class from Python 3.11.
     if not kinds or str in kinds or Any in kinds:
         return text
@@ -146,7 +146,7 @@ def _as_type(text: str, kind: type) -> Any:
 
 def fitted(value: Any, annotation: Any) -> Any:
     """What YAML made of a value, as the function wants it: a date where text is annotated becomes text."""
-    kinds = list(_types_in(annotation))
+    kinds = list(types_in(annotation))
     if isinstance(value, Mapping) and any(issubclass(kind, Incremental) for kind in kinds):
         try:
             return dlt.sources.incremental(**{key: as_instant(item) for key, item in value.items()})
@@ -155,6 +155,9 @@ def fitted(value: Any, annotation: Any) -> Any:
             raise ArgumentError(
                 f"an incremental takes no {wrong}", "for example {cursor_path: updated_at, initial_value: 2024-01-01}"
             ) from error
+    for kind in kinds:
+        if issubclass(kind, enum.Enum) and value in [each.value for each in kind]:
+            return kind(value)
     if isinstance(value, dt.date) and kinds:
         if str in kinds and not any(issubclass(kind, dt.date) for kind in kinds):
             return value.isoformat()
@@ -170,20 +173,20 @@ def as_instant(value: Any) -> Any:
     return value
 
 
-def _types_in(annotation: Any) -> Iterator[type]:
+def types_in(annotation: Any) -> Iterator[type]:
     """The plain types that an annotation allows, unions and generics taken apart; None is left out."""
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
-        yield from _types_in(typing.get_args(annotation)[0])
+        yield from types_in(typing.get_args(annotation)[0])
     elif origin in (typing.Union, types.UnionType):
         for argument in typing.get_args(annotation):
-            yield from _types_in(argument)
+            yield from types_in(argument)
     elif isinstance(origin, type):
         yield origin
     elif isinstance(annotation, Incremental):
         yield Incremental
     elif hasattr(annotation, "__supertype__"):
-        yield from _types_in(annotation.__supertype__)
+        yield from types_in(annotation.__supertype__)
     elif isinstance(annotation, type) and annotation is not type(None) and annotation is not inspect.Parameter.empty:
         yield annotation
 

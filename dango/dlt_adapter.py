@@ -24,7 +24,11 @@ from dlt.common.configuration.exceptions import (
 from dlt.common.configuration.inject import get_fun_spec, with_config
 from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.configuration.resolve import resolve_configuration
-from dlt.common.configuration.specs import BaseConfiguration, CredentialsConfiguration
+from dlt.common.configuration.specs import (
+    BaseConfiguration,
+    ConnectionStringCredentials,
+    CredentialsConfiguration,
+)
 from dlt.common.configuration.specs.base_configuration import (
     extract_inner_hint,
     is_hint_not_resolvable,
@@ -33,7 +37,7 @@ from dlt.common.configuration.specs.base_configuration import (
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.common.exceptions import DictValidationException, MissingDependencyException
 from dlt.common.runtime.collector_base import Collector
-from dlt.common.typing import ConfigValueSentinel
+from dlt.common.typing import ConfigValueSentinel, TSecretStrValue, is_optional_type
 from dlt.extract.incremental import Incremental
 from dlt.extract.incremental.exceptions import IncrementalCursorInvalidCoercion
 from dlt.extract.reference import SourceFactory
@@ -48,6 +52,7 @@ __all__ = [
     "IncrementalCursorInvalidCoercion",
     "MissingDependencyException",
     "SourceFactory",
+    "TSecretStrValue",
     "ValueNotSecretException",
     "jsonpath",
 ]
@@ -195,9 +200,7 @@ def _files(provider: ConfigProvider) -> tuple[str, ...]:
     return tuple(map(str, provider.present_locations))
 
 
-def isolate(
-    source: str, others: Sequence[str], answers: Mapping[str, Any] = MappingProxyType({})
-) -> OwnSection:
+def isolate(source: str, others: Sequence[str], answers: Mapping[str, Any] = MappingProxyType({})) -> OwnSection:
     """From now on this process's sources find the secrets of `source`, and those of no other.
 
     Args:
@@ -278,6 +281,23 @@ def embedded_fields(hint: Any) -> dict[str, Any]:
     if isinstance(inner, type) and issubclass(inner, BaseConfiguration):
         return dict(inner.get_resolvable_fields())
     return {}
+
+
+def is_configuration(hint: Any) -> bool:
+    """Whether a parameter is itself a configuration, such as credentials, of which dlt finds each field."""
+    inner = extract_inner_hint(hint)
+    return isinstance(inner, type) and issubclass(inner, BaseConfiguration) and not issubclass(inner, Incremental)
+
+
+def is_connection_string(hint: Any) -> bool:
+    """Whether a parameter takes credentials that people write as one line: `postgresql://user:password@host/db`."""
+    inner = extract_inner_hint(hint)
+    return isinstance(inner, type) and issubclass(inner, ConnectionStringCredentials)
+
+
+def is_optional(hint: Any) -> bool:
+    """Whether the type allows None."""
+    return hint is not inspect.Parameter.empty and bool(is_optional_type(hint))
 
 
 def settable(spec: type[BaseConfiguration]) -> list[str]:

@@ -146,6 +146,10 @@ class MissingSecret(ResolveError):
     """A parameter that is left to dlt is found nowhere; the hint is the section to add."""
 
 
+class SourceError(DangoError):
+    """A source's database or files cannot be reached or read; says what they said themselves."""
+
+
 class DestinationError(DangoError):
     """The destination cannot be reached or written to."""
 
