@@ -119,11 +119,16 @@ def find(module: str, function: str, folder: Path) -> Located:
         ImportFailed: when importing it fails otherwise.
         NoSuchFunction: with what the module does offer.
     """
+    return _function(find_module(module, folder), module, function)
+
+
+def find_module(module: str, folder: Path) -> ModuleType:
+    """The module that a source names. Raises as `find` does."""
     # A name with an empty part (`../shop`) would be relative to nothing.
     for candidate in _candidates(module, folder) if all(module.split(".")) else ():
         loaded = load(candidate, folder)
         if loaded is not None:
-            return _function(loaded, module, function)
+            return loaded
     raise _no_such_module(module, folder)
 
 
@@ -260,19 +265,12 @@ def _no_such_module(module: str, folder: Path) -> NoSuchModule:
     known = [*custom_modules(folder), *shipped, *plugged]
     looked = f"looked in {PACKAGE}/, in dlt.sources, among plugins and among installed packages"
     if module in verified_sources():
-        hint = f"`{module}` is one of dlt's verified sources, which dlt does not ship: {_fetched(module)}"
+        hint = f"`{module}` is one of dlt's verified sources, which dlt does not ship: dango source fetch {module}"
     elif mine := custom_modules(folder):
         hint = f"modules of {PACKAGE}/: {', '.join(mine)}"
     else:
         hint = f"write {PACKAGE}/{module.replace('.', '/')}.py, or install the package that has it"
     return NoSuchModule(f"No module named '{module}'{near(module, known)} ({looked})", hint, loc=_MODULE)
-
-
-def _fetched(name: str) -> str:
-    return (
-        f"dango source fetch {name}\n(not yet in this version; until then copy what `dlt init {name} duckdb` makes"
-        f" into {PACKAGE}/)"
-    )
 
 
 def _function(module: ModuleType, written: str, function: str) -> Located:
@@ -285,7 +283,7 @@ def _function(module: ModuleType, written: str, function: str) -> Located:
     if distribution := _distribution(module.__name__):
         message += f"; that is a module of the installed package `{distribution}`"
         if written in verified_sources():
-            hint = f"for dlt's verified source of that name: {_fetched(written)}"
+            hint = f"for dlt's verified source of that name: dango source fetch {written}"
     raise NoSuchFunction(message, hint, loc=_FUNCTION)
 
 
