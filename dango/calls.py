@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dlt.common.typing import TSecretStrValue
-
 from dango.arguments import expand
-from dango.dlt_adapter import Found, OwnSection
-from dango.entry import Entry, FieldSpec, Function, RestApi
-from dango.errors import ArgumentError, MissingSecret
+from dango.conversions import convert
+from dango.dlt_adapter import Found, OwnSection, TSecretStrValue
+from dango.entry import EMPTY, Entry, FieldSpec, Function, RestApi
+from dango.errors import ArgumentError, MissingSecret, ResolveError
 from dango.job import Job
 from dango.template import SECRETS, filled
 
@@ -54,6 +53,7 @@ def call_of(job: Job, own: OwnSection) -> Call:
     """The call that the job's source stands for.
 
     Raises:
+        ResolveError: when the registry entry is broken.
         ArgumentError: when a field's value does not fit, or a field that is needed has none.
         MissingSecret: when a secret that is needed is found nowhere.
     """
@@ -61,7 +61,12 @@ def call_of(job: Job, own: OwnSection) -> Call:
     if block is not None:
         return Call(block.source_module, block.source_function, block.function_kwargs)
     entry = job.entry
-    assert entry is not None
+    if entry is None:
+        raise ResolveError(
+            f"the registry entry `{job.source.type}` is broken:\n{job.broken}",
+            f"dango registry lint {job.source.type}",
+            loc=("type",),
+        )
     return _of_entry(job, entry, list(given(job, entry, own)))
 
 
@@ -88,21 +93,22 @@ def _given(spec: FieldSpec, job: Job, own: OwnSection) -> Given:
         return Given(spec, _fitted(spec, value, loc, is_text=value is not written), written)
     found = own.find(spec.name, TSecretStrValue if spec.secret else str)
     if found is not None:
-        return Given(spec, _fitted(spec, found.value, (), is_text=isinstance(found.value, str)), found=found)
+        where = f" (found as {found.key})"
+        return Given(spec, _fitted(spec, found.value, (), where, is_text=isinstance(found.value, str)), found=found)
     return Given(spec, spec.default)
 
 
-def _fitted(spec: FieldSpec, value: Any, loc: tuple[str | int, ...], *, is_text: bool) -> Any:
+def _fitted(spec: FieldSpec, value: Any, loc: tuple[str | int, ...], where: str = "", *, is_text: bool) -> Any:
     try:
         return spec.read(value) if is_text and isinstance(value, str) else spec.checked(value)
     except ValueError as error:
-        raise ArgumentError(f"`{spec.name}` {error}", spec.help, loc=loc) from error
+        raise ArgumentError(f"`{spec.name}` {error}{where}", spec.help, loc=loc) from error
 
 
 def _of_entry(job: Job, entry: Entry, fields: list[Given]) -> Call:
     _require(job, entry, fields)
     values = {
-        **{f"{SECRETS}{each.spec.name}" if each.spec.secret else each.spec.name: each.value for each in fields},
+        **{placeholder(each.spec): written_as(each.spec, each.value) for each in fields},
         "source": job.source.name,
         "resources": list(job.selected),
     }
@@ -122,6 +128,18 @@ def _of_entry(job: Job, entry: Entry, fields: list[Given]) -> Call:
     module, function = _reference(build.function) if isinstance(build, Function) else (build.source, build.function)
     inspect = build.inspect if isinstance(build, Function) else None
     return Call(module, function, _arguments(build.args, values), inspect, False, secrets)
+
+
+def placeholder(spec: FieldSpec) -> str:
+    """The name under which a template asks for the field."""
+    return f"{SECRETS}{spec.name}" if spec.secret else spec.name
+
+
+def written_as(spec: FieldSpec, value: Any) -> Any:
+    """The field's value as templates get it: a time as the ISO text that vendors and cursors have."""
+    if value is None or spec.kind not in ("date", "datetime"):
+        return value
+    return convert(value, "date" if spec.kind == "date" else "iso")
 
 
 def _rest(entry: Entry, build: RestApi, job: Job, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,7 +166,9 @@ def _require(job: Job, entry: Entry, fields: list[Given]) -> None:
     missing = entry.missing(values)
     if not missing and entry.groups and not any(_complete(group, values) for group in entry.groups):
         sets = "; or ".join(", ".join(f"`{name}`" for name in group) for group in entry.groups)
-        raise ArgumentError(f"`{job.source.name}` needs {sets}", loc=(job.source.type,))
+        raise ArgumentError(
+            f"`{job.source.name}` needs {sets}", f"dango source edit {job.source.name}", loc=(job.source.type,)
+        )
     if not missing:
         return
     secrets = [field.name for field in missing if field.secret]
@@ -165,4 +185,4 @@ def _require(job: Job, entry: Entry, fields: list[Given]) -> None:
 
 
 def _complete(group: tuple[str, ...], values: Mapping[str, Any]) -> bool:
-    return all(values.get(name) not in (None, "", []) for name in group)
+    return all(values.get(name) not in EMPTY for name in group)

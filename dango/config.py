@@ -87,20 +87,20 @@ class Cursor(Strict):
     """What makes a resource incremental: the field that grows, where to begin, how far to look back."""
 
     field: StrictStr = Field(description="the column (or JSON path) that grows with every change")
-    initial: Any = Field(None, description="where the first sync begins")
-    lag: float | None = Field(None, description="how far every sync looks back; seconds for times")
+    initial: Any = Field(default=None, description="where the first sync begins")
+    lag: float | None = Field(default=None, description="how far every sync looks back; seconds for times")
 
 
 class Resource(Later):
     """What a resource does otherwise than its author wrote; applied with dlt's hints."""
 
-    table: StrictStr | None = Field(None, description="the table's name")
+    table: StrictStr | None = Field(default=None, description="the table's name")
     write_disposition: Literal["append", "replace", "merge", "skip"] | None = None
     primary_key: StrictStr | tuple[StrictStr, ...] | None = None
     merge_key: StrictStr | tuple[StrictStr, ...] | None = None
     cursor: Cursor | None = None
     columns: dict[str, dict[str, Any]] | None = Field(
-        None, description="dlt's column hints by column name, e.g. `{price: {data_type: decimal}}`"
+        default=None, description="dlt's column hints by column name, e.g. `{price: {data_type: decimal}}`"
     )
     split: str | dict[str, Any] | None = None
 
@@ -211,7 +211,8 @@ class Destination(BaseModel):
         return self.model_extra or {}
 
 
-def _version(value: Any) -> Any:
+def known_version(value: Any) -> Any:
+    """The version of a file, if this dango knows it."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise PydanticCustomError("version", "should be the number {known}", {"known": VERSION})
     if value > VERSION:
@@ -227,7 +228,7 @@ def _version(value: Any) -> Any:
 class Config(Strict):
     """The whole of `sources.yml`."""
 
-    version: Annotated[StrictInt, BeforeValidator(_version)] = VERSION
+    version: Annotated[StrictInt, BeforeValidator(known_version)] = VERSION
     destination: StrictStr = EMBEDDED
     destinations: dict[Name, Destination] = Field(default_factory=dict)
     defaults: Defaults = Defaults()
@@ -246,7 +247,7 @@ class Config(Strict):
             inherited = {key: value for key, value in given.items() if key not in source.model_fields_set}
             if "resources" in given and source.resources is not None:
                 inherited["resources"] = {
-                    name: _merged(given["resources"].get(name), hints) for name, hints in source.resources.items()
+                    name: merged(given["resources"].get(name), hints) for name, hints in source.resources.items()
                 }
             source.__dict__.update(inherited)
         for name, destination in self.destinations.items():
@@ -263,7 +264,8 @@ class Config(Strict):
         raise KeyError(name)
 
 
-def _merged(default: Resource | None, own: Resource) -> Resource:
+def merged(default: Resource | None, own: Resource) -> Resource:
+    """The hints of one's own, with those of the default that they do not say."""
     if default is None:
         return own
     inherited = {key: getattr(default, key) for key in default.model_fields_set - own.model_fields_set}

@@ -12,15 +12,24 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
-from dango.config import Strict
+from dango.config import Resource, Strict, known_version
 from dango.conversions import instant
 
 VERSION = 1
 ID_PATTERN = r"[a-z][a-z0-9_]{1,40}"
-FIELD_PATTERN = r"[a-z][a-z0-9_]*"
+FIELD_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*"
 
 Kind = Literal[
     "string", "secret", "int", "float", "bool", "enum", "list", "date", "datetime", "path", "url", "json", "secret_file"
@@ -31,13 +40,15 @@ Category = Literal[
 ]  # fmt: skip
 Maturity = Literal["spec_checked", "mock_run", "live_run", "vendored", "untested"]
 SECRET_KINDS = ("secret", "secret_file")
+EMPTY: tuple[Any, ...] = (None, "", [])
+"""What counts as no value."""
 
 
 def _pattern(value: Any) -> Any:
     try:
         re.compile(value)
     except (re.error, TypeError) as error:
-        raise PydanticCustomError("pattern", "is no regular expression: {why}", {"why": str(error)}) from error
+        raise PydanticCustomError("entry", "`pattern` is no regular expression: {why}", {"why": str(error)}) from error
     return value
 
 
@@ -55,8 +66,8 @@ class FieldSpec(Strict):
     pattern: Annotated[StrictStr, BeforeValidator(_pattern)] | None = Field(
         default=None, description="of the whole text"
     )
-    min: float | None = None
-    max: float | None = None
+    min: StrictFloat | None = None
+    max: StrictFloat | None = None
     when: dict[str, Any] = Field(
         default_factory=dict, description="asked only where other fields have these values (one, or one of a list)"
     )
@@ -68,7 +79,7 @@ class FieldSpec(Strict):
     @model_validator(mode="after")
     def _enum_has_options(self) -> FieldSpec:
         if self.kind == "enum" and not self.options:
-            raise PydanticCustomError("options", "`{name}` is an enum and needs `options`", {"name": self.name})
+            raise PydanticCustomError("entry", "`{name}` is an enum and needs `options`", {"name": self.name})
         return self
 
     @property
@@ -93,14 +104,16 @@ class FieldSpec(Strict):
         if not text.strip():
             return None
         # What surrounds a pasted secret is no part of it; what stands between its lines is.
-        return self.checked(_READERS.get(self.kind, str.strip)(text))
+        reader: Callable[[str], Any] = _READERS.get(self.kind, _stripped)
+        return self.checked(reader(text))
 
     def checked(self, value: Any) -> Any:
         """A value, as YAML gives it, if it fits. Raises `ValueError` that says what is wanted, never the value of a
         secret."""
         if value is None:
             return None
-        value = _FITTED.get(self.kind, _text)(value)
+        fitted: Callable[[Any], Any] = _FITTED.get(self.kind, _text)
+        value = fitted(value)
         if self.options and self.kind != "json":
             for each in value if isinstance(value, list) else [value]:
                 if each not in self.options:
@@ -114,6 +127,10 @@ class FieldSpec(Strict):
             like = f", such as {self.example}" if self.example is not None else f": it matches {self.pattern}"
             raise ValueError(f"does not look like one{like}")
         return value
+
+
+def _stripped(text: str) -> str:
+    return text.strip()
 
 
 def _text(value: Any) -> str:
@@ -227,16 +244,16 @@ class RestApi(Strict):
     def _shape(cls, config: dict[str, Any]) -> dict[str, Any]:
         client, resources = config.get("client"), config.get("resources")
         if not isinstance(client, dict) or not client.get("base_url"):
-            raise PydanticCustomError("config", "needs `client:` with a `base_url`")
+            raise PydanticCustomError("entry", "`config` needs `client:` with a `base_url`")
         if not isinstance(resources, list) or not resources:
-            raise PydanticCustomError("config", "needs `resources:`, a list of at least one")
+            raise PydanticCustomError("entry", "`config` needs `resources:`, a list of at least one")
         for number, resource in enumerate(resources):
             if not isinstance(resource, dict) or not resource.get("name"):
-                raise PydanticCustomError("config", "resource {number} needs a `name`", {"number": number + 1})
+                raise PydanticCustomError("entry", "resource {number} needs a `name`", {"number": number + 1})
             endpoint = resource.get("endpoint")
             if not isinstance(endpoint, dict) or not endpoint.get("path"):
                 raise PydanticCustomError(
-                    "config", "the resource `{name}` needs an `endpoint` with a `path`", {"name": resource["name"]}
+                    "entry", "the resource `{name}` needs an `endpoint` with a `path`", {"name": resource["name"]}
                 )
         return config
 
@@ -276,6 +293,7 @@ class Selection(Strict):
 
     default: tuple[StrictStr, ...] = ()
     live: StrictBool = Field(default=False, description="the resources are what `inspect` finds: a database's tables")
+    hints: Resource | None = Field(default=None, description="how a resource is loaded of which nothing else is said")
 
 
 class RateLimit(Strict):
@@ -283,7 +301,7 @@ class RateLimit(Strict):
 
     note: StrictStr = ""
     page_size: StrictInt | None = None
-    requests_per_second: float | None = Field(default=None, gt=0, description="dango asks no faster than this")
+    requests_per_second: StrictFloat | None = Field(default=None, gt=0, description="dango asks no faster than this")
 
 
 class Check(Strict):
@@ -304,7 +322,7 @@ class Waiver(Strict):
 class Verify(Strict):
     """How the entry is tested: against which description of the vendor's, with which values."""
 
-    spec: StrictStr | None = Field(default=None, description="the file of the vendor's API description")
+    spec: StrictStr | tuple[StrictStr, ...] = Field(default=(), description="files of the vendor's API descriptions")
     base_path: StrictStr = ""
     waive: tuple[Waiver, ...] = ()
     sample: dict[str, Any] = Field(default_factory=dict, description="values of fields for a test")
@@ -313,11 +331,16 @@ class Verify(Strict):
         default=None, description="how the vendor's links to a next page end, and where it says so"
     )
 
+    @property
+    def specs(self) -> tuple[str, ...]:
+        """The files of the vendor's API descriptions."""
+        return (self.spec,) if isinstance(self.spec, str) else self.spec
+
 
 class Entry(Strict):
     """A source that dango knows."""
 
-    registry: Literal[1]
+    registry: Annotated[Literal[1], BeforeValidator(known_version)]
     id: Annotated[StrictStr, Field(pattern=f"^{ID_PATTERN}$")]
     title: Annotated[StrictStr, Field(min_length=1)]
     category: Category
@@ -342,7 +365,7 @@ class Entry(Strict):
     def _names(self) -> Entry:
         names = [field.name for field in self.fields]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise PydanticCustomError("fields", "the field `{name}` is there twice", {"name": twice})
+            raise PydanticCustomError("entry", "the field `{name}` is there twice", {"name": twice})
         return self
 
     @property
@@ -365,8 +388,16 @@ class Entry(Strict):
 
     def missing(self, values: Mapping[str, Any]) -> list[FieldSpec]:
         """The fields that are required, apply, and have no value."""
-        known = {**self.defaults(), **{name: value for name, value in values.items() if value not in (None, "")}}
-        return [field for field in self.fields if field.required and field.name not in known and field.applies(known)]
+        known: dict[str, Any] = {}
+        missing = []
+        for field in self.fields:
+            if not field.applies(known):
+                continue
+            value = values.get(field.name)
+            known[field.name] = field.default if value in EMPTY else value
+            if field.required and known[field.name] in EMPTY:
+                missing.append(field)
+        return missing
 
 
 def json_schema() -> dict[str, Any]:

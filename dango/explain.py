@@ -11,6 +11,7 @@ from typing import Any
 from dango import dlt_adapter
 from dango.arguments import hints_of, signature_of
 from dango.calls import Given, given
+from dango.entry import EMPTY, Entry
 from dango.job import Job, Parameter
 from dango.project import Project
 from dango.resolve import Resolved, find_value
@@ -20,7 +21,7 @@ from dango.secrets import MASK, SECRETS_FILE, hidden, is_plain_key, line_of
 def parameters(resolved: Resolved, job: Job) -> Iterator[Parameter]:
     """Where each parameter of the source gets its value: of its function, or of its registry entry's fields."""
     if job.entry is not None:
-        yield from (_of_field(each, job) for each in given(job, job.entry, resolved.own))
+        yield from _fields(job, job.entry, resolved.own)
         return
     signature = signature_of(resolved.function)
     hints = hints_of(resolved.function)
@@ -40,16 +41,26 @@ def parameters(resolved: Resolved, job: Job) -> Iterator[Parameter]:
             yield from _left_to_dlt(resolved, name, hint, parameter, shown, job, missing=name in open_)
 
 
+def fields(job: Job) -> list[Parameter]:
+    """Where each field of the source's registry entry gets its value; what is missing is told, and no error."""
+    assert job.entry is not None
+    return list(_fields(job, job.entry, dlt_adapter.isolate(job.source.name, job.neighbours)))
+
+
+def _fields(job: Job, entry: Entry, own: dlt_adapter.OwnSection) -> Iterator[Parameter]:
+    return (_of_field(each, job) for each in given(job, entry, own))
+
+
 def _of_field(each: Given, job: Job) -> Parameter:
     name, kind, secret = each.spec.name, each.spec.kind, each.spec.secret
+    if each.value in EMPTY:
+        missing = each.spec.required
+        return Parameter(name, kind, "missing" if missing else "not given", missing=missing, secret=secret)
     if each.written is not None:
         place = Project(job.root).place(job.source.name, (job.source.type, name))
         return Parameter(name, kind, _written(each.written), place, _masked(name, each.written, secret), secret)
     if each.found is not None:
         return _located_parameter(name, kind, each.found, secret, job)
-    if each.value is None:
-        missing = each.spec.required
-        return Parameter(name, kind, "missing" if missing else "not given", missing=missing, secret=secret)
     return Parameter(name, kind, "default", value=_masked(name, each.value, secret), secret=secret)
 
 

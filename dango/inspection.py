@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 
+from dango.document import Document
+from dango.entry import Entry
 from dango.errors import ConfigError, DangoError, Problem
 from dango.job import Finding, Job, Parameter, RunError
+from dango.lint import Finding as RuleFinding
+from dango.lint import lint as rules
 from dango.project import Project
+from dango.registry import entry_document, entry_in
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, read_toml
 from dango.supervision import prepare, watch
 
@@ -55,9 +61,58 @@ def explain(project: Project, name: str) -> list[Parameter]:
     raise AssertionError("a worker ends with a value or an error")
 
 
+def lint(project: Project, names: Sequence[str]) -> Iterator[Problem]:
+    """Checks registry entries: against every rule, and by building each with stand-ins for what a user would say.
+
+    Args:
+        project: whose registry it is.
+        names: ids, or files of entries; every entry that the project sees where empty.
+    """
+    prepare(project)
+    sound: dict[str, tuple[Document, Entry]] = {}
+    for name in names or project.registry.ids:
+        try:
+            document = _entry_document(project, name)
+            entry = entry_in(document)
+        except ConfigError as error:
+            yield from error.problems
+            continue
+        found = [_placed(document, finding) for finding in rules(entry)]
+        yield from found
+        if not any(problem.severity == "error" for problem in found):
+            sound[entry.id] = document, entry
+    try:
+        yield from _unbuildable(project, sound) if sound else ()
+    except ConfigError as error:
+        # Of sources.yml; what was found so far is found all the same.
+        yield from error.problems
+
+
+def _unbuildable(project: Project, entries: Mapping[str, tuple[Document, Entry]]) -> Iterator[Problem]:
+    """What dlt and the functions themselves say, asked in one process, since importing them takes its time."""
+    payload = tuple(entry for _, entry in entries.values())
+    with closing(watch(project, "lint", (project.root, payload), "registry")) as values:
+        for value in values:
+            if isinstance(value, tuple):
+                document, _ = entries[value[0]]
+                yield from (_placed(document, finding) for finding in value[1])
+            elif isinstance(value, RunError):
+                yield Problem(value.message, value.hint, "registry")
+
+
+def _entry_document(project: Project, name: str) -> Document:
+    file = Path(name)
+    return entry_document(file, name) if file.suffix in (".yml", ".yaml") else project.registry.document(name)
+
+
+def _placed(document: Document, finding: RuleFinding) -> Problem:
+    line, column = document.where(finding.loc)
+    return Problem(f"{finding.message} [{finding.rule}]", finding.hint, document.name, line, column, finding.severity)
+
+
 def _jobs(project: Project, names: Sequence[str]) -> list[Job]:
     sources = [project.source(name) for name in names] or list(project.config.sources)
-    return [project.job(source, "check") for source in sources]
+    return [project.job(source) for source in sources]
 
 
 def _with_environment(project: Project, finding: Finding) -> Finding:

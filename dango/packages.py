@@ -20,7 +20,10 @@ def install(requirements: Iterable[str]) -> str:
     return f"{sys.executable} -m pip install {' '.join(map(shlex.quote, requirements))}"
 
 
-def _met(requirement: Requirement) -> bool:
+def _met(requirement: Requirement, above: tuple[str, ...] = ()) -> bool:
+    """Whether it is installed, with its extras; `above` are those whose extras led here, which may be a circle."""
+    if str(requirement) in above:
+        return True
     if requirement.marker and not requirement.marker.evaluate():
         return True
     try:
@@ -29,7 +32,8 @@ def _met(requirement: Requirement) -> bool:
         return False
     if not requirement.specifier.contains(found.version, prereleases=True):
         return False
-    return all(_met(needed) for extra in requirement.extras for needed in _of_extra(found.requires or (), extra))
+    above = (*above, str(requirement))
+    return all(_met(needed, above) for extra in requirement.extras for needed in _of_extra(found.requires or (), extra))
 
 
 def _of_extra(requires: Iterable[str], extra: str) -> Iterator[Requirement]:

@@ -22,16 +22,25 @@ class Plugin:
     def folder(self) -> tuple[Path, str]:
         """The folder of the package that it names, and why there is none.
 
-        Found without importing the package itself, so that a broken one harms nobody.
+        Found without importing anything of the package, so that a broken one harms nobody.
         """
-        try:
-            spec = importlib.util.find_spec(self.value)
-        except (ImportError, ValueError, AttributeError) as error:
-            return Path(), f"{self.value}: {error}"
-        places = list(spec.submodule_search_locations or ()) if spec else []
-        if not places:
-            return Path(), f"{self.value} is no package that is installed"
-        return Path(places[0]), ""
+        package, *below = self.value.split(".")
+        # Python would import a package to find what is below it.
+        places = [Path(place, *below) for place in _places(package)]
+        folder = next((place for place in places if place.is_dir()), None)
+        return (
+            (folder, "") if folder else (Path(), f"`{self.value}` is no package that is installed, nor a folder in one")
+        )
+
+
+def _places(package: str) -> list[str]:
+    """The folders of an installed package; none for a module, and where there is none of that name."""
+    try:
+        spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    except (ImportError, ValueError, AttributeError):
+        # One that is loaded already, and has no spec; or a finder of some other package's that fails.
+        spec = None
+    return list(spec.submodule_search_locations or ()) if spec else []
 
 
 def plugins(group: str) -> list[Plugin]:

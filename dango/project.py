@@ -95,7 +95,11 @@ class Project:
     @cached_property
     def config(self) -> Config:
         """`sources.yml` as meant. Raises `ConfigError` with every problem of the file."""
-        return parse(self.document, (NATIVE, *self.registry.ids), self._entry_of)
+        sources = self.document.data.get("sources")
+        listed = [source for source in (sources if isinstance(sources, list) else []) if isinstance(source, Mapping)]
+        # Who needs no registry does not wait for the entry points of all that is installed.
+        known = (NATIVE, *(self.registry.ids if {str(source.get("type")) for source in listed} - {NATIVE} else ()))
+        return parse(self.document, known, self._entry_of)
 
     @cached_property
     def registry(self) -> Registry:
@@ -141,7 +145,9 @@ class Project:
         return next(i for i, source in enumerate(self.config.sources) if source.name == name)
 
     def place(self, name: str, loc: tuple[str | int, ...] = ()) -> str:
-        """`file:line:column` of a key inside the source's block."""
+        """`file:line:column` of a key inside the source's block; empty for a source that is not in the file yet."""
+        if name not in (source.name for source in self.config.sources):
+            return ""
         return self.document.place(("sources", self.index(name), *loc))
 
     def destination(self, source: Source, override: str | None = None) -> Destination:
@@ -156,21 +162,27 @@ class Project:
                 f"known destinations: {', '.join(known)}; more go under `destinations:` in {SOURCES_FILE}",
             ) from None
 
-    def job(self, source: Source, run: str, destination: str | None = None, **asked: Any) -> Job:
+    def job(self, source: Source, run: str = "", destination: str | None = None, **asked: Any) -> Job:
         """The work that loading a source is.
 
         Args:
             source: one of this project's, or one that the wizard is about to add.
-            run: the name of the run.
+            run: the name of the run; empty where nothing is loaded.
             destination: the name of another destination than the configured one.
             asked: what else a `Job` holds.
         """
+        entry, broken = None, ""
+        try:
+            entry = self.entry(source)
+        except ConfigError as error:
+            broken = str(error)
         return Job(
             root=self.root,
             run=run,
             source=source,
             destination=self.destination(source, destination),
-            entry=self.entry(source),
+            entry=entry,
+            broken=broken,
             neighbours=tuple(other.name for other in self.config.sources if other.name != source.name),
             **asked,
         )

@@ -14,12 +14,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from dango.config import Source
 from dango.document import Document
 from dango.entry import Entry
-from dango.errors import ConfigError, EntryNotFound, Problem, near
+from dango.errors import ConfigError, EntryNotFound, Problem, located, near
 from dango.plugins import REGISTRY, Plugin, plugins
 from dango.resources import shipped
 from dango.validation import problems_in
+
+RESERVED = frozenset(Source.model_fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class Registry:
     def _files(self) -> dict[str, tuple[tuple[Origin, Path], ...]]:
         found: dict[str, tuple[tuple[Origin, Path], ...]] = {}
         for origin in self.origins:
-            for file in sorted(origin.folder.glob("*.yml")) if origin.folder.is_dir() else ():
+            for file in _files_in(origin.folder):
                 found[file.stem] = (*found.get(file.stem, ()), (origin, file))
         return dict(sorted(found.items()))
 
@@ -98,13 +101,14 @@ class Registry:
         """The entry of that id, or what is wrong with it. Raises `EntryNotFound`, naming the nearest."""
         if identity not in self._files:
             raise EntryNotFound(
-                f"no registry entry `{identity}`{near(identity, [*self.ids, *self._aliases()])}",
+                f"no registry entry `{identity}`{near(self._aliases().get(identity.lower(), identity), self.ids)}",
                 "dango registry list shows what there is; `dango source add dlt_native` takes any dlt source",
             )
         (origin, file), *hidden = self._files[identity]
         shadows = tuple(other.label for other, _ in hidden)
         try:
-            return Listed(identity, origin.label, file, read(file, self._name(file)), (), shadows)
+            entry = entry_in(entry_document(file, self._name(file)))
+            return Listed(identity, origin.label, file, entry, (), shadows)
         except ConfigError as error:
             return Listed(identity, origin.label, file, None, error.problems, shadows)
 
@@ -123,27 +127,49 @@ class Registry:
     def document(self, identity: str) -> Document:
         """The entry's file as written, for the places of what is in it."""
         file = self.listed(identity).file
-        return Document(file, self._name(file))
+        return entry_document(file, self._name(file))
 
     def _name(self, file: Path) -> str:
         return f"registry/{file.name}" if self._own and file.is_relative_to(self._own) else str(file)
 
-    def _aliases(self) -> list[str]:
-        return [alias for listed in self if listed.entry for alias in listed.entry.aliases]
+    def _aliases(self) -> dict[str, str]:
+        """The id that each alias stands for."""
+        return {alias.lower(): listed.id for listed in self if listed.entry for alias in listed.entry.aliases}
 
 
-def read(file: Path, name: str) -> Entry:
+def entry_in(document: Document) -> Entry:
     """The entry in a file. Raises `ConfigError` with every problem, each at its line and column."""
-    document = Document(file, name)
     try:
         entry = Entry.model_validate(document.data)
     except ValidationError as error:
         raise ConfigError(problems_in(document, error, Entry)) from error
-    if entry.id != file.stem:
-        line, column = document.where(("id",))
-        message = f"the entry's id is `{entry.id}`, and its file is named `{file.name}`"
-        raise ConfigError([Problem(message, f"name the file {entry.id}.yml", name, line, column)])
+    if entry.id != document.path.stem:
+        message = f"the entry's id is `{entry.id}`, and its file is named `{document.path.name}`"
+        raise _refused(document, message, f"name the file {entry.id}.yml")
+    if entry.id in RESERVED:
+        message = f"`{entry.id}` is a key of every source in sources.yml, and so no id of an entry"
+        raise _refused(document, message, "choose another id")
     return entry
+
+
+def entry_document(file: Path, name: str) -> Document:
+    """An entry's file, for the places of what is in it. Raises `ConfigError` where it is not YAML.
+
+    Args:
+        file: where it is.
+        name: as messages call it.
+    """
+    return Document(file, name, smallest=("registry: 1", "id: …", "title: …", "category: …", "build: …"))
+
+
+def _refused(document: Document, message: str, hint: str) -> ConfigError:
+    return ConfigError([located(Problem(message, hint), document.name, document.where(("id",)))])
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """The files of entries in a folder, none where there is no folder; hidden ones belong to some other program."""
+    files = folder.iterdir() if folder.is_dir() else ()
+    return sorted(file for file in files if file.suffix in (".yml", ".yaml") and not file.name.startswith("."))
 
 
 def _origin(plugin: Plugin) -> Origin:

@@ -23,8 +23,8 @@ from dlt.sources import DltResource, DltSource
 from dango import dlt_adapter, imports, packages
 from dango.arguments import KWARGS, as_instant, checked, converted, hints_of, signature_of
 from dango.calls import Call, call_of
-from dango.config import Resource
-from dango.conversions import instant
+from dango.config import Resource, merged
+from dango.conversions import instant, moment
 from dango.errors import MissingPackage, MissingSecret, NotASource, ResolveError, near
 from dango.job import Job
 from dango.project import Project
@@ -106,9 +106,9 @@ def build(resolved: Resolved, job: Job) -> DltSource:
     source = _selected(source, job)
     if job.limit is not None:
         _limit(source, job.limit)
-    for name, hints in (job.source.resources or {}).items():
-        if name in source.resources:
-            _apply(source.resources[name], hints)
+    usual = job.entry.select.hints if job.entry else None
+    for name, resource in source.selected_resources.items():
+        _apply(resource, merged(usual, (job.source.resources or {}).get(name, Resource())))
     return source
 
 
@@ -295,8 +295,14 @@ def _apply(resource: DltResource, hints: Resource) -> None:
     }
     if hints.cursor is not None:
         cursor = hints.cursor
+        disposition = hints.write_disposition or resource.write_disposition
         given["incremental"] = dlt.sources.incremental(
-            cursor.field, initial_value=as_instant(cursor.initial), lag=cursor.lag
+            cursor.field,
+            initial_value=as_instant(cursor.initial),
+            lag=cursor.lag,
+            primary_key=every_column,
+            # Loaded with each sync, which only a merge bears; elsewhere dlt tells of them and stops.
+            on_cursor_value_missing="include" if disposition == "merge" else "raise",
         )
         if isinstance(cursor.initial, dt.date):
             # Of affinity to the end, dlt's own step comes after this one.
@@ -304,19 +310,28 @@ def _apply(resource: DltResource, hints: Resource) -> None:
     resource.apply_hints(**{key: value for key, value in given.items() if value is not None})
 
 
+def every_column(rows: Any) -> list[str]:
+    """What tells a row that is loaded already from one that is not, where both have the newest cursor.
+
+    By its key alone a row that changed again within the same second would count as loaded.
+    """
+    return list(rows.schema.names if hasattr(rows, "schema") else rows)
+
+
 class Instants:
-    """Makes the text of a row's cursor an instant, as which its beginning is written: JSON has no dates."""
+    """Makes a row's cursor an instant, as which its beginning is written, of text, of dates and of times without a
+    zone: JSON has no dates, and what is compared must be of one kind."""
 
     def __init__(self, field: str) -> None:
         self._field = field
 
     def __call__(self, row: Any, meta: Any = None) -> Any:
-        """The row with the cursor read; as it is where there is no text, or none that is a time."""
-        text = row.get(self._field) if isinstance(row, Mapping) else None
-        if not isinstance(text, str):
+        """The row with the cursor read; as it is where there is none that is a time."""
+        written = row.get(self._field) if isinstance(row, Mapping) else None
+        if not isinstance(written, str | dt.date):
             return row
         try:
-            read = instant(text)
+            read = instant(written) if isinstance(written, str) else moment(written)
         except ValueError:
             return row
         return {**row, self._field: read}

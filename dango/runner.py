@@ -157,5 +157,5 @@ def _chosen(project: Project, names: Sequence[str]) -> list[Source]:
     enabled = [source for source in project.config.sources if source.enabled]
     if not enabled:
         has = "has no source yet" if not project.config.sources else "has no enabled source"
-        raise UsageError(f"{SOURCES_FILE} {has}", "add one under `sources:`, or enable one: dango source enable NAME")
+        raise UsageError(f"{SOURCES_FILE} {has}", "dango source add, or dango source enable NAME")
     return enabled

@@ -7,13 +7,14 @@ import bisect
 import datetime as dt
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import ParseError, TOMLKitError
 
+from dango.config import Source
 from dango.errors import ConfigError, Problem
 from dango.project import Project
 
@@ -38,18 +39,24 @@ def read_toml(path: Path, name: str) -> dict[str, Any]:
     """The values of a TOML file, empty where there is none. Raises `ConfigError` with line and column."""
     try:
         text = path.read_text(encoding="utf-8")
-        return dict(tomlkit.parse(text).unwrap())
     except FileNotFoundError:
         return {}
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigError([Problem(f"cannot be read: {reason}", file=name)]) from None
+    return parse_toml(text, name)
+
+
+def parse_toml(text: str, name: str) -> dict[str, Any]:
+    """The values of a TOML text. Raises `ConfigError` with line and column."""
+    try:
+        return dict(tomlkit.parse(text).unwrap())
     except ParseError as error:
         # The message of a TOML error may quote the line, and the line may hold a secret.
         raise ConfigError([Problem("this is not TOML from here on", "", name, error.line, error.col)]) from None
     except TOMLKitError:
         line = _line_of_second(text.splitlines(keepends=True))
         raise ConfigError([Problem("this key or section is there already", "", name, line, 1)]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigError([Problem(f"cannot be read: {reason}", file=name)]) from None
 
 
 def _line_of_second(lines: list[str]) -> int:
@@ -96,17 +103,28 @@ def is_plain_key(key: str) -> bool:
     return key in _PLAIN_KEYS
 
 
-def hidden(value: Any, key: str = "") -> Any:
-    """A block of `sources.yml` as it may be shown: what is likely a secret, and no reference to one, is masked."""
+def hidden(value: Any, key: str = "", secret: Collection[str] = ()) -> Any:
+    """A block of `sources.yml` as it may be shown: what is likely a secret, and no reference to one, is masked.
+
+    Args:
+        value: the block.
+        key: the key under which it stands.
+        secret: keys that are secret, whatever they are called.
+    """
     if isinstance(value, Mapping):
-        return {name: hidden(item, str(name)) for name, item in value.items()}
+        return {name: hidden(item, str(name), secret) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [hidden(item, key) for item in value]
+        return [hidden(item, key, secret) for item in value]
     if isinstance(value, str) and value.startswith("env:"):
         return value
-    if isinstance(value, str) and is_secret_key(key):
+    if key in secret or (isinstance(value, str) and is_secret_key(key)):
         return MASK
     return Mask()(value) if isinstance(value, str) else value
+
+
+def leaves(section: Mapping[str, Any]) -> Iterator[str]:
+    """Every value of a section, at any depth, as text; but for what is said in every message about a connection."""
+    yield from _stored(section)
 
 
 class Mask:
@@ -156,9 +174,21 @@ def project_mask(project: Project, environment: Mapping[str, str] | None = None)
     mask.add(*(value for name, value in known.items() if _may_be_secret(name, value)))
     for source in project.config.sources:
         mask.add(*_configured(source.expandable()[1], known))
+        mask.add(*_of_entry(project, source))
     for destination in project.config.destinations.values():
         mask.add(*_configured(destination.parameters, known))
     return mask
+
+
+def _of_entry(project: Project, source: Source) -> Iterator[str]:
+    """What a registry entry calls secret and stands in `sources.yml` itself."""
+    try:
+        entry = project.entry(source)
+    except ConfigError:
+        return
+    for spec in entry.secrets if entry else ():
+        if isinstance(value := source.block.get(spec.name), str | int):
+            yield str(value)
 
 
 def _may_be_secret(name: str, value: str) -> bool:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from dango.config import kind
 from dango.conversions import CONVERSIONS, convert
 
 SECRETS = "secrets."
-PLACEHOLDER = re.compile(r"\$\{([a-z][a-z0-9_.]*)(?:\|([a-z_]+))?\}")
+PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_.]*)(?:\|([a-z_]+))?\}")
 
 # dlt formats these, and nothing else of a configuration, whenever it sends a request: a brace in a value would be
 # taken for one of its own placeholders.
@@ -66,80 +67,115 @@ def filled(template: Mapping[str, Any], values: Mapping[str, Any], *, rest_api: 
     Args:
         template: plain data.
         values: by the placeholders' names.
-        rest_api: whether it is a configuration of dlt's `rest_api`, in which braces of values are doubled where dlt
-            would take them for its own.
+        rest_api: whether it is a configuration of dlt's `rest_api`, in which braces of values are doubled (in a path,
+            percent-encoded) where dlt would take them for its own.
 
     Raises:
         ValueError: when a value does not go through its filter; the value is not shown.
     """
-    return _mapping(template, values, (), rest_api)
+
+    def fill(text: str, loc: Path) -> Any:
+        return _filled(text, values, _kept_through(loc) if rest_api else _as_it_is)
+
+    present = {name for name, value in values.items() if not _is_empty(value)}
+    return _mapping(template, (), _Walk(present, fill))
 
 
-def _filled(template: Any, values: Mapping[str, Any], loc: Path, rest_api: bool) -> Any:
-    if isinstance(template, Mapping):
-        return _mapping(template, values, loc, rest_api)
-    if isinstance(template, list | tuple):
-        items = [_filled(item, values, (*loc, position), rest_api) for position, item in enumerate(template)]
+def pruned(template: Mapping[str, Any], present: Collection[str]) -> dict[str, Any]:
+    """The template as filling it would leave it, with the placeholders of what is present still in it."""
+    return _mapping(template, (), _Walk(present, lambda text, loc: text))
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """What is done with every text of a template; one with a placeholder that is not present falls out."""
+
+    present: Collection[str]
+    each: Callable[[str, Path], Any]
+
+    def text(self, text: str, loc: Path) -> Any:
+        """The text's value, or that it is dropped."""
+        lacking = any(found.group(1) not in self.present for found in PLACEHOLDER.finditer(text))
+        return _DROPPED if lacking else self.each(text, loc)
+
+
+def _value(node: Any, loc: Path, walk: _Walk) -> Any:
+    if isinstance(node, Mapping):
+        return _mapping(node, loc, walk)
+    if isinstance(node, list | tuple):
+        items = [_value(item, (*loc, position), walk) for position, item in enumerate(node)]
         return [item for item in items if item is not _DROPPED]
-    if isinstance(template, str):
-        return _text(template, values, doubled=rest_api and _is_formatted(loc))
-    return template
+    return walk.text(node, loc) if isinstance(node, str) else node
 
 
-def _mapping(template: Mapping[str, Any], values: Mapping[str, Any], loc: Path, rest_api: bool) -> dict[str, Any]:
+def _mapping(node: Mapping[str, Any], loc: Path, walk: _Walk) -> dict[str, Any]:
     made: dict[str, Any] = {}
-    for key, item in template.items():
-        if key == "auth" and _lacks(item, values):
+    for key, item in node.items():
+        if key == "auth" and any(found.name not in walk.present for found in placeholders(item)):
             continue
-        value = _filled(item, values, (*loc, key), rest_api)
-        if value is not _DROPPED:
-            made[_text(key, values, doubled=False) if isinstance(key, str) else key] = value
+        name = walk.text(key, loc) if isinstance(key, str) else key
+        value = _value(item, (*loc, key), walk)
+        if isinstance(name, list | tuple | Mapping):
+            raise ValueError(f"`{key}` is the name of a key, and is filled with {kind(name)}")
+        if value is not _DROPPED and name is not _DROPPED:
+            made[name] = value
     return made
 
 
-def _text(template: str, values: Mapping[str, Any], *, doubled: bool) -> Any:
-    if whole := PLACEHOLDER.fullmatch(template):
-        value = _value(whole, values)
-        return _DROPPED if value is None else _doubled(value) if doubled else value
-    if any(_value(found, values) is None for found in PLACEHOLDER.finditer(template)):
-        return _DROPPED
-
-    def put(found: re.Match[str]) -> str:
-        text = str(_value(found, values))
-        return str(_doubled(text)) if doubled else text
-
-    return PLACEHOLDER.sub(put, template)
+def _filled(text: str, values: Mapping[str, Any], kept: Callable[[Any], Any]) -> Any:
+    if whole := PLACEHOLDER.fullmatch(text):
+        return kept(_through_filter(whole, values))
+    return PLACEHOLDER.sub(lambda found: str(kept(_as_text(_through_filter(found, values)))), text)
 
 
-def _value(found: re.Match[str], values: Mapping[str, Any]) -> Any:
-    """The placeholder's value, through its filter; None where there is nothing."""
-    value = values.get(found.group(1))
-    if value is None or value in ("", []):
-        return None
+def _through_filter(found: re.Match[str], values: Mapping[str, Any]) -> Any:
+    value = values[found.group(1)]
     if found.group(2) is None:
         return value
+    if found.group(2) not in FILTERS:
+        raise ValueError(f"`{found.group()}`: there is no filter `{found.group(2)}`: {', '.join(FILTERS)}")
     try:
         return FILTERS[found.group(2)](value)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"`{found.group(1)}` cannot be made {found.group(2)}") from error
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        # What the filter says quotes the value, which may be a secret.
+        raise ValueError(f"`{found.group(1)}` cannot be made {found.group(2)}") from None
 
 
-def _lacks(block: Any, values: Mapping[str, Any]) -> bool:
-    """Whether a placeholder anywhere in the block has nothing in it."""
-    return any(values.get(found.name) in (None, "", []) for found in placeholders(block))
+def _as_text(value: Any) -> str:
+    """As vendors read it inside a longer text: what is true as `true`, a list with commas."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(_as_text, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _is_formatted(loc: Path) -> bool:
-    """Whether dlt formats what stands there: inside an endpoint, under one of five keys."""
-    after = loc[loc.index("endpoint") + 1 :] if "endpoint" in loc else ()
-    return bool(after) and after[0] in FORMATTED
+def _is_empty(value: Any) -> bool:
+    return value is None or value in ("", [])
 
 
-def _doubled(value: Any) -> Any:
+def _kept_through(loc: Path) -> Callable[[Any], Any]:
+    """How a value passes through dlt, which formats what stands in an endpoint, or in the default of all, under one
+    of five keys; a path it even formats twice."""
+    match loc:
+        case ("resources", int(), "endpoint", key, *_) | ("resource_defaults", "endpoint", key, *_):
+            return _in_path if key == "path" else escaped if key in FORMATTED else _as_it_is
+        case _:
+            return _as_it_is
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _in_path(value: Any) -> Any:
+    return value.replace("{", "%7B").replace("}", "%7D") if isinstance(value, str) else value
+
+
+def escaped(value: Any) -> Any:
+    """The value with every brace in it doubled, at any depth: dlt then sends it as it was."""
     if isinstance(value, str):
         return value.replace("{", "{{").replace("}", "}}")
     if isinstance(value, Mapping):
-        return {_doubled(key): _doubled(item) for key, item in value.items()}
-    if isinstance(value, Sequence):
-        return [_doubled(item) for item in value]
+        return {escaped(key): escaped(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [escaped(item) for item in value]
     return value

@@ -45,8 +45,11 @@ def parse(
 def problems_in(document: Document, error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """What pydantic found, in the user's words, each at its line and column."""
     details = error.errors(include_url=False, include_context=True)
-    # Of a union's branches each reports its own error; one at a place is enough.
-    found = {p.place: p for p in (_problem(document, detail, model) for detail in reversed(details))}
+    found: dict[tuple[str, str], Problem] = {}
+    for detail in reversed(details):
+        problem = _problem(document, detail, model)
+        # Of a union's branches each reports its own error; one at a place is enough. What is missing has no place.
+        found[problem.place, problem.message if detail["type"] == "missing" else ""] = problem
     return sorted(found.values(), key=lambda problem: (problem.line, problem.column))
 
 
@@ -84,7 +87,7 @@ def _unknown_types(document: Document, known: Iterable[str]) -> Iterator[Problem
             yield _at(
                 document, ("sources", index, "type"),
                 f"unknown type `{kind}`{near(kind, types_known)}",
-                f"`type: dlt_native` runs any dlt source; known types: {', '.join(types_known)}",
+                "dango registry list shows the types; `type: dlt_native` runs any dlt source",
             )  # fmt: skip
 
 
@@ -119,16 +122,15 @@ def _conflicts(document: Document, config: Config) -> Iterator[Problem]:
 def _registered(
     document: Document, config: Config, known: Iterable[str], entry_of: Callable[[str], Entry | None]
 ) -> Iterator[Problem]:
-    """What is wrong with the blocks of sources whose type is a registry entry, and with the entries themselves."""
+    """What is wrong with the blocks of sources whose type is a registry entry."""
     types_known = set(known)
     for index, source in enumerate(config.sources):
         if source.type not in types_known:
             continue
         try:
             entry = entry_of(source.type)
-        except ConfigError as error:
-            yield _at(document, ("sources", index, "type"), f"the registry entry `{source.type}` is broken")
-            yield from error.problems
+        except ConfigError:
+            # A broken entry is told by whoever needs it: it stops its own sources, and nobody else.
             continue
         if entry is not None:
             yield from _block(document, ("sources", index), source, entry)
@@ -136,13 +138,18 @@ def _registered(
 
 def _block(document: Document, loc: tuple[str | int, ...], source: Source, entry: Entry) -> Iterator[Problem]:
     names = [field.name for field in entry.fields]
+    if source.dlt_native is not None:
+        yield _at(
+            document, (*loc, "dlt_native"),
+            f"`dlt_native:` is the block of `type: dlt_native`; that of `type: {source.type}` is `{source.type}:`",
+        )  # fmt: skip
     for key, value in source.block.items():
         place = (*loc, source.type, key)
         field = entry.field(key)
         if field is None:
             yield _at(
                 document, place, f"`{source.type}` has no field `{key}`{near(str(key), names)}",
-                f"its fields: {', '.join(names)}",
+                f"its fields: {', '.join(names)}" if names else "it has no fields: remove the block",
             )  # fmt: skip
         elif not (isinstance(value, str) and value.startswith("env:")):
             try:
@@ -195,13 +202,26 @@ def _problem(document: Document, detail: ErrorDetails, model: type[BaseModel]) -
             hint = f"valid keys: {', '.join(valid)}"
         case "missing":
             message = f"the key `{key}` is missing"
+        case "union_tag_not_found":
+            message = f"the key {_quoted(detail, 'discriminator')} is missing"
+        case "union_tag_invalid":
+            loc = (*loc, detail["ctx"]["discriminator"].strip("'"))
+            known = detail["ctx"]["expected_tags"]
+            message = f"{_quoted(detail, 'discriminator')}: should be one of {known}, not {_quoted(detail, 'tag')}"
+        case "literal_error" if isinstance(detail["input"], str):
+            message = f"`{key}`: {_said(message)}, not `{detail['input'][:40]}`"
         case "not_yet":
             message = f"`{key}` {message}"
-        case "name" | "version" | "resources" | "missing_block":
+        case "name" | "version" | "resources" | "missing_block" | "entry":
             pass
         case _:
             message = f"`{key}`: {_said(message)}, not {kind(detail['input'])}"
     return _at(document, loc, message, hint)
+
+
+def _quoted(detail: ErrorDetails, name: str) -> str:
+    """A name of the error's context, which pydantic writes in quotes."""
+    return f"`{detail['ctx'][name].strip(chr(39))}`"
 
 
 def _said(message: str) -> str:
@@ -248,7 +268,9 @@ def _keys_at(data: Any, loc: tuple[str | int, ...], model: Any) -> list[str]:
             model = _model_in(fields[part].annotation, node)
     hidden = {"block"} if model is Source else {"name"} if model is Destination else set()
     hidden |= set(NOT_YET)
-    return [key for key in getattr(model, "model_fields", {}) if key not in hidden]
+    keys = [key for key in getattr(model, "model_fields", {}) if key not in hidden]
+    block = node.get("type") if model is Source and isinstance(node, dict) else None
+    return [*keys, block] if isinstance(block, str) and block not in keys else keys
 
 
 def _model_in(annotation: Any, node: Any) -> Any:

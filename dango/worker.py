@@ -17,17 +17,20 @@ from typing import Any
 
 import duckdb
 
-from dango import destinations, pipeline
+from dango import destinations, imports, pipeline, probing
+from dango.describe import described
 from dango.dlt_adapter import ConfigFieldMissingException, IncrementalCursorInvalidCoercion, ValueNotSecretException
+from dango.entry import Entry
 from dango.errors import DangoError, Held, Problem
 from dango.executors import Send
-from dango.explain import parameters
+from dango.explain import fields, parameters
 from dango.history import History
-from dango.job import Event, Finding, Job, RunError, Secrets
+from dango.job import Event, Finding, Job, Probe, RunError, Secrets
+from dango.lint_build import lint_built
 from dango.lock import lock
 from dango.project import Project
 from dango.resolve import Resolved, missing_parameters, missing_secret, resolve, secret_in_git
-from dango.secrets import Mask, project_mask
+from dango.secrets import Mask, leaves, project_mask
 from dango.traps import traps
 
 
@@ -67,9 +70,76 @@ def explain(job: Job, send: Send) -> None:
     mask = project_mask(Project(job.root), os.environ)
     send(_importing(job))
     with _boundary(job, mask) as failures:
-        resolved = resolve(job)
+        if job.entry is not None:
+            send(fields(job))
+        else:
+            resolved = resolve(job)
+            _reveal(resolved, mask, send)
+            send(list(parameters(resolved, job)))
+    for told in failures:
+        send(told)
+
+
+def test(probe: Probe, send: Send) -> None:
+    """Asks a source for a row of each resource; sends an `Inspection` where there is one, then `Tested`s."""
+    _ask(probe, send, rows=True)
+
+
+def inspect(probe: Probe, send: Send) -> None:
+    """Asks a source what it has; sends an `Inspection`, or a `RunError`."""
+    _ask(probe, send, rows=False)
+
+
+def describe(job: Job, send: Send) -> None:
+    """Reads the function of a `dlt_native` source, and sends it as an `Entry`; a `RunError` where it cannot.
+
+    Where the source names no function, the names of those that its module has are sent.
+    """
+    block = job.source.dlt_native
+    assert block is not None
+    folder = Project(job.root).custom_sources
+    send(_importing(job))
+    with _boundary(job, project_mask(Project(job.root), os.environ)) as failures:
+        imports.install(folder)
+        if block.source_function:
+            located = imports.find(block.source_module, block.source_function, folder)
+            send(described(located, block.source_module))
+        else:
+            send(imports.offered(imports.find_module(block.source_module, folder)))
+    for told in failures:
+        send(told)
+
+
+def lint(registry: tuple[Path, tuple[Entry, ...]], send: Send) -> None:
+    """Builds each entry with stand-ins for what a user would say; sends its id and what is wrong with it.
+
+    Args:
+        registry: the project's root, and the entries.
+        send: takes a pair for each entry.
+    """
+    root, entries = registry
+    folder = Project(root).custom_sources
+    imports.install(folder)
+    for entry in entries:
+        send((entry.id, tuple(lint_built(entry, folder))))
+
+
+def _ask(probe: Probe, send: Send, *, rows: bool) -> None:
+    job = probe.job
+    mask = project_mask(Project(job.root), os.environ)
+    send(_importing(job))
+    unstored = tuple(leaves(probe.answers))
+    mask.add(*unstored)
+    send(Secrets(unstored))
+    with _boundary(job, mask) as failures:
+        resolved = resolve(job, probe.answers)
         _reveal(resolved, mask, send)
-        send(list(parameters(resolved, job)))
+        found = probing.inspection(resolved, job)
+        if found is not None:
+            send(found)
+        if rows:
+            for tested in probing.rows(resolved, job, lambda error: _told(error, job, mask)):
+                send(tested)
     for told in failures:
         send(told)
 
@@ -162,7 +232,7 @@ def _advice(cause: BaseException, job: Job) -> str:
         return "the cursor's first value is of another type than its field: for text write it in quotes, '2024-01-01'"
     if getattr(getattr(cause, "response", None), "status_code", None) in (401, 403):
         return f"the credentials are refused; where each comes from: dango explain {job.source.name}"
-    return f"the whole traceback: dango --debug history {job.run}"
+    return f"the whole traceback: dango --debug history {job.run}" if job.run else ""
 
 
 def _place(error: BaseException, root: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 
-pytest_plugins = ["tests.fixtures_postgres"]
+pytest_plugins = ["tests.fixtures_postgres", "tests.fixtures_mariadb"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,14 @@ class Said:
     def json(self) -> Any:
         """The one JSON document on stdout."""
         return json.loads(self.out)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Shows the figures that tests recorded, also those of xdist's workers."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in report.user_properties:
+            if name == "figure" and report.when == "call":
+                terminalreporter.write_line(str(value))
 
 
 @pytest.fixture(autouse=True)

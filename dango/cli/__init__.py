@@ -10,11 +10,24 @@ from typing import NoReturn
 
 import typer
 
-from dango.cli import check, explain, history, init, source, status, sync
+from dango.cli import add, check, explain, fetch, history, init, registry, source, status, sync
 from dango.cli.app import Settings, app, emit, fail
 from dango.errors import DangoError
 
-__all__ = ["app", "check", "explain", "history", "init", "main", "source", "status", "sync"]
+__all__ = [
+    "add",
+    "app",
+    "check",
+    "explain",
+    "fetch",
+    "history",
+    "init",
+    "main",
+    "registry",
+    "source",
+    "status",
+    "sync",
+]
 
 
 class Terminated(KeyboardInterrupt):

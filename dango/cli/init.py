@@ -42,6 +42,6 @@ def init(
     )
     typer.echo("\nnext:")
     if example is False:
-        typer.echo("  add a source in .dango/sources.yml")
+        typer.echo("  dango source add")
     first = "dango check" if folder == Path.cwd() else f"cd {shlex.quote(str(directory))}"
     typer.echo(f"  {first}\n  dango sync")

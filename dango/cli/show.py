@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from dango.job import Event, Job, Parameter, RunResult, as_json
+from dango.job import Event, Inspection, Job, Parameter, RunResult, Tested, as_json
 from dango.log import text
 
 out = Console(highlight=False, soft_wrap=True)
@@ -68,6 +68,28 @@ def error(result: RunResult, debug: bool = False) -> None:
         err.print(Text("  hint: " + result.error.hint.replace("\n", "\n        ")))
     if debug and result.error.traceback:
         err.print(Text(result.error.traceback))
+
+
+def diff(text: str) -> None:
+    """A unified diff."""
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    for line in text.splitlines():
+        out.print(Text(line, style=colours.get(line[:1], "")))
+
+
+def probed(value: Inspection | Tested) -> None:
+    """What a source said when it was asked."""
+    if isinstance(value, Tested):
+        said = "a row" if value.rows else "well, and empty"
+        outcome = Text("failed", style="red") if value.error else Text(said, style="green")
+        out.print(Text.assemble(f"{value.resource}: ", outcome, f" in {value.seconds:.1f} s"))
+        if value.error:
+            err.print(Text(f"error: {value.resource}: {value.error}"))
+            err.print(Text("  hint: " + value.error.hint.replace("\n", "\n        "))) if value.error.hint else None
+        return
+    out.print(Text(f"{value.server}{f', as {value.user}' if value.user else ''}: {len(value.tables)} tables"))
+    for problem in value.problems:
+        err.print(Text(f"warning: {problem}"))
 
 
 def parameters(rows: Iterable[Parameter]) -> None:

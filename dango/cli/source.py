@@ -34,7 +34,7 @@ def list_(json: Json = False) -> None:
         for s in sources
     ]
     columns = ("name", "type", "enabled", "destination", "dataset", "description")
-    show.table(columns, rows) if rows else typer.echo("no source yet: add one in .dango/sources.yml")
+    show.table(columns, rows) if rows else typer.echo("no source yet: dango source add")
 
 
 @source_app.command()
@@ -85,6 +85,32 @@ def remove(
     )
 
 
+@source_app.command()
+def eject(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: Json = False,
+) -> None:
+    """Write out what a registry source stands for: a dlt_native block, and its file in custom_sources/."""
+    from dango.eject import ejected, write
+
+    project = open_project()
+    made = ejected(project, project.source(name))
+    if not json:
+        from dango.cli import ask, show
+
+        show.diff(made.change.diff)
+        if not yes and sys.stdin.isatty() and not ask.sure("Write this?", default=True):
+            raise typer.Exit(0)
+    write(made)
+    file = str(made.file.relative_to(project.root)) if made.file else ""
+    if json:
+        emit({"source": name, "file": file, "diff": made.change.diff, "secrets": made.change.secrets})
+        return
+    typer.echo(f"`{name}` is a dlt_native source now{f': {file} is yours' if file else ''}")
+    typer.echo(f"\nnext:\n  dango check {name}")
+
+
 def _switch(name: str, enabled: bool) -> None:
     project = open_project()
     source = project.source(name)
@@ -92,7 +118,7 @@ def _switch(name: str, enabled: bool) -> None:
         typer.echo(f"`{name}` is {'enabled' if enabled else 'disabled'} already")
         return
     loc = ("sources", project.index(name))
-    project.document.set_scalar(loc, "enabled", str(enabled).lower(), after="type").save()
+    project.document.set_value(loc, "enabled", enabled, after="type").save()
     typer.echo(f"`{name}` is {'enabled' if enabled else 'disabled'}")
 
 
@@ -101,12 +127,14 @@ def _facts(project: Project, source: Source) -> dict[str, object]:
 
     _, block = source.expandable()
     facts = source.model_dump(mode="json", exclude_defaults=True, exclude={"block", "dlt_native"})
+    entry = project.entry(source)
+    secret = {spec.name for spec in entry.secrets} if entry else set()
     body = source.dlt_native.model_dump(mode="json", exclude_defaults=True) if source.dlt_native else block
     return {
         **facts,
         "enabled": source.enabled,
         "destination": project.destination(source).name,
         "dataset": source.dataset,
-        source.type: hidden(body),
+        source.type: hidden(body, secret=secret),
         "place": project.place(source.name),
     }

@@ -32,4 +32,4 @@ def status(json: Json = False) -> None:
         when = f"{result.started.astimezone():%Y-%m-%d %H:%M:%S}" if result else ""
         rows.append((source.name, state, when, f"{result.rows:,}" if result else "", result.error if result else ""))
     columns = ("source", "last run", "started", "rows", "error")
-    show.table(columns, rows, right=("rows",)) if rows else typer.echo("no source yet: add one in .dango/sources.yml")
+    show.table(columns, rows, right=("rows",)) if rows else typer.echo("no source yet: dango source add")

@@ -53,6 +53,13 @@ def sync(
     raise typer.Exit(_run(project, plan(project, chosen, request), json))
 
 
+def load(project: Project, names: list[str], json: bool) -> int:
+    """Loads sources and shows what happens; returns the exit code."""
+    from dango.runner import Request, plan
+
+    return _run(project, plan(project, names, Request()), json)
+
+
 def _run(project: Project, jobs: list[Job], json: bool) -> int:
     from dango.cli import show
     from dango.job import exit_code

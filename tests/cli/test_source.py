@@ -55,7 +55,7 @@ def test_list_shows_every_source(dango: Callable[..., Said]) -> None:
 def test_list_of_none_says_what_to_do(write: Callable[..., None], dango: Callable[..., Said]) -> None:
     write({"sources": "version: 1\nsources: []\n"})
     said = dango("source", "list")
-    assert (said.code, said.out) == (0, "no source yet: add one in .dango/sources.yml\n")
+    assert (said.code, said.out) == (0, "no source yet: dango source add\n")
     assert dango("source", "list", "--json").json == {"sources": []}
 
 

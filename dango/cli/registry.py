@@ -1,0 +1,169 @@
+"""`dango registry list|show|lint|schema|new`"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dango.cli.app import Json, Settings, app, emit, line, open_project
+from dango.errors import ProjectNotFound
+
+if TYPE_CHECKING:
+    from dango.registry import Listed, Registry
+
+registry_app = typer.Typer(
+    help="List, show and check the sources that dango knows.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(registry_app, name="registry")
+
+
+@registry_app.command("list")
+def list_(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[WORD]...", help="In the id, title, alias or category.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the entries: shipped ones, those of packages, the project's own; what is broken or hidden is said."""
+    registry = _registry()
+    found = registry.search(words or [])
+    if json:
+        emit({"entries": tuple(map(_facts, found)), "broken_packages": _broken_packages(registry)})
+        return
+    from dango.cli import show
+
+    rows = [
+        (each.id, each.entry.title, each.entry.category, each.entry.maturity, each.origin, _remark(each))
+        if each.entry
+        else (each.id, show.status("broken"), "", "", each.origin, _remark(each))
+        for each in found
+    ]
+    columns = ("id", "title", "category", "maturity", "from", "")
+    show.table(columns, rows) if rows else typer.echo(f"nothing matches: {' '.join(words or [])}")
+    for each in found:
+        for problem in each.problems:
+            line(str(problem), problem.hint, "warning")
+    for package, why in _broken_packages(registry).items():
+        line(f"{package}: {why}", "", "warning")
+
+
+@registry_app.command()
+def show(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="The entry's id.")],
+    json: Json = False,
+) -> None:
+    """Show an entry: what it asks, what it loads, and to which hosts it sends secrets."""
+    from dango.hosts import hosts
+
+    registry = _registry()
+    entry = registry.entry(identity)
+    listed = registry.listed(identity)
+    facts = entry.model_dump(mode="json", exclude_defaults=True)
+    place = {"origin": listed.origin, "file": str(listed.file), "shadows": listed.shadows, "hosts": hosts(entry)}
+    if json:
+        emit({**facts, "build": registry.document(identity).data["build"], **place})
+        return
+    from dango.cli import show as screen
+
+    typer.echo(f"{entry.title} ({entry.id}): {entry.category}, {entry.maturity}, from {listed.origin}\n{listed.file}")
+    for name, link in entry.links.items():
+        typer.echo(f"{name}: {link}")
+    if entry.setup:
+        typer.echo(f"\n{entry.setup.rstrip()}")
+    typer.echo("")
+    fields = [
+        (spec.name, spec.kind, "yes" if spec.required else "", "" if spec.default is None else spec.default, spec.help)
+        for spec in entry.fields
+    ]
+    screen.table(("field", "kind", "needed", "default", "help"), fields)
+    if entry.resources:
+        typer.echo("")
+        screen.table(("resource", ""), [(name, entry.describe.get(name, "")) for name in entry.resources])
+    typer.echo(f"\nsecrets go to: {', '.join(place['hosts']) or 'no host that the entry names'}")
+    typer.echo(f"\nnext:\n  dango source add {entry.id}")
+
+
+@registry_app.command()
+def lint(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID or FILE]...", help="Default: every entry of the project.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check entries against every rule that is known, and build each with stand-ins for its secrets."""
+    from dango.inspection import lint as check
+
+    problems = list(check(open_project(), names or []))
+    failed = any(problem.severity == "error" for problem in problems)
+    if json:
+        emit({"problems": tuple(problems), "exit_code": 2 if failed else 0})
+    else:
+        for problem in problems:
+            line(str(problem), problem.hint, problem.severity)
+        if not problems:
+            typer.echo("nothing to complain of")
+    raise typer.Exit(2 if failed else 0)
+
+
+@registry_app.command()
+def schema() -> None:
+    """Print the JSON Schema of an entry."""
+    from dango.entry import json_schema
+
+    emit(json_schema())
+
+
+@registry_app.command()
+def new(
+    from_source: Annotated[str, typer.Option("--from-source", metavar="NAME", help="A `dlt_native` source.")],
+    identity: Annotated[str | None, typer.Option("--id", help="The entry's id; default: the source's name.")] = None,
+    json: Json = False,
+) -> None:
+    """Make a registry entry of a `dlt_native` source, in the project's registry/."""
+    from dango.eject import entry_file
+    from dango.inspection import lint as check
+
+    project = open_project()
+    file = entry_file(project, project.source(from_source), identity)
+    problems = list(check(open_project(), [file.stem]))
+    if json:
+        emit({"file": str(file), "problems": tuple(problems)})
+        return
+    for problem in problems:
+        line(str(problem), problem.hint, problem.severity)
+    typer.echo(f"{file.relative_to(project.root)} is written: say in it what people should know")
+    typer.echo(f"\nnext:\n  dango registry lint {file.stem}\n  dango source add {file.stem}")
+
+
+def _registry() -> Registry:
+    """What the project sees; outside of any, what is shipped and what packages bring."""
+    from dango.registry import Registry
+
+    try:
+        return open_project().registry
+    except ProjectNotFound:
+        if Settings.folder:
+            raise
+        return Registry()
+
+
+def _facts(listed: Listed) -> dict[str, object]:
+    entry = listed.entry
+    said = {"title", "category", "aliases", "summary", "maturity"}
+    return {
+        "id": listed.id,
+        **(entry.model_dump(mode="json", include=said) if entry else {}),
+        "origin": listed.origin,
+        "file": str(listed.file),
+        "shadows": listed.shadows,
+        "problems": listed.problems,
+    }
+
+
+def _remark(listed: Listed) -> str:
+    return f"hides the one of: {', '.join(listed.shadows)}" if listed.shadows else ""
+
+
+def _broken_packages(registry: Registry) -> dict[str, str]:
+    return {origin.label: origin.problem for origin in registry.broken_packages}

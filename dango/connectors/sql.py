@@ -1,0 +1,265 @@
+"""Databases: dlt's `sql_database` over one engine, with each column read as what it is."""
+
+from __future__ import annotations
+
+import datetime as dt
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from decimal import Context, Decimal
+from functools import partial
+from typing import Any, cast
+
+import dlt
+import sqlalchemy as sa
+from dlt.sources import DltSource
+from dlt.sources.credentials import ConnectionStringCredentials
+from dlt.sources.sql_database import TableLoader, sql_database
+from sqlalchemy.pool import QueuePool
+
+from dango.connectors.places import existing
+from dango.connectors.sql_types import MysqlInstant, readable
+from dango.errors import MissingPackage, SourceError, near
+
+CONNECT_SECONDS = 10
+TABLES_AT_ONCE = 4
+LARGEST = 2**63 - 1
+DIGITS, SCALE = 38, 9
+"""What dlt makes of a decimal whose column does not say."""
+
+_UTC = {
+    "postgresql": "SET TIME ZONE 'UTC'",
+    "mysql": "SET time_zone = '+00:00'",
+    "mariadb": "SET time_zone = '+00:00'",
+}
+_TIMEOUTS = ("psycopg2", "psycopg", "pymysql", "mysqldb")
+# A driver is rarely installed under the name by which it is imported.
+_PACKAGES = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient", "snowflake": "snowflake-sqlalchemy"}
+
+
+def tables(
+    credentials: ConnectionStringCredentials = dlt.secrets.value,
+    schema: str | None = None,
+    table_names: list[str] | None = None,
+    chunk_size: int = 20_000,
+) -> DltSource:
+    """A source with a resource for each table of a database.
+
+    Args:
+        credentials: a SQLAlchemy URL, or its parts.
+        schema: where the tables are; where the user's tables are if it is not given.
+        table_names: tables and views; without them every table, and no view.
+        chunk_size: rows that are fetched at once.
+
+    Raises:
+        SourceError: when the database cannot be reached, or there is no table of a name.
+        MissingPackage: when the driver is not installed.
+    """
+    url = url_of(credentials)
+    with translated(url), warnings.catch_warnings():
+        warnings.simplefilter("ignore", sa.exc.SAWarning)  # of types that SQLAlchemy does not know; they come as text
+        engine = engine_of(url)
+        if table_names:
+            _require(engine, schema, table_names)
+        return sql_database(
+            credentials=engine,
+            schema=schema,
+            table_names=table_names,
+            chunk_size=chunk_size,
+            backend="sqlalchemy",  # rows and not Arrow: a value that its type should not hold fails no table
+            table_adapter_callback=partial(readable, dialect=engine.dialect.name),
+            table_loader_class=Rows,
+        )
+
+
+def url_of(credentials: ConnectionStringCredentials | Mapping[str, Any] | str) -> sa.URL:
+    """The address of a database, in any of the forms in which it is written. Raises `SourceError`."""
+    url = _parsed(credentials)
+    if url.get_backend_name() == "sqlite" and url.database and not url.database.startswith((":", "file:")):
+        return url.set(database=str(existing(url.database, "SQLite")))
+    return url
+
+
+def _parsed(credentials: ConnectionStringCredentials | Mapping[str, Any] | str) -> sa.URL:
+    if isinstance(credentials, str):
+        try:
+            return sa.make_url(credentials)
+        except (sa.exc.ArgumentError, ValueError) as error:
+            # The text holds a password; it is not shown.
+            raise SourceError(
+                "this is no SQLAlchemy URL", "it looks like postgresql://user:password@host:5432/database"
+            ) from error.with_traceback(None)
+    if not isinstance(credentials, ConnectionStringCredentials):
+        credentials = ConnectionStringCredentials(dict(credentials))
+    # dlt has a type of its own for where SQLAlchemy is not installed.
+    return cast(sa.URL, credentials.to_url())
+
+
+def engine_of(url: sa.URL) -> sa.Engine:
+    """An engine whose connections give up after `CONNECT_SECONDS`, and say times in UTC."""
+    arguments: dict[str, Any] = {}
+    if url.get_dialect().driver in _TIMEOUTS and "connect_timeout" not in url.query:
+        arguments["connect_timeout"] = CONNECT_SECONDS
+    engine = sa.create_engine(url, connect_args=arguments, poolclass=QueuePool, pool_size=TABLES_AT_ONCE)
+    if statement := _UTC.get(engine.dialect.name):
+        sa.event.listen(engine, "connect", partial(_said, statement))
+    return engine
+
+
+def _said(statement: str, connection: Any, record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute(statement)
+    cursor.close()
+    # psycopg2 begins a transaction with it; rolled back, the zone would be the old one again.
+    connection.commit()
+
+
+@contextmanager
+def translated(url: sa.URL) -> Iterator[sa.URL]:
+    """What goes wrong with a database, in its own words and without SQLAlchemy's; the password is in none of it."""
+    try:
+        yield url
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        package = _PACKAGES.get(missing, missing)
+        raise MissingPackage(
+            f"the driver `{missing}` for {url.get_backend_name()} is not installed", f'pip install "{package}"'
+        ) from error
+    except sa.exc.NoSuchModuleError as error:
+        raise SourceError(
+            f"SQLAlchemy knows no database `{url.drivername}`",
+            "the part before `://` names it, such as postgresql+psycopg2; is the package with its dialect installed?",
+        ) from error
+    except sa.exc.DBAPIError as error:
+        raise SourceError(_without(url.password, _words(error.orig)), f"the database is {_place(url)}") from None
+
+
+def _words(error: BaseException | None) -> str:
+    """A driver's message; some drivers put a number before it."""
+    arguments: tuple[Any, ...] = getattr(error, "args", ())
+    said = arguments[1] if len(arguments) == 2 and isinstance(arguments[0], int) else error
+    return " ".join(str(said).split())
+
+
+def _without(password: object, text: str) -> str:
+    return text.replace(str(password), "***") if password else text
+
+
+def _place(url: sa.URL) -> str:
+    return url.set(password=None, query={}).render_as_string()
+
+
+def _require(engine: sa.Engine, schema: str | None, wanted: list[str]) -> None:
+    names = names_in(sa.inspect(engine), schema)
+    if missing := next((name for name in wanted if name not in names), None):
+        raise SourceError(
+            f"there is no table `{missing}`{near(missing, names)} in {schema or _place(engine.url)}",
+            f"names are written as the database has them: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}",
+            loc=("resources", missing),
+        )
+
+
+def names_in(inspector: sa.Inspector, schema: str | None) -> list[str]:
+    """All tables and views that can be loaded."""
+    names = [*inspector.get_table_names(schema), *inspector.get_view_names(schema)]
+    # Only some databases have such, and SQLAlchemy says it so of the others.
+    try:
+        return [*names, *inspector.get_materialized_view_names(schema)]
+    except NotImplementedError:
+        return names
+
+
+class Rows(TableLoader):
+    """The rows of one table, from where its cursor stands."""
+
+    def __init__(
+        self, engine: sa.Engine, backend: Any, table: sa.Table, columns: Any, *, incremental: Any = None, **kwargs: Any
+    ) -> None:
+        if incremental and incremental.cursor_path not in table.columns:
+            cursor, names = incremental.cursor_path, [column.name for column in table.columns]
+            raise SourceError(
+                f"the table `{table.name}` has no column `{cursor}`{near(cursor, names)}",
+                f"its columns: {', '.join(names)}",
+                loc=("resources", table.name, "cursor", "field"),
+            )
+        super().__init__(engine, backend, table, columns, incremental=incremental, **kwargs)
+        if self.cursor_column is not None:
+            self.last_value = _fitted(self.last_value, self.cursor_column.type)
+            self.end_value = _fitted(self.end_value, self.cursor_column.type)
+        if self.on_cursor_value_missing == "raise":
+            # A row without a cursor is an error that dlt tells; SQL would leave it out and say nothing.
+            self.on_cursor_value_missing = "include"
+
+    def load_rows(self, backend_kwargs: dict[str, Any] | None = None) -> Iterator[Any]:
+        """Lists of rows; None as long as it is not this table's turn."""
+        # dlt begins with all resources at once, and each holds a connection until its table is read.
+        while self.engine.pool.checkedout() >= TABLES_AT_ONCE:  # type: ignore[attr-defined]
+            yield None
+        checks = list(self._checks())
+        with translated(self.engine.url):
+            for rows in super().load_rows(backend_kwargs or {}):
+                for name, check in checks:
+                    for row in rows:
+                        row[name] = check(row[name])
+                yield rows
+
+    def _checks(self) -> Iterator[tuple[str, Callable[[Any], Any]]]:
+        for column in self.table.columns:
+            hints = self.columns.get(column.name, {})
+            where = f"{self.table.name}.{column.name}"
+            if hints.get("data_type") == "decimal":
+                yield column.name, _decimals(where, hints.get("precision") or DIGITS, _scale(hints))
+            elif hints.get("data_type") == "bigint" and getattr(column.type, "unsigned", False):
+                yield column.name, _integers(where)
+
+
+def _scale(hints: Mapping[str, Any]) -> int:
+    scale = hints.get("scale")
+    return scale if scale is not None else 0 if hints.get("precision") else SCALE
+
+
+def _decimals(where: str, precision: int, scale: int) -> Callable[[Any], Any]:
+    """Rounds to what the column of the destination has, as a database would; what it has no room for is an error."""
+    room, step, context = 10 ** (precision - scale), Decimal(1).scaleb(-scale), Context(prec=200)
+
+    def fit(value: Any) -> Any:
+        if not isinstance(value, Decimal):
+            return value
+        if not value.is_finite() or abs(value) >= room:
+            raise _too_large(where, f"a decimal of {precision} digits, {scale} of them after the point", "double")
+        return value.quantize(step, context=context)
+
+    return fit
+
+
+def _integers(where: str) -> Callable[[Any], Any]:
+    def fit(value: Any) -> Any:
+        if isinstance(value, int) and value > LARGEST:
+            raise _too_large(where, f"an integer, which ends at {LARGEST}", "decimal, precision: 20, scale: 0")
+        return value
+
+    return fit
+
+
+def _too_large(where: str, kind: str, other: str) -> SourceError:
+    table, _, column = where.partition(".")
+    hints = f"{{{table}: {{columns: {{{column}: {{data_type: {other}}}}}}}}}"
+    return SourceError(
+        f"{where} has a value that is not {kind}",
+        f"say in sources.yml what it is to be: resources: {hints}",
+        loc=("resources", table),
+    )
+
+
+def _fitted(value: Any, kind: Any) -> Any:
+    """An instant in the form in which the cursor's column is compared; what has no zone is in UTC."""
+    if not isinstance(value, dt.datetime):
+        return value
+    moment = value.astimezone(dt.timezone.utc) if value.tzinfo else value.replace(tzinfo=dt.timezone.utc)
+    if isinstance(kind, sa.String):
+        return moment.date().isoformat()
+    if isinstance(kind, sa.Date):
+        return moment.date()
+    if getattr(kind, "timezone", False) and not isinstance(kind, MysqlInstant):
+        return moment
+    return moment.replace(tzinfo=None)

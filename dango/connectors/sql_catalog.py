@@ -1,0 +1,212 @@
+"""What a database says of itself: its server, user, schemas, and tables with their keys and possible cursors."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from dlt.sources.credentials import ConnectionStringCredentials
+from sqlalchemy.engine.interfaces import ReflectedColumn
+
+from dango.connectors.sql import engine_of, translated, url_of
+from dango.job import Inspection, Table
+
+_VERSIONS = {"sqlite": "SELECT sqlite_version()", "oracle": "SELECT banner FROM v$version", "mssql": "SELECT @@version"}
+_USERS = {"sqlite": "", "oracle": "SELECT user FROM dual", "mssql": "SELECT suser_sname()"}
+_SYSTEM = {"information_schema", "performance_schema", "mysql", "sys", "pg_catalog", "pg_toast"}
+
+# Partitions are read through their table.
+_POSTGRES = """
+SELECT c.relname, c.relkind IN ('v', 'm'), c.reltuples::bigint,
+       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = coalesce(:schema, current_schema())
+  AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
+ORDER BY c.relname
+"""
+_MYSQL = """
+SELECT table_name, table_type LIKE '%VIEW', table_rows
+FROM information_schema.tables WHERE table_schema = coalesce(:schema, database()) ORDER BY table_name
+"""
+_MYSQL_COLUMNS = """
+SELECT table_name, column_name, column_type
+FROM information_schema.columns WHERE table_schema = coalesce(:schema, database()) ORDER BY table_name, ordinal_position
+"""
+_MYSQL_KEYS = """
+SELECT table_name, column_name FROM information_schema.key_column_usage
+WHERE constraint_schema = coalesce(:schema, database()) AND constraint_name = 'PRIMARY'
+ORDER BY table_name, ordinal_position
+"""
+
+_CHANGED = re.compile(
+    r"(^|_)(updated?(at|on)?|modified(at|on)?|modification|changed?(at|on)?|edited|lastmod(ified)?|mtime|touched)(_|$)"
+    r"|^last_(update|change|mod|edit)|system_?modstamp|row_?version"
+)
+_CREATED = re.compile(
+    r"(^|_)(created?(at|on)?|creation|inserted|added|registered|occurred|recorded|ctime|event|timestamp|ts)(_|$)"
+)
+_OTHER = 2
+_TIME = re.compile(r"(?i)^(timestamp|datetime|smalldatetime)")
+_WHOLE = re.compile(r"(?i)^(u?(tiny|small|medium|big|huge)?int(eger|[0-9]+)?|(big|small)?serial|number\(\d+\))\b")
+
+
+def inspect(
+    credentials: ConnectionStringCredentials | Mapping[str, Any] | str, schema: str | None = None, **_: Any
+) -> Inspection:
+    """Asks a database live; a few queries, however many tables there are.
+
+    Raises:
+        SourceError: when the database cannot be reached, in its own words.
+        MissingPackage: when the driver is not installed.
+    """
+    url = url_of(credentials)
+    with translated(url), warnings.catch_warnings():
+        warnings.simplefilter("ignore", sa.exc.SAWarning)  # of types that SQLAlchemy does not know
+        engine = engine_of(url)
+        try:
+            with engine.connect() as connection:
+                return _inspected(connection, schema)
+        finally:
+            engine.dispose()
+
+
+def _inspected(connection: sa.Connection, schema: str | None) -> Inspection:
+    dialect = connection.dialect.name
+    asked = {"postgresql": _postgres, "mysql": _mysql, "mariadb": _mysql}.get(dialect, _any)
+    user = str(_one(connection, _USERS.get(dialect, "SELECT current_user")) or "")
+    schemas = tuple(name for name in sa.inspect(connection).get_schema_names() if name.lower() not in _SYSTEM)
+    tables = asked(connection, schema)
+    return Inspection(
+        server=_server(connection),
+        user=user,
+        tables=tables,
+        choices={"schemas": schemas},
+        problems=tuple(_problems(tables, schema, schemas, user)),
+    )
+
+
+def _one(connection: sa.Connection, query: str) -> Any:
+    return connection.execute(sa.text(query)).scalar() if query else None
+
+
+def _server(connection: sa.Connection) -> str:
+    said = str(_one(connection, _VERSIONS.get(connection.dialect.name, "SELECT version()")))
+    # PostgreSQL goes on with its compiler.
+    said = said.partition(" on ")[0].splitlines()[0]
+    product = {"sqlite": "SQLite", "mysql": "MySQL", "mariadb": "MariaDB"}.get(connection.dialect.name, "")
+    product = "MariaDB" if "mariadb" in said.lower() else product
+    return said if not product or said.lower().startswith(product.lower()) else f"{product} {said}"
+
+
+def _problems(tables: tuple[Table, ...], schema: str | None, schemas: tuple[str, ...], user: str) -> Iterable[str]:
+    if schema and not tables and schema not in schemas:
+        yield f"there is no schema `{schema}` that {user or 'the user'} can see: {', '.join(schemas) or 'none'}"
+    elif not tables:
+        yield f"no tables in {f'the schema `{schema}`' if schema else 'the database'}"
+    if closed := [table.name for table in tables if not table.readable]:
+        more = f" and {len(closed) - 3} more" if len(closed) > 3 else ""
+        yield f"{user or 'the user'} may not read {', '.join(closed[:3])}{more}: GRANT SELECT is missing"
+
+
+def _postgres(connection: sa.Connection, schema: str | None) -> tuple[Table, ...]:
+    found = connection.execute(sa.text(_POSTGRES), {"schema": schema}).all()
+    columns, keys = _reflected(connection, schema)
+    return tuple(
+        as_table(
+            name,
+            columns.get(name, {}),
+            keys.get(name, ()),
+            rows=rows if rows >= 0 else None,
+            view=view,
+            readable=readable,
+        )
+        for name, view, rows, readable in found
+    )
+
+
+def _mysql(connection: sa.Connection, schema: str | None) -> tuple[Table, ...]:
+    given = {"schema": schema}
+    columns: dict[str, dict[str, str]] = {}
+    for table, column, kind in connection.execute(sa.text(_MYSQL_COLUMNS), given):
+        columns.setdefault(table, {})[column] = kind
+    keys: dict[str, tuple[str, ...]] = {}
+    for table, column in connection.execute(sa.text(_MYSQL_KEYS), given):
+        keys[table] = (*keys.get(table, ()), column)
+    # A table is listed to whoever may do anything with it, its columns to whoever may read or write them.
+    return tuple(
+        as_table(
+            name,
+            columns.get(name, {}),
+            keys.get(name, ()),
+            rows=rows,
+            view=bool(view),
+            readable=name in columns,
+        )
+        for name, view, rows in connection.execute(sa.text(_MYSQL), given)
+    )
+
+
+def _any(connection: sa.Connection, schema: str | None) -> tuple[Table, ...]:
+    views = {*sa.inspect(connection).get_view_names(schema)}
+    columns, keys = _reflected(connection, schema)
+    return tuple(as_table(name, kinds, keys.get(name, ()), view=name in views) for name, kinds in columns.items())
+
+
+def _reflected(
+    connection: sa.Connection, schema: str | None
+) -> tuple[dict[str, dict[str, str]], dict[str, tuple[str, ...]]]:
+    inspector = sa.inspect(connection)
+    everything = sa.engine.reflection.ObjectKind.ANY
+    columns = inspector.get_multi_columns(schema=schema, kind=everything)
+    keys = inspector.get_multi_pk_constraint(schema=schema, kind=everything)
+    return (
+        {name: {column["name"]: _kind(column) for column in found} for (_, name), found in columns.items()},
+        {name: tuple(key["constrained_columns"]) for (_, name), key in keys.items()},
+    )
+
+
+def _kind(column: ReflectedColumn) -> str:
+    kind = column["type"]
+    return "unknown" if isinstance(kind, sa.types.NullType) else str(kind)
+
+
+def as_table(
+    name: str,
+    columns: Mapping[str, str],
+    key: tuple[str, ...],
+    *,
+    rows: int | None = None,
+    view: bool = False,
+    readable: bool = True,
+) -> Table:
+    """A table with what its columns' names and types (as the database calls them) say of how to load it."""
+    cursors = cursors_among(columns, key)
+    # A change is told by a time of change, and by nothing else.
+    unmoved = tuple(column for column in cursors if _rank(column) != 0 or not _is_time(columns[column]))
+    return Table(name, key, cursors, unmoved, readable, rows, view, tuple(columns))
+
+
+def cursors_among(columns: Mapping[str, str], key: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns by which new rows can be found, the best first.
+
+    Times of change, times of creation, a single whole number as the key, other times; dates last, since two changes
+    of one day look alike.
+    """
+    exact = sorted((name for name, kind in columns.items() if _is_time(kind)), key=_rank)
+    days = [name for name, kind in columns.items() if not _is_time(kind) and re.match(r"(?i)date\b", kind)]
+    growing = [name for name in key if len(key) == 1 and _WHOLE.match(columns.get(name, ""))]
+    named = [name for name in exact if _rank(name) < _OTHER]
+    return (*named, *growing, *(name for name in exact if name not in named), *days)
+
+
+def _is_time(kind: str) -> bool:
+    return bool(_TIME.match(kind))
+
+
+def _rank(name: str) -> int:
+    """0: named like a time of change, 1: of creation, 2: otherwise."""
+    plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return 0 if _CHANGED.search(plain) else 1 if _CREATED.search(plain) else _OTHER
