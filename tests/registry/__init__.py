@@ -1,0 +1,6 @@
+"""The acceptance of registry entries."""
+
+import pytest
+
+# Its assertions are to say as much as a test's own.
+pytest.register_assert_rewrite("tests.registry.loads")

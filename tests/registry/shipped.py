@@ -1,0 +1,41 @@
+"""The shipped entries, and the vendors' descriptions that are at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dango.entry import Entry
+from dango.registry import Registry
+from tests.registry import description
+from tests.registry.description import Description
+
+FILES = sorted((Path(__file__).resolve().parents[2] / "registry").glob("*.yml"))
+
+
+def entry_of(file: Path) -> Entry:
+    """The entry in a shipped file. Raises `ConfigError` with every problem of it."""
+    return Registry().entry(file.stem)
+
+
+def is_rest(file: Path) -> bool:
+    """Whether the entry is one of dlt's `rest_api`. Told by its text: a broken one is another test's matter."""
+    return "kind: rest_api" in file.read_text(encoding="utf-8")
+
+
+def is_described(file: Path) -> bool:
+    """Whether the entry names a vendor's description."""
+    return is_rest(file) and "\n  spec:" in file.read_text(encoding="utf-8")
+
+
+def at_hand(entry: Entry) -> list[Description]:
+    """The vendor's descriptions of the entry; none where their folder is missing."""
+    return [Description.read(name) for name in entry.verify.specs] if description.FOLDER.is_dir() else []
+
+
+def descriptions(entry: Entry) -> list[Description]:
+    """The same, for a test that needs them. They are their vendors', and no part of this project."""
+    if not description.FOLDER.is_dir():
+        pytest.skip(f"the vendors' API descriptions are not at hand: there is no {description.FOLDER}")
+    return at_hand(entry)
