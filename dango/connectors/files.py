@@ -32,7 +32,7 @@ FILE = "_file"
 EMPTIED = "_emptied"
 _PACKAGES = {
     "s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs",
-    "sftp": "paramiko", "http": "aiohttp", "https": "aiohttp",
+    "sftp": "paramiko", "ssh": "paramiko", "http": "aiohttp", "https": "aiohttp",
 }  # fmt: skip
 # What storages say of a file's state; whatever of it is there and differs, the file has changed.
 _SIGNS = (
@@ -70,9 +70,14 @@ class Place:
 
         Raises:
             MissingPackage: when fsspec needs a package for this storage.
+            SourceError: when the storage is unknown, or a host that is not the one that is known.
         """
         written = self.location if self.scheme != "file" else str(local(self.location.removeprefix("file://")))
         try:
+            if self.scheme in ("sftp", "ssh"):
+                from dango.connectors import sftp
+
+                sftp.use()
             system, path = url_to_fs(written, **self.options)
         except ImportError as error:
             package = _PACKAGES.get(self.scheme, self.scheme)
