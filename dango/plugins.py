@@ -36,7 +36,7 @@ class Plugin:
 def _places(package: str) -> list[str]:
     """The folders of an installed package; none for a module, and where there is none of that name."""
     try:
-        spec = importlib.util.find_spec(package) if package.isidentifier() else None
+        spec = importlib.util.find_spec(package)
     except (ImportError, ValueError, AttributeError):
         # One that is loaded already, and has no spec; or a finder of some other package's that fails.
         spec = None

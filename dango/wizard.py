@@ -75,7 +75,7 @@ class Question:
             return text.strip()
         options = {str(option): option for option in self.spec.options} if self.spec.kind == "enum" else {}
         value = options[text.strip()] if text.strip() in options else self.spec.read(text)
-        if value is None and self.spec.required and not self.kept:
+        if value in (None, []) and self.spec.required and not self.kept:
             raise ValueError("is needed")
         return checked_name(value, self.taken) if self.key == NAME else value
 

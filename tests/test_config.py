@@ -141,7 +141,7 @@ def test_a_source_has_dataset_pipeline_and_destination_after_its_name_and_the_fi
         (one("    resources: {i: {table: 3}}\n"), f"{FILE}:4:21: `table`: should be text, not the number 3"),
         (
             one("    resources: {i: {write_disposition: upsert}}\n"),
-            f"{FILE}:4:21: `write_disposition`: should be 'append', 'replace', 'merge' or 'skip', not text",
+            f"{FILE}:4:21: `write_disposition`: should be 'append', 'replace', 'merge' or 'skip', not `upsert`",
         ),
         (one("    resources: {i: {cursor: updated}}\n"), f"{FILE}:4:21: `cursor`: should be a mapping, not text"),
         (one("    resources: {i: {cursor: {initial: 1}}}\n"), f"{FILE}:4:21: the key `field` is missing"),

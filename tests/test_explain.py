@@ -142,3 +142,64 @@ def test_what_cannot_be_imported_cannot_be_explained(write: Write, dango: Dango)
     said = dango("explain", "euu")
     assert said.code == 2
     assert "error: no source `euu` in this project (did you mean `eu`?)" in said.err
+
+
+ENTRY = """\
+registry: 1
+id: store
+title: Store
+category: generic
+fields:
+  - {name: region, required: true}
+  - {name: owner, required: true}
+  - {name: mode, kind: enum, options: [fast, slow], default: fast}
+  - {name: depth, kind: int, when: {mode: slow}}
+  - {name: size, kind: int}
+  - {name: since, kind: datetime}
+  - {name: token, kind: secret, required: true}
+  - {name: second, kind: secret}
+  - {name: third, kind: secret}
+build: {kind: function, function: "nowhere:rows", args: {region: "${region}", token: "${secrets.token}"}}
+"""
+
+
+def test_each_field_of_an_entry_is_told_with_its_place_and_no_secret(write: Write, dango: Dango) -> None:
+    write({
+        "registry/store.yml": ENTRY,
+        "sources": "sources:\n  - name: eu\n    type: store\n    store:\n      region: env:STORE_REGION\n"
+        "      third: hush-hush-1\n  - {name: us, type: store}\n",
+        ".dlt/secrets.toml": '[sources.us]\ntoken = "hush-hush-2"\n\n[sources.eu]\nsecond = "hush-hush-3"\n',
+        ".dlt/config.toml": "[sources.eu]\nsize = 3\n",
+    })  # fmt: skip
+    environment = {"STORE_REGION": "north", "SOURCES__EU__SINCE": "2024-01-31"}
+    said = dango("explain", "eu", "--json", env=environment)
+    assert said.code == 2, said.err
+    found = {
+        each["name"]: (each["origin"], each["place"], each["value"], each["missing"])
+        for each in said.json["parameters"]
+    }
+    assert found == {
+        "region": ("env:STORE_REGION", ".dango/sources.yml:5:7", "'env:STORE_REGION'", False),
+        "owner": ("missing", "", "", True),
+        "mode": ("default", "", "'fast'", False),
+        "size": (".dlt/config.toml", ".dlt/config.toml:2 [sources.eu]", "3", False),
+        "since": ("environment", "SOURCES__EU__SINCE", found["since"][2], False),
+        "token": ("missing", "", "", True),
+        "second": (".dlt/secrets.toml", ".dlt/secrets.toml:5 [sources.eu]", "***", False),
+        "third": ("sources.yml", ".dango/sources.yml:6:7", "***", False),
+    }
+    other = dango("explain", "us")
+    assert other.code == 2
+    assert "hush" not in said.out + said.err + other.out + other.err
+
+
+def test_what_is_wrong_with_a_field_is_told_where_it_was_found(write: Write, dango: Dango) -> None:
+    write({
+        "registry/store.yml": ENTRY,
+        "sources": "sources:\n  - {name: eu, type: store, store: {region: x, owner: y}}\n",
+        ".dlt/config.toml": '[sources.eu]\nsize = "many"\n',
+        ".dlt/secrets.toml": '[sources.eu]\ntoken = "hush-hush-1"\n',
+    })  # fmt: skip
+    said = dango("explain", "eu")
+    assert (said.code, said.out) == (2, "")
+    assert said.err == "error: `size` is a whole number (found as sources.eu.size)\n"

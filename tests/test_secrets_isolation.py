@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -246,3 +247,55 @@ def test_a_literal_for_a_secret_parameter_is_a_warning_and_masked_everywhere(wri
     told = [checked, synced, dango("--debug", "sync", "us"), dango("history"), dango("explain", "eu")]
     told += [dango("explain", "db"), dango("explain", "us", "--json"), dango("source", "show", "db")]
     assert "hush" not in "".join(said.out + said.err for said in told)
+
+
+ENTRY = """\
+registry: 1
+id: store
+title: Store
+category: generic
+fields:
+  - {name: word, kind: secret}
+  - {name: letter, kind: secret_file}
+  - {name: end}
+build:
+  kind: function
+  function: "store:rows"
+  args: {word: "${secrets.word}", letter: "${secrets.letter}", end: "${end}"}
+"""
+
+STORE = """
+def rows(word=None, letter=None, end=None):
+    print("asked with", word, repr(letter))
+    yield {"id": 1}
+    if end:
+        raise ValueError(f"refused: {word} {letter} {end}")
+"""
+
+
+@pytest.mark.slow
+def test_what_an_entry_calls_secret_is_nowhere_to_be_seen_whatever_its_name(
+    write: Write, dango: Dango, root: Path
+) -> None:
+    write({
+        "registry/store.yml": ENTRY,
+        "custom_sources/store.py": STORE,
+        "sources": "sources:\n  - {name: one, type: store, store: {word: hush-hush-1, end: early}}\n"
+        "  - {name: two, type: store, store: {word: env:STORE_SIGN}}\n",
+        ".dlt/secrets.toml": '[sources.two]\nletter = """-----BEGIN-----\nhush-hush-2\nhush-hush-3\n-----END-----"""\n',
+    })  # fmt: skip
+    sign = {"STORE_SIGN": "hush-hush-4"}
+    commands = [
+        ["-v", "sync"], ["--debug", "sync", "one"], ["history"], ["history", "--json"], ["check"], ["explain", "one"],
+        ["explain", "two", "--json"], ["source", "show", "one"], ["source", "show", "two", "--json"],
+    ]  # fmt: skip
+    said = [dango(*command, env=sign) for command in commands]
+    assert [each.code for each in said] == [3, 1, 0, 0, 0, 0, 0, 0, 0]
+    assert "asked with *** " in said[0].err
+    assert "ValueError: refused: *** None early" in said[0].err
+    assert ".dango/sources.yml:2:38: `word` is a secret, and sources.yml is in git" in said[4].err
+    assert "hush" not in "".join(each.out + each.err for each in said)
+    # What dlt itself keeps of a run is in `pipelines/`, which is in no git and shown by nothing.
+    kept = [f for f in (root / ".dango").rglob("*") if f.is_file() and not {"sources.yml", "pipelines"} & set(f.parts)]
+    assert kept
+    assert [str(file) for file in kept if b"hush" in file.read_bytes()] == []

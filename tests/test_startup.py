@@ -84,6 +84,33 @@ def test_what_only_reads_the_project_loads_no_engine_and_none_of_its_code(
     assert not (root / "imported").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["registry", "list"],
+        ["registry", "list", "generic", "--json"],
+        ["registry", "show", "loud"],
+        ["registry", "show", "loud", "--json"],
+        ["registry", "schema"],
+    ],
+)
+def test_what_reads_the_registry_loads_no_engine_and_draws_only_for_people(
+    root: Path, write: Callable[..., None], arguments: list[str]
+) -> None:
+    write({
+        "sources": sources(native("loud", module="loud")),
+        "registry/loud.yml": "registry: 1\nid: loud\ntitle: Loud\ncategory: generic\n"
+        'build: {kind: function, function: "loud:rows", inspect: "loud:look"}\n',
+        "custom_sources/__init__.py": "open('imported', 'w').close()\n",
+        "custom_sources/loud.py": "open('imported', 'w').close()\nraise SystemExit('imported')\n",
+    })  # fmt: skip
+    modules = imported(root, *arguments)
+    assert modules & {*ENGINE, "questionary", "prompt_toolkit", "custom_sources", "loud"} == set()
+    draws = "--json" not in arguments and "schema" not in arguments
+    assert ("rich" in modules) == draws
+    assert not (root / "imported").exists()
+
+
 def test_init_imports_no_engine(tmp_path: Path) -> None:
     assert imported(tmp_path, "init") & ENGINE == set()
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import questionary
-from prompt_toolkit.filters import Condition
+from prompt_toolkit.application import get_app
+from prompt_toolkit.filters import Condition, is_done
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent, merge_key_bindings
+from prompt_toolkit.layout import ConditionalContainer, FormattedTextControl, Window
 from questionary.prompts.common import InquirerControl
 
 from dango.wizard import NONE, Choice, Question
@@ -17,7 +19,6 @@ BACK = object()
 """The answer of a person who wants to change the one before."""
 _MANY = 9
 """From so many choices on, typing narrows them down."""
-_NOTHING = "nothing matches what was typed; Backspace takes letters away"
 
 
 def destination() -> str:
@@ -47,7 +48,8 @@ def answer(question: Question) -> Any:
     if question.spec.help:
         questionary.print(question.spec.help, style="fg:ansibrightblack")
     asked = _asked(question)
-    asked.application.key_bindings = merge_key_bindings([_with_back(), asked.application.key_bindings])
+    extra = [_pasting()] if question.spec.secret else []
+    asked.application.key_bindings = merge_key_bindings([_with_back(), asked.application.key_bindings, *extra])
     said = _answer(asked)
     if said is BACK or isinstance(said, bool):
         return said
@@ -111,19 +113,15 @@ def _searchable(question: Any) -> Any:
         sought = (control.search_filter or "").lower()
         return bool(sought) and not any(sought in choice.title.lower() for choice in control.choices)
 
-    def tell(_: Any) -> None:
-        if nothing_found():
-            control.error_message = _NOTHING
-        elif control.error_message == _NOTHING:
-            control.error_message = None
-
+    unfound = Condition(nothing_found) & ~is_done
     bindings = KeyBindings()
 
-    @bindings.add("enter", eager=True, filter=Condition(nothing_found))
+    @bindings.add("enter", eager=True, filter=unfound)
     def _stay(event: KeyPressEvent) -> None:
         event.app.output.bell()
 
-    question.application.before_render += tell
+    told = Window(FormattedTextControl("nothing matches: Backspace takes letters away"), height=1)
+    question.application.layout.container.children.append(ConditionalContainer(told, unfound))
     question.application.key_bindings = merge_key_bindings([question.application.key_bindings, bindings])
     return question
 
@@ -147,6 +145,18 @@ def _with_back() -> KeyBindings:
     @bindings.add("s-tab", eager=True)
     def _back(event: KeyPressEvent) -> None:
         event.app.exit(result=BACK)
+
+    return bindings
+
+
+def _pasting() -> KeyBindings:
+    """A terminal that does not mark what is pasted sends each line's end as Enter, all at once; the lines that follow
+    would be the answers to other questions, and be seen."""
+    bindings = KeyBindings()
+
+    @bindings.add("enter", filter=Condition(lambda: bool(get_app().key_processor.input_queue)))
+    def _next_line(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
 
     return bindings
 
