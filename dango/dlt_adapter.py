@@ -42,8 +42,10 @@ from dlt.extract.incremental import Incremental
 from dlt.extract.incremental.exceptions import IncrementalCursorInvalidCoercion
 from dlt.extract.reference import SourceFactory
 from dlt.extract.resource import DltResource
+from dlt.pipeline.trace import TRACE_FILE_NAME
 
 __all__ = [
+    "TRACE_FILE_NAME",
     "BaseConfiguration",
     "Collector",
     "ConfigFieldMissingException",

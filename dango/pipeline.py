@@ -19,6 +19,7 @@ from dlt.sources import DltSource
 
 from dango import destinations
 from dango.config import Destination
+from dango.dlt_adapter import TRACE_FILE_NAME
 from dango.errors import DestinationError
 from dango.job import Event, Job, TableResult
 from dango.lock import lock
@@ -49,7 +50,7 @@ def load(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], Non
     if job.trial:
         with tempfile.TemporaryDirectory(prefix="trial-", dir=folder.parent.parent) as trial:
             return _through(job, resolved, Path(trial), send)
-    with _set_aside(folder, whole=job.full_refresh and not job.resources):
+    with _set_aside(folder, whole=job.full_refresh and not job.resources), _without_trace(job, folder):
         return _through(job, resolved, folder, send)
 
 
@@ -94,6 +95,18 @@ def _through(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event],
             _without_staging(pipeline)
     _forget_loaded(pipeline)
     return tables
+
+
+@contextmanager
+def _without_trace(job: Job, folder: Path) -> Iterator[None]:
+    """dlt keeps a run's trace in its folder, with the text of errors as they were raised, secrets in them.
+
+    The history has what people want to know of it, masked.
+    """
+    try:
+        yield
+    finally:
+        (folder / job.source.pipeline / TRACE_FILE_NAME).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -72,6 +72,14 @@ class Project:
             raise ProjectNotFound(f"no dango project in {root}: {SOURCES_FILE} is missing", f"dango init {root}")
         return cls(root)
 
+    @classmethod
+    def blank(cls, folder: Path) -> Project:
+        """A project without a source, made in an empty folder."""
+        file = folder / SOURCES_FILE
+        file.parent.mkdir(mode=0o700)
+        file.write_text("version: 1\nsources: []\n", encoding="utf-8")
+        return cls(folder)
+
     @property
     def state(self) -> Path:
         """Locks, history, logs, dlt's working folders: all that is not in git."""

@@ -6,7 +6,6 @@ filled in, it is called, and what it gives is made a `DltSource` with the config
 
 from __future__ import annotations
 
-import datetime as dt
 import faulthandler
 import inspect
 import os
@@ -21,11 +20,11 @@ import dlt
 from dlt.sources import DltResource, DltSource
 
 from dango import dlt_adapter, imports, packages
-from dango.arguments import KWARGS, as_instant, checked, converted, hints_of, signature_of
+from dango.arguments import KWARGS, checked, converted, hints_of, signature_of
 from dango.calls import Call, call_of
 from dango.config import Resource, merged
-from dango.conversions import instant, moment
 from dango.errors import MissingPackage, MissingSecret, NotASource, ResolveError, near
+from dango.hints import apply, limit
 from dango.job import Job
 from dango.project import Project
 
@@ -105,45 +104,11 @@ def build(resolved: Resolved, job: Job) -> DltSource:
         raise secret_in_git(error) from error
     source = _selected(source, job)
     if job.limit is not None:
-        _limit(source, job.limit)
+        limit(source, job.limit)
     usual = job.entry.select.hints if job.entry else None
     for name, resource in source.selected_resources.items():
-        _apply(resource, merged(usual, (job.source.resources or {}).get(name, Resource())))
+        apply(resource, merged(usual, (job.source.resources or {}).get(name, Resource())))
     return source
-
-
-def _limit(source: DltSource, rows: int) -> None:
-    """At most so many rows a resource: the generators are stopped early, and what a page has too many is cut."""
-    source.add_limit(rows, count_rows=True)
-    for resource in source.selected_resources.values():
-        first = FirstRows(rows)
-        resource.add_map(first.cut)
-        resource.add_filter(first.keep)
-
-
-class FirstRows:
-    """The first rows of a resource, whether they come one by one or in tables."""
-
-    def __init__(self, rows: int) -> None:
-        self._left = rows
-        self._turn = threading.Lock()
-
-    def cut(self, item: Any, meta: Any = None) -> Any:
-        """A table with no more rows than are left; a single row as it is."""
-        if not hasattr(item, "shape"):
-            return item
-        with self._turn:
-            taken = min(self._left, item.shape[0])
-            self._left -= taken
-        return item.iloc[:taken] if hasattr(item, "iloc") else item.slice(0, taken)
-
-    def keep(self, item: Any, meta: Any = None) -> bool:
-        """Whether there is room for it."""
-        if hasattr(item, "shape"):
-            return bool(item.shape[0] > 0)
-        with self._turn:
-            self._left -= 1
-            return self._left >= 0
 
 
 def missing_secret(error: dlt_adapter.ConfigFieldMissingException, source: str) -> MissingSecret:
@@ -282,63 +247,6 @@ def _selected(source: DltSource, job: Job) -> DltSource:
             loc=("resources", unknown[0]) if not job.resources else (),
         )
     return source.with_resources(*chosen) if chosen else source
-
-
-def _apply(resource: DltResource, hints: Resource) -> None:
-    """What `resources:` says of one resource, in dlt's hints."""
-    given: dict[str, Any] = {
-        "table_name": hints.table,
-        "write_disposition": hints.write_disposition,
-        "primary_key": _names(hints.primary_key),
-        "merge_key": _names(hints.merge_key),
-        "columns": hints.columns,
-    }
-    if hints.cursor is not None:
-        cursor = hints.cursor
-        disposition = hints.write_disposition or resource.write_disposition
-        given["incremental"] = dlt.sources.incremental(
-            cursor.field,
-            initial_value=as_instant(cursor.initial),
-            lag=cursor.lag,
-            primary_key=every_column,
-            # Loaded with each sync, which only a merge bears; elsewhere dlt tells of them and stops.
-            on_cursor_value_missing="include" if disposition == "merge" else "raise",
-        )
-        if isinstance(cursor.initial, dt.date):
-            # Of affinity to the end, dlt's own step comes after this one.
-            resource.add_map(Instants(cursor.field))
-    resource.apply_hints(**{key: value for key, value in given.items() if value is not None})
-
-
-def every_column(rows: Any) -> list[str]:
-    """What tells a row that is loaded already from one that is not, where both have the newest cursor.
-
-    By its key alone a row that changed again within the same second would count as loaded.
-    """
-    return list(rows.schema.names if hasattr(rows, "schema") else rows)
-
-
-class Instants:
-    """Makes a row's cursor an instant, as which its beginning is written, of text, of dates and of times without a
-    zone: JSON has no dates, and what is compared must be of one kind."""
-
-    def __init__(self, field: str) -> None:
-        self._field = field
-
-    def __call__(self, row: Any, meta: Any = None) -> Any:
-        """The row with the cursor read; as it is where there is none that is a time."""
-        written = row.get(self._field) if isinstance(row, Mapping) else None
-        if not isinstance(written, str | dt.date):
-            return row
-        try:
-            read = instant(written) if isinstance(written, str) else moment(written)
-        except ValueError:
-            return row
-        return {**row, self._field: read}
-
-
-def _names(names: str | tuple[str, ...] | None) -> str | list[str] | None:
-    return list(names) if isinstance(names, tuple) else names
 
 
 def _article(value: Any) -> str:

@@ -116,8 +116,9 @@ def next_question(subject: Subject, answers: Answers) -> Question | None:
 def questions(subject: Subject, answers: Answers) -> Iterator[Question]:
     """Every question that the answers so far lead to, in order, answered ones too."""
     yield _name(subject)
-    yield from (_field(subject, spec) for spec in applying(subject, answers) if not folded(spec))
-    hidden = [spec for spec in applying(subject, answers) if folded(spec)]
+    shown = [spec for spec in applying(subject, answers) if not folded(subject.entry, spec)]
+    yield from (_field(subject, spec) for spec in shown)
+    hidden = [spec for spec in applying(subject, answers) if spec not in shown]
     if hidden:
         yield _advanced(subject, hidden)
         if answers.get(ADVANCED):
@@ -131,9 +132,10 @@ def back(answers: Answers, fixed: Collection[str] = ()) -> Answers:
     return {key: value for key, value in answers.items() if key != last}
 
 
-def folded(spec: FieldSpec) -> bool:
+def folded(entry: Entry, spec: FieldSpec) -> bool:
     """Whether a field is asked only of those who want to see all."""
-    return spec.advanced or not (spec.required or spec.secret)
+    one_is_needed = any(spec.name in group for group in entry.groups)
+    return spec.advanced or not (spec.required or spec.secret or one_is_needed)
 
 
 def values(subject: Subject, answers: Answers) -> dict[str, Any]:

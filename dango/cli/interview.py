@@ -81,8 +81,7 @@ def unattended(project: Project, subject: Subject, asked: Asked) -> Stored:
     for name in (text for text in asked.secrets if "=" not in text):
         given |= answers.of_stdin(subject, name, sys.stdin.read())
     subject = _knowing(project, subject, given[NAME])
-    if missing := answers.unanswered(subject, given):
-        raise _missing(subject.entry, missing)
+    _require(subject, given)
     if subject.entry.select.live and asked.test is not False:
         bare = _change(project, subject, given, asked, bare=True)
         subject = replace(subject, inspection=adding.inspect(bare))
@@ -123,9 +122,14 @@ class _Talk:
             self._go_on("What then?")
 
     def _ask_all(self) -> None:
-        while question := wizard.next_question(self.subject, self.answers):
-            if question.live and self._look():
+        while True:
+            question = wizard.next_question(self.subject, self.answers)
+            # Tables that an option names are looked up too: how to load each is still to be asked.
+            live = question.live if question else self.subject.entry.select.live and not self.subject.inspection
+            if live and self._look():
                 continue
+            if question is None:
+                return
             said = ask.answer(question)
             if said is ask.BACK:
                 self._back()
@@ -231,10 +235,17 @@ def _of_options(project: Project, subject: Subject, asked: Asked) -> Answers:
     return {NAME: asked.replaces, **given} if asked.replaces else given
 
 
-def _missing(entry: Entry, missing: list[Any]) -> UsageError:
-    ways = [f"--secret {spec.name}=env:NAME" if spec.secret else f"--set {spec.name}=…" for spec in missing]
-    lines = [f"  `{spec.name}`: {spec.label}{f' ({spec.help})' if spec.help else ''}" for spec in missing]
-    return UsageError(f"`{entry.id}` needs answers to:\n" + "\n".join(lines), " ".join(ways))
+def _require(subject: Subject, given: Answers) -> None:
+    """Every answer that is needed is there; else all that are not are named."""
+    entry, missing = subject.entry, answers.unanswered(subject, given)
+    if missing:
+        ways = [f"--secret {spec.name}=env:NAME" if spec.secret else f"--set {spec.name}=…" for spec in missing]
+        lines = [f"  `{spec.name}`: {spec.label}{f' ({spec.help})' if spec.help else ''}" for spec in missing]
+        raise UsageError(f"`{entry.id}` needs answers to:\n" + "\n".join(lines), " ".join(ways))
+    known = {*subject.stored, *(name for name, value in wizard.values(subject, given).items() if value is not None)}
+    if entry.groups and not any(known.issuperset(group) for group in entry.groups):
+        sets = "; or ".join(", ".join(f"`{name}`" for name in group) for group in entry.groups)
+        raise UsageError(f"`{entry.id}` needs answers to {sets}")
 
 
 def _require_tables(subject: Subject, given: Answers) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +13,9 @@ from dango.cli.app import Json, Settings, app, emit, line, open_project
 from dango.errors import ProjectNotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dango.project import Project
     from dango.registry import Listed, Registry
 
 registry_app = typer.Typer(
@@ -87,14 +93,15 @@ def show(
 @registry_app.command()
 def lint(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID or FILE]...", help="Default: every entry of the project.")
+        list[str] | None, typer.Argument(metavar="[ID or FILE]...", help="Default: every entry that is found.")
     ] = None,
     json: Json = False,
 ) -> None:
     """Check entries against every rule that is known, and build each with stand-ins for its secrets."""
     from dango.inspection import lint as check
 
-    problems = list(check(open_project(), names or []))
+    with _project() as project:
+        problems = list(check(project, names or []))
     failed = any(problem.severity == "error" for problem in problems)
     if json:
         emit({"problems": tuple(problems), "exit_code": 2 if failed else 0})
@@ -146,6 +153,22 @@ def _registry() -> Registry:
         if Settings.folder:
             raise
         return Registry()
+
+
+@contextmanager
+def _project() -> Iterator[Project]:
+    """The project; for the author of a package, who has none, an empty one as long as it is needed."""
+    from dango.project import Project
+
+    try:
+        found = open_project()
+    except ProjectNotFound:
+        if Settings.folder:
+            raise
+        with TemporaryDirectory() as folder:
+            yield Project.blank(Path(folder))
+    else:
+        yield found
 
 
 def _facts(listed: Listed) -> dict[str, object]:

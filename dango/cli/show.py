@@ -87,7 +87,8 @@ def probed(value: Inspection | Tested) -> None:
             err.print(Text(f"error: {value.resource}: {value.error}"))
             err.print(Text("  hint: " + value.error.hint.replace("\n", "\n        "))) if value.error.hint else None
         return
-    out.print(Text(f"{value.server}{f', as {value.user}' if value.user else ''}: {len(value.tables)} tables"))
+    count = f"{len(value.tables)} {'table' if len(value.tables) == 1 else 'tables'}"
+    out.print(Text(f"{value.server}{f', as {value.user}' if value.user else ''}: {count}"))
     for problem in value.problems:
         err.print(Text(f"warning: {problem}"))
 

@@ -285,3 +285,13 @@ def test_no_command_of_the_registry_runs_the_projects_code(dango: Dango, package
         assert dango("registry", *arguments).code == 0
     assert not (root / "imported").exists()
     assert json.loads(dango("registry", "show", "github", "--json").out)["origin"] == "package ark"
+
+
+def test_the_author_of_a_package_needs_no_project_to_lint(tmp_path: Path, dango: Dango) -> None:
+    folder = tmp_path / "package"
+    folder.mkdir()
+    (folder / "thing.yml").write_text("registry: 1\nid: thing\ntitel: Thing\n", encoding="utf-8")
+    said = dango("registry", "lint", "thing.yml", cwd=folder)
+    assert said.code == 2
+    assert "thing.yml:3:1: unknown key `titel` (did you mean `title`?)" in said.err
+    assert sorted(path.name for path in folder.iterdir()) == ["thing.yml"]
