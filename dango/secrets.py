@@ -172,12 +172,23 @@ def project_mask(project: Project, environment: Mapping[str, str] | None = None)
     mask = Mask(value for value in project.dotenv.values() if not _harmless(value))
     mask.add(*_stored(read_toml(project.root / SECRETS_FILE, SECRETS_FILE)))
     mask.add(*(value for name, value in known.items() if _may_be_secret(name, value)))
+    mask.add(*_rotated(project, known))
     for source in project.config.sources:
         mask.add(*_configured(source.expandable()[1], known))
         mask.add(*_of_entry(project, source))
     for destination in project.config.destinations.values():
         mask.add(*_configured(destination.parameters, known))
     return mask
+
+
+def _rotated(project: Project, environment: Mapping[str, str]) -> Iterator[str]:
+    """Refresh tokens that a vendor gave in place of the configured ones."""
+    for file in Path(environment.get("DANGO_TOKENS") or project.state / "tokens").glob("*.json"):
+        try:
+            yield from _stored(json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            # Whoever needs it says what is wrong with it.
+            continue
 
 
 def _of_entry(project: Project, source: Source) -> Iterator[str]:

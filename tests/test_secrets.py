@@ -263,3 +263,16 @@ def test_the_line_of_a_key_is_found(tmp_path: Path, section: str, key: str, line
 
 def test_the_line_of_a_key_in_no_file_is_zero(tmp_path: Path) -> None:
     assert line_of(tmp_path / "secrets.toml", "sources.a", "token") == 0
+
+
+def test_tokens_that_a_vendor_renewed_are_masked(tmp_path: Path) -> None:
+    (tmp_path / ".dango" / "tokens").mkdir(parents=True)
+    (tmp_path / ".dango" / "sources.yml").write_text("version: 1\nsources: []\n")
+    (tmp_path / ".dango" / "tokens" / "books.json").write_text('{"0f3a": "renewed-token-2"}')
+    (tmp_path / ".dango" / "tokens" / "broken.json").write_text("{")
+    elsewhere = tmp_path / "lasting"
+    elsewhere.mkdir()
+    (elsewhere / "books.json").write_text('{"0f3a": "renewed-token-3"}')
+    said = "renewed-token-2 renewed-token-3"
+    assert project_mask(Project(tmp_path))(said) == "*** renewed-token-3"
+    assert project_mask(Project(tmp_path), {"DANGO_TOKENS": str(elsewhere)})(said) == "renewed-token-2 ***"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,8 @@ from dlt.sources.helpers.requests import Client
 from dlt.sources.helpers.rest_client.auth import AuthConfigBase
 from requests import PreparedRequest, Response
 
-from dango.errors import MissingPackage, NoTokenStore, TokenError
+from dango.errors import DangoError, MissingPackage, NoTokenStore, TokenError
+from dango.files import replace_text
 from dango.lock import lock
 from dango.secrets import Mask
 
@@ -227,17 +227,9 @@ def _stored(file: Path) -> dict[str, str]:
 def _store(file: Path, tokens: Mapping[str, str]) -> None:
     """Replaces the file in one step, as one that only its owner reads."""
     try:
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    except OSError as error:
-        raise TokenError(f"{file} cannot be written: {error.strerror}", "the refresh token is used up") from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as opened:
-            json.dump(tokens, opened)
-            opened.flush()
-            os.fsync(handle)
-        Path(temporary).replace(file)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+        replace_text(file, json.dumps(dict(tokens)), 0o600)
+    except DangoError as error:
+        raise TokenError(error.message, "the refresh token is used up") from error
 
 
 def _ask(url: str, form: Mapping[str, str], client: tuple[str, str] | None = None) -> Mapping[str, Any]:
