@@ -6,7 +6,6 @@ here from what was changed there. Both end with one rename: interrupted, they le
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -23,7 +22,7 @@ from typing import Annotated
 from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import BaseModel, Field, ValidationError
 
-from dango import git
+from dango import git, packages
 from dango.errors import FetchFailed, UsageError, near
 from dango.project import Project
 from dango.reconcile import Blob, File, Step, digest, plan
@@ -303,19 +302,12 @@ def _missing(files: Mapping[str, Blob]) -> tuple[str, ...]:
     blob = files.get("requirements.txt")
     text = blob.data.decode("utf-8", "replace") if blob else ""
     lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in text.splitlines())
-    return tuple(line for line in lines if line and not _is_installed(line))
+    return tuple(packages.missing(line for line in lines if _name(line) not in ("", "dlt")))
 
 
-def _is_installed(line: str) -> bool:
+def _name(line: str) -> str:
+    """The package that a line names; empty for an option of pip (`-r other.txt`), which nobody can look up."""
     try:
-        requirement = Requirement(line)
+        return Requirement(line).name
     except InvalidRequirement:
-        # An option of pip (`-r other.txt`): nothing that can be looked up.
-        return True
-    if requirement.name == "dlt" or (requirement.marker and not requirement.marker.evaluate()):
-        return True
-    try:
-        version = importlib.metadata.version(requirement.name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return requirement.specifier.contains(version, prereleases=True)
+        return ""

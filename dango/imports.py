@@ -23,9 +23,10 @@ from typing import Any
 
 from dango.dlt_adapter import MissingDependencyException
 from dango.errors import ImportFailed, MissingPackage, NoSuchFunction, NoSuchModule, near
+from dango.packages import install as installing
+from dango.plugins import SOURCES, plugins
 
 PACKAGE = "custom_sources"
-GROUP = "dango.sources"
 _MODULE = ("dlt_native", "source_module")
 _FUNCTION = ("dlt_native", "source_function")
 
@@ -171,9 +172,9 @@ def _candidates(module: str, folder: Path) -> Iterator[str]:
         yield f"{PACKAGE}.{module}"
     if _exists(f"dlt.sources.{module}"):
         yield f"dlt.sources.{module}"
-    for entry in importlib.metadata.entry_points(group=GROUP):
-        if entry.name == module:
-            yield entry.module
+    for plugin in plugins(SOURCES):
+        if plugin.name == module:
+            yield plugin.module
     yield module
 
 
@@ -215,7 +216,7 @@ def _guarded(action: Callable[[], Any], name: str, folder: Path) -> Any:
     except MissingDependencyException as error:
         packages = " ".join(f"'{package}'" for package in error.dependencies)
         message = f"`{name}` is there, but {error.caller} needs packages that are not installed: {packages}"
-        raise MissingPackage(message, f"{sys.executable} -m pip install {packages}", loc=_MODULE) from error
+        raise MissingPackage(message, installing(error.dependencies), loc=_MODULE) from error
     except BaseException as error:
         message = f"importing `{name}` failed: {type(error).__name__}: {error}"
         raise _import_failed(message, error, folder) from error
@@ -234,7 +235,7 @@ def _missing_package(name: str, error: ModuleNotFoundError, folder: Path) -> Imp
         )  # fmt: skip
     return MissingPackage(
         f"No module named '{missing}': `{name}` is there, but it imports a package that is not installed",
-        f"{sys.executable} -m pip install {_DISTRIBUTIONS.get(top, top.replace('_', '-'))}",
+        installing([_DISTRIBUTIONS.get(top, top.replace("_", "-"))]),
         place=where, loc=_MODULE,
     )  # fmt: skip
 
@@ -261,7 +262,7 @@ def _no_such_module(module: str, folder: Path) -> NoSuchModule:
     shipped = [
         found.name for found in pkgutil.iter_modules(importlib.import_module("dlt.sources").__path__) if found.ispkg
     ]
-    plugged = [entry.name for entry in importlib.metadata.entry_points(group=GROUP)]
+    plugged = [plugin.name for plugin in plugins(SOURCES)]
     known = [*custom_modules(folder), *shipped, *plugged]
     looked = f"looked in {PACKAGE}/, in dlt.sources, among plugins and among installed packages"
     if module in verified_sources():

@@ -19,6 +19,11 @@ class Plugin:
     value: str
     distribution: str
 
+    @property
+    def module(self) -> str:
+        """The module that it names, without what it names in it."""
+        return self.value.partition(":")[0].strip()
+
     def folder(self) -> tuple[Path, str]:
         """The folder of the package that it names, and why there is none.
 

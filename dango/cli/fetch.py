@@ -11,6 +11,7 @@ from dango.cli.app import Json, emit, line, open_project, source_app
 
 if TYPE_CHECKING:
     from dango.fetch import Fetched
+    from dango.project import Project
 
 _SAID = {"theirs": "updated", "mine": "kept"}
 
@@ -31,18 +32,19 @@ def fetch(
     """Copy one of dlt's verified sources into custom_sources/."""
     from dango import fetch as engine
 
-    fetched = (engine.update if update else engine.fetch)(open_project(), name, from_, commit)
+    project = open_project()
+    fetched = (engine.update if update else engine.fetch)(project, name, from_, commit)
     code = 3 if fetched.conflicts else 0
     if json:
         from dango.job import as_json
 
         emit({**as_json(fetched), "exit_code": code})
     else:
-        _show(fetched)
+        _show(project, fetched)
     raise typer.Exit(code)
 
 
-def _show(fetched: Fetched) -> None:
+def _show(project: Project, fetched: Fetched) -> None:
     from dango.fetch import COMMIT
 
     folder = f"custom_sources/{fetched.name}/"
@@ -63,7 +65,7 @@ def _show(fetched: Fetched) -> None:
             typer.echo(file.diff)
         if file.beside:
             typer.echo(f"settle it in {folder}{file.beside}, then: mv {folder}{file.beside} {folder}{file.name}")
-    _next(fetched)
+    _next(project, fetched)
 
 
 def _summary(fetched: Fetched) -> str:
@@ -72,11 +74,15 @@ def _summary(fetched: Fetched) -> str:
     return f", {len(fetched.conflicts)} to settle" if fetched.conflicts else ""
 
 
-def _next(fetched: Fetched) -> None:
-    import shlex
-    import sys
+def _next(project: Project, fetched: Fetched) -> None:
+    from dango.packages import install
 
     typer.echo("\nnext:")
     if fetched.missing:
-        typer.echo(f"  {shlex.join([sys.executable, '-m', 'pip', 'install', *fetched.missing])}")
-    typer.echo(f"  dango source add dlt_native --module {fetched.name}" if not fetched.before else "  dango check")
+        typer.echo(f"  {install(fetched.missing)}")
+    if fetched.before:
+        typer.echo("  dango check")
+    elif fetched.name in project.registry.ids:
+        typer.echo(f"  dango source add {fetched.name}")
+    else:
+        typer.echo(f"  dango source add dlt_native --module {fetched.name}")
