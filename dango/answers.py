@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dango.entry import Entry, FieldSpec, Function, RestApi
+from dango.entry import Entry, Function, RestApi
 from dango.errors import UsageError, near
+from dango.field import FieldSpec
 from dango.job import Table
 from dango.project import NATIVE
 from dango.wizard import (

@@ -12,8 +12,9 @@ from typing import Any
 from dango.arguments import expand
 from dango.conversions import convert
 from dango.dlt_adapter import Found, OwnSection, TSecretStrValue
-from dango.entry import EMPTY, Entry, FieldSpec, Function, RestApi
+from dango.entry import Entry, Function, RestApi
 from dango.errors import ArgumentError, MissingSecret, ResolveError
+from dango.field import EMPTY, FieldSpec
 from dango.job import Job
 from dango.template import SECRETS, filled
 

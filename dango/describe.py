@@ -14,7 +14,8 @@ from typing import Any
 
 from dango import dlt_adapter
 from dango.arguments import annotations_of, hints_of, signature_of, types_in
-from dango.entry import Entry, FieldSpec, Function
+from dango.entry import Entry, Function
+from dango.field import FieldSpec
 from dango.imports import Located
 from dango.project import NATIVE
 

@@ -17,8 +17,9 @@ from dango.adding import Change, change, describe, save
 from dango.answers import Made
 from dango.config import Source
 from dango.conversions import convert
-from dango.entry import ID_PATTERN, Entry, FieldSpec, Function, RestApi, Verified
+from dango.entry import ID_PATTERN, Entry, Function, RestApi, Verified
 from dango.errors import UsageError
+from dango.field import FieldSpec
 from dango.files import replace_text
 from dango.project import NATIVE, Project
 from dango.python_text import rest_file

@@ -11,7 +11,8 @@ from typing import Any
 from dango import dlt_adapter
 from dango.arguments import hints_of, signature_of
 from dango.calls import Given, given
-from dango.entry import EMPTY, Entry
+from dango.entry import Entry
+from dango.field import EMPTY
 from dango.job import Job, Parameter
 from dango.project import Project
 from dango.resolve import Resolved, find_value

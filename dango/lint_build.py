@@ -14,8 +14,9 @@ from typing import Any
 from dango.arguments import signature_of
 from dango.calls import STAND_IN
 from dango.dlt_adapter import ConfigFieldMissingException
-from dango.entry import Entry, FieldSpec, Function, RestApi
+from dango.entry import Entry, Function, RestApi
 from dango.errors import MissingPackage, ResolveError, near
+from dango.field import FieldSpec
 from dango.imports import find
 from dango.lint import Finding
 from dango.lint.finding import Loc, warning

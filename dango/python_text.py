@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from dango.connectors.extensions import uses_extensions
-from dango.entry import Entry, FieldSpec
+from dango.entry import Entry
+from dango.field import FieldSpec
 from dango.template import PLACEHOLDER, SECRETS, placeholders
 
 _WIDTH = 100

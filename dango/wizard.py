@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dango.config import NAME_PATTERN, corrected
-from dango.entry import Entry, FieldSpec
+from dango.entry import Entry
+from dango.field import FieldSpec
 from dango.job import Inspection, Table
 from dango.project import ENV_REFERENCE, NATIVE
 

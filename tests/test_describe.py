@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from dango.describe import arguments_said
-from dango.entry import Entry, FieldSpec
+from dango.entry import Entry
+from dango.field import FieldSpec
 from tests.conftest import Said, sources
 
 HEAD = """\

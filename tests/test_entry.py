@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from dango.document import Document
-from dango.entry import Entry, FieldSpec, json_schema, strings
+from dango.entry import Entry, json_schema, strings
 from dango.errors import ConfigError
+from dango.field import FieldSpec
 from dango.registry import entry_document, entry_in
 from dango.resources import shipped
 

@@ -10,8 +10,8 @@ import dlt
 import pyarrow as pa
 import pytest
 
-from dango.calls import Call
 from dango.arguments import KWARGS
+from dango.calls import Call
 from dango.config import Destination, DltNative, Resource, Source
 from dango.dlt_adapter import OwnSection
 from dango.errors import DangoError, MissingSecret, NotASource, ResolveError
@@ -128,7 +128,9 @@ def job(**source: Any) -> Job:
 
 
 def built(function: Any, arguments: Mapping[str, Any] | None = None, **source: Any) -> Any:
-    return build(Resolved(function, "shop", arguments or {}, OwnSection("shop", []), Call("shop", "shop", {})), job(**source))
+    return build(
+        Resolved(function, "shop", arguments or {}, OwnSection("shop", []), Call("shop", "shop", {})), job(**source)
+    )
 
 
 def data(source: Any) -> dict[str, list[Any]]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from dango.entry import Entry, FieldSpec, Function, RestApi, Selection
+from dango.entry import Entry, Function, RestApi, Selection
+from dango.field import FieldSpec
 from dango.job import Inspection, Table
 from dango.wizard import (
     ADVANCED,

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from dango.entry import Entry, FieldSpec, RestApi
+from dango.entry import Entry, RestApi
 from dango.errors import near
+from dango.field import FieldSpec
 from dango.lint.finding import Finding, Loc, error, warning
 from dango.template import SECRETS, placeholders
 

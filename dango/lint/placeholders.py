@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from dango.entry import Entry, FieldSpec, RestApi
+from dango.entry import Entry, RestApi
 from dango.errors import near
+from dango.field import FieldSpec
 from dango.lint.api import texts
 from dango.lint.fields import template
 from dango.lint.finding import Finding, Loc, error, warning

@@ -13,7 +13,8 @@ from dlt.sources.rest_api.config_setup import PAGINATOR_MAP
 
 from dango.connectors.extensions import PAGINATORS
 from dango.conversions import CONVERSIONS, convert
-from dango.entry import Entry, FieldSpec, RestApi
+from dango.entry import Entry, RestApi
+from dango.field import FieldSpec
 from dango.template import SECRETS, filled, placeholders
 
 REFERENCE = re.compile(r"\{resources\.([^.{}]+)\.([^{}]+)\}")

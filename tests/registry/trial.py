@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus, urlsplit
 
-from dango.entry import Entry, FieldSpec, RestApi
+from dango.entry import Entry, RestApi
+from dango.field import FieldSpec
 from dango.template import PLACEHOLDER, filled
 from tests.registry.declared import Declared, declared, sampled, template_values
 from tests.registry.pager import PAGE
