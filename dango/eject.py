@@ -85,10 +85,16 @@ def _loaded(item: dict[str, Any], source: Source, entry: Entry) -> None:
     """What the entry says of what is loaded, and how, is said by the source itself."""
     names = list(source.resources or entry.select.default)
     usual = entry.select.hints
-    if usual is not None and names:
+    if usual is not None:
+        if not names:
+            raise UsageError(
+                f"`{source.name}` loads all that is there, and how it does is said by its registry entry alone",
+                f"say under `resources:` what it loads: dango source edit {source.name}",
+            )
         said = item.get("resources") if isinstance(item.get("resources"), Mapping) else {}
         default = usual.model_dump(mode="json", exclude_unset=True)
-        item["resources"] = {name: {**default, **((said or {}).get(name) or {})} for name in names}
+        own = {name: (said or {}).get(name) or {} for name in names}
+        item["resources"] = {name: {**({} if "cursor" in hints else default), **hints} for name, hints in own.items()}
     elif names and not item.get("resources"):
         item["resources"] = names
 

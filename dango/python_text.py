@@ -35,7 +35,7 @@ def rest_file(entry: Entry, name: str, config: Mapping[str, Any], parameters: Se
         "",
         *_head(name, list(_parameters(parameters))),
         *([f'    """{entry.summary}."""'] if entry.summary else []),
-        f"    config: dict[str, Any] = {literal(config, 4)}",
+        f"    config: dict[str, Any] = {literal(config, 4, 24)}",
         f"    return rest_api(config, name={json.dumps(name)}{f', requests_per_second={rate:g}' if rate else ''})"
         if own
         else f"    return rest_api_source(config, name={json.dumps(name)}, section={json.dumps(name)})",
@@ -79,19 +79,21 @@ def _parameters(specs: Sequence[FieldSpec]) -> Iterator[str]:
             yield f"{spec.name}: {annotation}"
 
 
-def literal(value: Any, indent: int) -> str:
+def literal(value: Any, indent: int, before: int = 0) -> str:
     """A value as Python; what is too long for its line is broken into one line an item.
 
     Args:
         value: plain data; in texts, placeholders become the names of parameters.
         indent: how far the line is indented on which the value begins.
+        before: how much stands on that line before it.
     """
     flat = _flat(value)
-    if len(flat) + indent <= _WIDTH or not isinstance(value, Mapping | list | tuple) or not value:
+    if indent + before + len(flat) < _WIDTH or not isinstance(value, Mapping | list | tuple) or not value:
         return flat
     inner = indent + 4
     if isinstance(value, Mapping):
-        items = [f"{literal(key, 0)}: {literal(item, inner)}" for key, item in value.items()]
+        names = {key: f"{_flat(key)}: " for key in value}
+        items = [names[key] + literal(item, inner, len(names[key])) for key, item in value.items()]
         opening, closing = "{", "}"
     else:
         items = [literal(item, inner) for item in value]

@@ -105,10 +105,19 @@ def build(resolved: Resolved, job: Job) -> DltSource:
     source = _selected(source, job)
     if job.limit is not None:
         limit(source, job.limit)
-    usual = job.entry.select.hints if job.entry else None
     for name, resource in source.selected_resources.items():
-        apply(resource, merged(usual, (job.source.resources or {}).get(name, Resource())))
+        apply(resource, _hints(job, name))
     return source
+
+
+def _hints(job: Job, name: str) -> Resource:
+    """What is said of a resource, and what the registry entry says of all of them.
+
+    The latter only where nothing makes it incremental: to replace a table by what is new would lose the rest.
+    """
+    own = (job.source.resources or {}).get(name, Resource())
+    usual = job.entry.select.hints if job.entry and own.cursor is None else None
+    return merged(usual, own)
 
 
 def missing_secret(error: dlt_adapter.ConfigFieldMissingException, source: str) -> MissingSecret:

@@ -144,7 +144,10 @@ def shop(
                     "path": f"{shop}/orders",
                     "data_selector": "rows",
                     "params": {"since": "{incremental.start_value}", "kind": "{{all}}"},
-                    "incremental": {"cursor_path": "updated", "initial_value": convert(since, "epoch")},
+                    "incremental": {
+                        "cursor_path": "updated",
+                        "initial_value": convert(since, "epoch"),
+                    },
                 },
             },
             {
@@ -378,3 +381,15 @@ def test_a_function_without_secrets_needs_no_dlt() -> None:
     text = rest_file(entry, "it", {"client": {"base_url": "https://a.example"}, "resources": []}, [])
     compile(text, "it.py", "exec")
     assert "import dlt\n" not in text
+
+
+def test_what_is_loaded_whole_by_the_entry_alone_is_not_ejected_into_something_else(
+    write: Write, dango: Dango, root: Path
+) -> None:
+    with sqlite3.connect(root / "shop.db") as database:
+        database.execute("create table orders (id integer primary key)")
+    write({"sources": "version: 1\nsources:\n  - {name: shop, type: sqlite, sqlite: {path: shop.db}}\n"})
+    said = dango("source", "eject", "shop")
+    assert said.code == 2
+    assert "`shop` loads all that is there" in said.err
+    assert "dango source edit shop" in said.err

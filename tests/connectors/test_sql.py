@@ -503,3 +503,20 @@ def test_what_is_asked_live_becomes_the_proposal_of_each_table(root: Path, write
     written = (root / ".dango" / "sources.yml").read_text(encoding="utf-8")
     assert "cursor: {field: updated_at}" in written
     assert "log: {write_disposition: replace}" in written
+
+
+def test_a_table_of_which_nothing_is_said_is_replaced_and_one_with_a_cursor_is_not(
+    write: Write, dango: Dango, rows: Rows, root: Path
+) -> None:
+    with sqlite3.connect(root / "shop.db") as database:
+        database.execute("CREATE TABLE whole (id INTEGER PRIMARY KEY)")
+        database.execute("CREATE TABLE log (id INTEGER PRIMARY KEY)")
+        database.execute("INSERT INTO whole VALUES (1)")
+        database.execute("INSERT INTO log VALUES (1)")
+    write({"sources": source("sqlite", {"path": "shop.db"}, {"whole": {}, "log": {"cursor": {"field": "id"}}})})
+    assert dango("sync").code == 0
+    with sqlite3.connect(root / "shop.db") as database:
+        database.execute("INSERT INTO log VALUES (2)")
+    assert dango("sync").code == 0
+    assert rows("SELECT id FROM raw_shop.whole") == [(1,)]
+    assert rows("SELECT id FROM raw_shop.log ORDER BY id") == [(1,), (2,)]
