@@ -443,3 +443,20 @@ def test_an_item_can_become_any_other_and_comments_of_other_sources_stay(text: s
     assert edited.replace_item(("sources", index), new) is edited
     first = document.where(("sources", index))[0] - 1
     assert split(edited.text)[:first] == split(text)[:first]
+
+
+@pytest.mark.parametrize(
+    ("old", "value", "new"),
+    [
+        ("'a'", "b", "'b'"),
+        ('"a"', "b", '"b"'),
+        ("'a'", "it's", "'it''s'"),
+        ("'a'", "two\nlines", '"two\\nlines"'),
+        ('"a"', 7, "7"),
+        ("a", "b", "b"),
+    ],
+)
+def test_a_text_that_is_changed_keeps_its_quotes(tmp_path: Path, old: str, value: object, new: str) -> None:
+    for text in ("s:\n  k: {} # why\n  m: 1\n", "s: {{k: {}, m: 1}} # why\n"):
+        document = Document(tmp_path / "x.yml", "x.yml", text.format(old))
+        assert document.set_value(("s",), "k", value).text == text.format(new)

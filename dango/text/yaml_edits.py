@@ -25,6 +25,10 @@ def with_value(text: str, loc: Loc, key: Any, value: Any, after: Any = None) -> 
     position, above = mapping.position(key), mapping.position(after)
     if position is not None:
         name, its = mapping.pairs[position]
+        mark = text[its.start : its.start + 1]
+        if isinstance(value, str) and mark and mark in yaml_text.QUOTES and its.end > its.start:
+            # Who quotes a text wants the next one quoted, too.
+            return text[: its.start] + yaml_text.quoted(value, mark) + text[its.end :]
         if mapping.flow:
             return _with_flow_value(text, name, its, value)
         return _with_below(text, name, its, _below(text, name, its, str(key), value))

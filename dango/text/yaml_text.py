@@ -17,6 +17,7 @@ WIDTH = 100
 INDENT = 2
 """What stands below a key or a dash begins this much further in."""
 
+QUOTES = "\"'"
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -134,10 +135,15 @@ def _blank(line: str) -> bool:
     return line != "" and not line.strip()
 
 
-def _quoted(text: str) -> str:
-    if text.isprintable() and ('"' in text or "\\" in text):
+def quoted(text: str, mark: str) -> str:
+    """The text in these quotes; in double ones where it has what single ones cannot say."""
+    if mark == "'" and text.isprintable():
         return "'" + text.replace("'", "''") + "'"
     return f'"{"".join(map(_character, text))}"'
+
+
+def _quoted(text: str) -> str:
+    return quoted(text, "'" if '"' in text or "\\" in text else '"')
 
 
 def _character(character: str) -> str:
