@@ -20,6 +20,8 @@ import pytest
 
 from tests.fixtures_postgres import Postgres
 
+pytestmark = pytest.mark.slow  # whole commands, many of them
+
 ENTER, BACK, ESCAPE, ABORT, DOWN, ALL, CLEAR, ERASE = "\r", "\x1b[Z", "\x1b", "\x03", "\x1b[B", "\x01", "\x15", "\x7f"
 EMPTY = "version: 1\nsources: []\n"
 BAZAAR = """\
@@ -192,7 +194,6 @@ sources:
 """
 
 
-@pytest.mark.slow
 def test_a_source_from_the_search_to_the_first_rows(
     server: str, root: Path, terminal: Callable[..., Terminal], rows: Callable[[str], list[Any]]
 ) -> None:
@@ -243,7 +244,6 @@ def test_a_source_from_the_search_to_the_first_rows(
     assert drafts(root) == {}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("last", range(15))
 def test_abort_at_any_question_changes_nothing_and_keeps_what_is_no_secret(
     last: int, server: str, root: Path, terminal: Callable[..., Terminal]
@@ -268,7 +268,6 @@ def test_abort_before_there_is_a_question(root: Path, terminal: Callable[..., Te
     assert not (root / ".dango/draft").exists()
 
 
-@pytest.mark.slow
 def test_abort_while_it_is_tested(server: str, root: Path, terminal: Callable[..., Terminal]) -> None:
     before = files(root)
     it = terminal("source", "add", "bazaar", "--resource", "slow")
@@ -433,7 +432,6 @@ def test_colour_only_where_it_is_wanted(
     assert bool(COLOURED.search(it.shown)) is coloured
 
 
-@pytest.mark.slow
 def test_edit_asks_again_with_the_present_answers(server: str, root: Path, terminal: Callable[..., Terminal]) -> None:
     it = terminal("source", "add", "bazaar", "--no-test")
     it.answer(*steps(server)[:12], *steps(server)[13:])
@@ -488,7 +486,6 @@ def other():
 """
 
 
-@pytest.mark.slow
 def test_a_file_of_custom_sources_is_picked_and_asked_for_its_parameters(
     root: Path, write: Callable[..., None], terminal: Callable[..., Terminal]
 ) -> None:

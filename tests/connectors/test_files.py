@@ -21,6 +21,8 @@ from pyarrow import parquet
 
 from tests.conftest import Said
 
+pytestmark = pytest.mark.slow  # whole commands, many of them
+
 Dango = Callable[..., Said]
 Write = Callable[[dict[str, str]], None]
 Rows = Callable[[str], list[Any]]
@@ -295,7 +297,6 @@ def bucket() -> Iterator[tuple[str, Any]]:
     server.stop()
 
 
-@pytest.mark.slow
 def test_files_come_from_s3_and_an_object_that_is_replaced_is_loaded_anew(
     write: Write, dango: Dango, rows: Rows, bucket: tuple[str, Any]
 ) -> None:
@@ -371,7 +372,6 @@ def sftp(tmp_path: Path) -> Iterator[tuple[int, Path, str]]:
         server.shutdown()
 
 
-@pytest.mark.slow
 def test_files_come_over_sftp_and_only_what_changed_the_next_time(
     write: Write, dango: Dango, rows: Rows, sftp: tuple[int, Path, str]
 ) -> None:
@@ -392,7 +392,6 @@ def test_files_come_over_sftp_and_only_what_changed_the_next_time(
     assert "wr0ng-one" not in said.err
 
 
-@pytest.mark.slow
 def test_a_host_that_is_not_known_gets_no_password(
     write: Write, dango: Dango, root: Path, sftp: tuple[int, Path, str]
 ) -> None:
