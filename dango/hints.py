@@ -38,7 +38,8 @@ def apply(resource: DltResource, hints: Resource) -> None:
         if isinstance(cursor.initial, dt.date):
             # Of affinity to the end, dlt's own step comes after this one.
             resource.add_map(Instants(cursor.field))
-    resource.apply_hints(**{key: value for key, value in given.items() if value is not None})
+    if said := {key: value for key, value in given.items() if value is not None}:
+        resource.apply_hints(**said)
 
 
 def every_column(rows: Any) -> list[str]:
