@@ -90,6 +90,7 @@ def save(change: Change) -> None:
     try:
         change.edited.save()
     except BaseException:
+        # Ctrl-C, too, leaves both files as they were.
         if before is None:
             file.unlink(missing_ok=True)
         elif change.made.secrets:

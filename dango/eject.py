@@ -70,6 +70,7 @@ def write(ejected: Ejected) -> None:
     try:
         save(ejected.change)
     except BaseException:
+        # Ctrl-C, too, leaves no file that nothing names.
         if ejected.file is not None:
             ejected.file.unlink(missing_ok=True)
         raise

@@ -168,6 +168,7 @@ def _git(folder: Path, *arguments: str, stdin: bytes = b"", online: bool = False
             _end(process)
             raise Unreachable(f"no end after {LIMIT:.0f} s") from error
         except BaseException:
+            # Ctrl-C, too, ends git with us.
             _end(process)
             raise
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)

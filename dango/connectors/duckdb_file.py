@@ -108,6 +108,7 @@ def _rows(
 ) -> Iterator[Any]:
     """Arrow tables; one without rows where there are none."""
     query = (
+        # Every name in it is quoted.
         f"SELECT {', '.join(_selected(*column) for column in columns.items())} FROM {_quoted(schema)}.{_quoted(table)}"  # noqa: S608
     )
     parameters: list[Any] = []

@@ -187,7 +187,7 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in {**given, **files}.items() if value != {}}
 
 
-def _rows(place: Place, format: str, encoding: str, reading: Options) -> Iterator[Any]:  # noqa: A002
+def _rows(place: Place, format: str, encoding: str, reading: Options) -> Iterator[Any]:  # noqa: A002 - as `files`
     known: dict[str, str] = dlt.current.resource_state().setdefault("files", {})
     resource = dlt.current.resource()
     # A table that is written anew wants all files, a changed one or not.
@@ -212,7 +212,7 @@ def _rows(place: Place, format: str, encoding: str, reading: Options) -> Iterato
         known[file.path] = sign
 
 
-def _kind(file: Found, format: str) -> Format:  # noqa: A002
+def _kind(file: Found, format: str) -> Format:  # noqa: A002 - as `files`
     kind = kind_of(file.path) if format == "auto" else format
     if kind is None:
         raise SourceError(
