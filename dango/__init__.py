@@ -12,19 +12,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dango.errors import DangoError
-    from dango.job import Event, RunError, RunResult, TableResult
+    from dango.failed import Failed, guard
+    from dango.job import Event, FailedRecord, RunError, RunResult, TableResult
     from dango.project import Project
     from dango.runner import sync
 
-__all__ = ["DangoError", "Event", "Project", "RunError", "RunResult", "TableResult", "sync"]
+__all__ = [
+    "DangoError",
+    "Event",
+    "Failed",
+    "FailedRecord",
+    "Project",
+    "RunError",
+    "RunResult",
+    "TableResult",
+    "guard",
+    "sync",
+]
 
 _HOME = {
     "DangoError": "errors",
     "Event": "job",
+    "Failed": "failed",
+    "FailedRecord": "job",
     "Project": "project",
     "RunError": "job",
     "RunResult": "job",
     "TableResult": "job",
+    "guard": "failed",
     "sync": "runner",
 }
 

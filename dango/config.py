@@ -17,10 +17,14 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StrictStr,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
+
+from dango.contract import SHORT, SchemaContract
+from dango.text.values import kind
 
 VERSION = 1
 NAME_PATTERN = r"[a-z][a-z0-9_]{0,47}"
@@ -29,9 +33,6 @@ EMBEDDED = "duckdb"
 
 # In the model from the first day; refused by name until the work behind them is done.
 NOT_YET = (
-    "schema_contract",
-    "on_error",
-    "max_errors",
     "processors",
     "environment",
     "extends",
@@ -72,15 +73,29 @@ class Strict(BaseModel):
 class Later(Strict):
     """The keys whose work comes in a later version; the types are final."""
 
-    schema_contract: str | dict[str, str] | None = None
     on_error: Literal["fail", "skip"] | None = None
-    max_errors: int | str | None = None
     processors: tuple[Any, ...] | None = None
 
     @field_validator(*NOT_YET, mode="before", check_fields=False)
     @classmethod
     def _not_yet(cls, value: Any) -> Any:
         raise PydanticCustomError("not_yet", "is not yet supported by this version of dango")
+
+
+def _max_errors(value: Any) -> Any:
+    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if whole or (isinstance(value, str) and re.fullmatch(_PERCENT, value)):
+        return value
+    raise PydanticCustomError("max_errors", "should be how many records may fail (0, 10) or what share of them (`5%`)")
+
+
+_MAX_ERRORS = "how many records may fail before nothing is loaded: a number, or a share such as `5%`"
+_PERCENT = r"(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%"
+MaxErrors = Annotated[
+    int | str,
+    BeforeValidator(_max_errors),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": f"^{_PERCENT}$"}]}),
+]
 
 
 class Cursor(Strict):
@@ -93,6 +108,9 @@ class Cursor(Strict):
 
 class Resource(Later):
     """What a resource does otherwise than its author wrote; applied with dlt's hints."""
+
+    schema_contract: SchemaContract = None
+    max_errors: MaxErrors | None = Field(default=None, description=_MAX_ERRORS)
 
     table: StrictStr | None = Field(default=None, description="the table's name")
     write_disposition: Literal["append", "replace", "merge", "skip"] | None = None
@@ -149,6 +167,8 @@ class Defaults(Later):
 
     enabled: StrictBool = True
     destination: StrictStr | None = None
+    schema_contract: SchemaContract = None
+    max_errors: MaxErrors | None = Field(default=None, description=_MAX_ERRORS)
     resources: Resources | None = None
     environment: Environment | None = None
     executor: str | None = None
@@ -245,6 +265,8 @@ class Config(Strict):
         given = {key: getattr(self.defaults, key) for key in self.defaults.model_fields_set}
         for source in self.sources:
             inherited = {key: value for key, value in given.items() if key not in source.model_fields_set}
+            if source.schema_contract is not None and "schema_contract" not in inherited:
+                inherited["schema_contract"] = source.schema_contract.over(self.defaults.schema_contract)
             if "resources" in given and source.resources is not None:
                 inherited["resources"] = {
                     name: merged(given["resources"].get(name), hints) for name, hints in source.resources.items()
@@ -269,6 +291,8 @@ def merged(default: Resource | None, own: Resource) -> Resource:
     if default is None:
         return own
     inherited = {key: getattr(default, key) for key in default.model_fields_set - own.model_fields_set}
+    if own.schema_contract is not None:
+        inherited["schema_contract"] = own.schema_contract.over(default.schema_contract)
     return own.model_copy(update=inherited)
 
 
@@ -286,26 +310,9 @@ def json_schema() -> dict[str, Any]:
         schema["properties"][key] = {"anyOf": [schema["properties"][key], {"type": "null"}]}
     names = {"type": "array", "items": {"type": "string"}}
     hints = {"anyOf": [{"$ref": "#/$defs/Resource"}, {"type": "null"}]}
+    for model in ("Source", "Defaults", "Resource"):
+        schema["$defs"][model]["properties"]["schema_contract"]["anyOf"].append(SHORT)
     for model in ("Source", "Defaults"):
         resources = schema["$defs"][model]["properties"]["resources"]
         resources["anyOf"] = [names, {"type": "object", "additionalProperties": hints}, {"type": "null"}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "sources.yml"}
-
-
-def kind(value: Any) -> str:
-    """What a value is, in YAML's words."""
-    match value:
-        case None:
-            return "empty"
-        case bool():
-            return f"the truth value {str(value).lower()}"
-        case int() | float():
-            return f"the number {value}"
-        case str():
-            return "text"
-        case list() | tuple():
-            return "a list"
-        case Mapping():
-            return "a mapping"
-        case _:
-            return f"a {type(value).__name__}"

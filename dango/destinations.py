@@ -52,6 +52,9 @@ def build(job: Job) -> Target:
                 f"it takes: {', '.join(known)}",
                 place=_place(job, name),
             )
+    if destination.type == "postgres":
+        # Readers go on while a table is replaced, and Parquet is read by dango, without a driver of its own.
+        parameters |= {"supports_truncate_command": False, "loader_file_format_selector": None}
     if "enable_dataset_name_normalization" in known:
         # The names are dango's own and valid everywhere; dlt would make `raw_x__trial` one with `raw_x_trial`.
         parameters.setdefault("enable_dataset_name_normalization", False)
@@ -82,7 +85,7 @@ def require_distinct(file: str, job: Job) -> None:
 
 def connection_error(error: BaseException, name: str) -> DangoError:
     """Why a destination cannot be used, in the user's words."""
-    if isinstance(error, duckdb.IOException) and (pid := _lock_holder(error)):
+    if pid := holder(error):
         return Held(
             f"the database of `{name}` is held by process {pid}",
             "DuckDB lets one process write at a time: end the other (a notebook, a shell, a sync) and run again",
@@ -120,7 +123,10 @@ def _own(destination: Destination, parameters: Mapping[str, Any], root: Path) ->
     return made
 
 
-def _lock_holder(error: duckdb.IOException) -> str:
-    # DuckDB says who holds the lock in its message and nowhere else.
+def holder(error: BaseException) -> str:
+    """The process that has DuckDB's file in its hands, by its number; empty for any other error."""
+    if not isinstance(error, duckdb.IOException):
+        return ""
+    # DuckDB says it in its message and nowhere else.
     found = re.search(r"lock is held in .*?\(PID (\d+)\)", str(error))
     return found.group(1) if found else ""

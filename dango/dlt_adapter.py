@@ -35,9 +35,10 @@ from dlt.common.configuration.specs.base_configuration import (
     is_secret_hint,
 )
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
-from dlt.common.exceptions import DictValidationException, MissingDependencyException
+from dlt.common.exceptions import DictValidationException, MissingDependencyException, TerminalException
 from dlt.common.runtime.collector_base import Collector
 from dlt.common.typing import ConfigValueSentinel, TSecretStrValue, is_optional_type
+from dlt.extract.exceptions import ResourceExtractionError
 from dlt.extract.incremental import Incremental
 from dlt.extract.incremental.exceptions import IncrementalCursorInvalidCoercion
 from dlt.extract.reference import SourceFactory
@@ -53,8 +54,10 @@ __all__ = [
     "Incremental",
     "IncrementalCursorInvalidCoercion",
     "MissingDependencyException",
+    "ResourceExtractionError",
     "SourceFactory",
     "TSecretStrValue",
+    "TerminalException",
     "ValueNotSecretException",
     "jsonpath",
 ]

@@ -75,6 +75,10 @@ class Document:
         line, column = self.where(loc)
         return f"{self.name}:{line}:{column}"
 
+    def value(self, loc: Loc) -> Any:
+        """What stands at `loc`; None where nothing does."""
+        return _at(self.data, loc)
+
     def set_value(self, loc: Loc, key: Any, value: Any, after: str | None = None) -> Document:
         """With `key: value` in the mapping at `loc`, which may be empty or missing; a new key goes below `after`, or
         below the last where there is no `after`.

@@ -158,6 +158,10 @@ class FetchFailed(DangoError):
     """A source cannot be copied from its repository."""
 
 
+class TooManyErrors(DangoError):
+    """More records of a source failed than `max_errors` allows; the good ones are not loaded."""
+
+
 class VendorError(DangoError):
     """The vendor answers, and what it answers is that the request failed, or is of no use."""
 
@@ -168,6 +172,27 @@ class TokenError(DangoError):
 
 class NoTokenStore(UsageError):
     """A rotated refresh token would be lost with this machine; nothing was asked for."""
+
+
+class StateCorrupt(DangoError):
+    """The local state of a source cannot be read, and its destination keeps none."""
+
+    def __init__(self, source: str, folder: object, error: BaseException) -> None:
+        super().__init__(
+            f"the local state in {folder} cannot be read ({type(error).__name__}: {error}), and this destination keeps"
+            " no other; nothing was begun",
+            f"put a copy of the folder back, or load everything again: dango sync {source} --full-refresh",
+        )
+
+
+class WouldEmpty(DangoError):
+    """Tables that hold rows would hold none, as nothing came for them."""
+
+
+class RefusedByContract(DangoError):
+    """The tables would change, and they are not to; nothing was loaded."""
+
+    exit_code = 5
 
 
 class Held(DangoError):

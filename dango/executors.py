@@ -15,9 +15,10 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -34,6 +35,7 @@ _CHILD = (
 )
 _LONGEST_LINE = 64 * 1024
 _SECONDS_TO_END = 1.0
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,20 +206,28 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Ends the process, and what it started and left behind."""
-    _signal(process, signal.SIGTERM)
+    end = time.monotonic() + _SECONDS_TO_END
     try:
-        process.wait(_SECONDS_TO_END)
-    except subprocess.TimeoutExpired:
-        _signal(process, signal.SIGKILL)
+        there = _signal(process, signal.SIGTERM)
+        while there and time.monotonic() < end:
+            time.sleep(0.02)
+            there = _signal(process, 0)
+    finally:
+        # Whoever is deaf to the first, be it a child of the process that outlives it.
+        _signal(process, _KILL)
         process.wait()
 
 
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
+    """Signals the process and what it started; whether any of them is there."""
     if not hasattr(os, "killpg"):
-        process.send_signal(number)
-        return
-    with suppress(ProcessLookupError, PermissionError):  # macOS: the latter for a group of zombies
+        process.terminate()
+        return process.poll() is None
+    try:
         os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):  # macOS: the latter for a group of zombies
+        return False
+    return True
 
 
 def _close(stream: IO[bytes]) -> None:

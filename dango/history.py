@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dango.errors import DangoError
-from dango.job import RunError, RunResult, TableResult, as_json
+from dango.job import FailedRecord, RunError, RunResult, Skipped, TableResult, as_json
 from dango.lock import alive, held
 
 _SCHEMA = """
@@ -116,8 +116,22 @@ def _stored(result: RunResult) -> dict[str, Any]:
 def _result(stored: dict[str, Any]) -> RunResult:
     stored.pop("rows", None)
     tables = tuple(
-        TableResult(**{**table, "new_columns": tuple(table["new_columns"])}) for table in stored.pop("tables")
+        TableResult(**{key: _unlisted(value) for key, value in table.items()}) for table in stored.pop("tables")
     )
+    failed = tuple(FailedRecord(**record) for record in stored.pop("failed", ()))
+    skipped = tuple(Skipped(one["resource"], RunError(**one["error"])) for one in stored.pop("skipped", ()))
     error = stored.pop("error")
     started = dt.datetime.fromisoformat(stored.pop("started"))
-    return RunResult(**stored, started=started, tables=tables, error=RunError(**error) if error else None)
+    return RunResult(
+        **stored,
+        started=started,
+        tables=tables,
+        skipped=skipped,
+        failed=failed,
+        error=RunError(**error) if error else None,
+    )
+
+
+def _unlisted(value: Any) -> Any:
+    # JSON has no tuples.
+    return tuple(value) if isinstance(value, list) else value

@@ -41,6 +41,10 @@ class Job:
     since: dt.datetime | None = None
     until: dt.datetime | None = None
     wait: float | None = None
+    allow_empty: bool = False
+    """Tables that hold rows may be replaced by nothing."""
+    fail_on_schema_change: bool = False
+    """Nothing is loaded where tables would change."""
     attempt: int = 1
     epoch: int = 0
 
@@ -58,7 +62,7 @@ class Job:
     @property
     def dataset(self) -> str:
         """The dataset that this job writes."""
-        return f"{self.source.dataset}__trial" if self.trial else self.source.dataset
+        return trial_dataset(self.source.dataset) if self.trial else self.source.dataset
 
     def begun(self, started: dt.datetime) -> RunResult:
         """The result of this job as long as it is under way."""
@@ -72,6 +76,11 @@ class Job:
             self.dataset,
             trial=self.trial,
         )
+
+
+def trial_dataset(dataset: str) -> str:
+    """Where a trial of a source loads to, beside the source's own dataset."""
+    return f"{dataset}__trial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +105,12 @@ class TableResult:
     new_columns: tuple[str, ...] = ()
     new: bool = False
     seconds: float = 0.0
+    variants: tuple[str, ...] = ()
+    """Those of the new columns that hold the values of another column which are not of its type."""
+    discarded: int = 0
+    """Rows that a contract kept out."""
+    left_out: tuple[str, ...] = ()
+    """Columns, and tables nested in this one, whose values or rows a contract kept out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +129,28 @@ class RunError:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedRecord:
+    """A record that a source could not make, masked. All of them, with what they were to be made of, are in the
+    table `_dango_errors`."""
+
+    resource: str
+    """Empty where the source's own threads do not tell."""
+    entity: str
+    message: str
+    place: str
+    """`file:line` of the innermost call in the source's code."""
+    stack_trace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A resource that failed and was left out, so that the others could be loaded."""
+
+    resource: str
+    error: RunError
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """How one source of a run ended."""
 
@@ -127,6 +164,11 @@ class RunResult:
     tables: tuple[TableResult, ...] = ()
     error: RunError | None = None
     trial: bool = False
+    skipped: tuple[Skipped, ...] = ()
+    """Resources that failed and were left out."""
+    failed: tuple[FailedRecord, ...] = ()
+    """The first of the records that failed."""
+    failed_count: int = 0
 
     def ended(self) -> RunResult:
         """The same with the seconds from its start to now."""
@@ -170,6 +212,44 @@ class Finding:
 
     source: str
     problems: tuple[Problem, ...] = ()
+
+
+LeftoverKind = Literal[
+    "pending", "unfinished", "aside", "refresh", "orphan", "scratch", "corrupt", "crashed", "draft",
+    "trial", "staging", "open load", "lease", "drift", "held", "unreachable", "unexamined",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Something that a past run left behind, or why it could not be looked for."""
+
+    source: str
+    """Whose it is; empty for the project's own."""
+    kind: LeftoverKind
+    what: str
+    where: str = ""
+    """A path in the project, a `dataset.table`, or the name of a destination."""
+    needs: str = ""
+    """The next command, or what `doctor --fix` does; empty where nothing needs to be done."""
+    fixable: bool = False
+    fixed: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether somebody has something to do still."""
+        return bool(self.needs) and not self.fixed
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """A destination to be looked into for what past runs left there."""
+
+    job: Job
+    """Of any source that goes there."""
+    datasets: Mapping[str, str]
+    """The datasets, by the names of their sources."""
+    fix: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import dlt
-from dlt.common.destination.exceptions import SqlClientNotAvailable
-from dlt.common.pipeline import LoadInfo
-from dlt.destinations.exceptions import DatabaseUndefinedRelation
-from dlt.pipeline.exceptions import PipelineStepFailed
+from dlt.common.schema import Schema
 from dlt.sources import DltSource
 
-from dango import destinations
-from dango.config import Destination
-from dango.dlt_adapter import TRACE_FILE_NAME
+from dango import dataset, destinations, dlt_packages, extraction, loading, schema_changes, working_folder
+from dango.dlt_packages import Package
+from dango.emptying import refused, resources_of, would_empty
+from dango.enforcement import KeptOut, enforced
 from dango.errors import DestinationError
-from dango.job import Event, Job, TableResult
-from dango.lock import lock
+from dango.extraction import LeftOut
+from dango.job import Event, Job, Status, TableResult
 from dango.progress import Progress
+from dango.record_errors import RecordErrors
 from dango.resolve import Resolved, build
+from dango.schema_changes import Change, Columns
+from dango.source_pipeline import SourcePipeline, connecting, made
 
 _SMALLEST_ROOM = 50 * 1024 * 1024
-DATABASE_WAIT = 60.0
-"""Seconds to wait for another process to be done with an embedded database, where the user does not say."""
+_ERRORS = "dango_errors"
+"""The schema of records that failed, in the same dataset: no contract of the source refuses it, no refresh drops it."""
 
 
-def load(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], None]) -> tuple[TableResult, ...]:
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a job has done."""
+
+    status: Status
+    tables: tuple[TableResult, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def load(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], None], records: RecordErrors) -> Outcome:
     """Brings one source's new data into its destination.
 
     Args:
@@ -39,19 +48,41 @@ def load(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], Non
         resolved: the source's function and arguments.
         folder: where dlt keeps state and packages of this source.
         send: takes an event for each step and about ten a second while rows come in.
-
-    Returns:
-        what was done to each table that has rows of this load.
+        records: takes the records that the source cannot make.
 
     Raises:
-        DangoError: where the fault is known; anything that the source or dlt raises else.
+        DangoError: where the fault is known; anything that the source or dlt raises else. Nothing is loaded then, but
+            for the records that failed.
     """
     require_room(job.root)
+    progress = Progress(job.source.name, send)
+    progress.begin("recover")
     if job.trial:
         with tempfile.TemporaryDirectory(prefix="trial-", dir=folder.parent.parent) as trial:
-            return _through(job, resolved, Path(trial), send)
-    with _set_aside(folder, whole=job.full_refresh and not job.resources), _without_trace(job, folder):
-        return _through(job, resolved, folder, send)
+            return _trial(job, resolved, Path(trial), progress, records)
+    working_folder.put_back(folder)
+    whole = job.full_refresh and not job.resources
+    if whole:
+        working_folder.begin_anew(folder)
+    source_pipeline = SourcePipeline(job, folder, progress)
+    with source_pipeline.traceless(), source_pipeline.leased():
+        permit = partial(_refuse_emptying, source_pipeline, job)
+        if _ERRORS in source_pipeline.recover(permit):
+            records.discard()
+        elif records.left:
+            progress.say("an earlier run left records that failed; they are loaded first")
+            _load_failed(source_pipeline, records)
+        progress.begin("resolve")
+        source = build(resolved, job)
+        if not whole:
+            working_folder.keep(folder, refresh=job.full_refresh)
+        try:
+            return _through(source_pipeline, source, job, progress, records)
+        except BaseException as error:
+            if not source_pipeline.worth_keeping(error):
+                source_pipeline.give_up()
+                _load_failed(source_pipeline, records)
+            raise
 
 
 def reachable(job: Job) -> None:
@@ -59,7 +90,9 @@ def reachable(job: Job) -> None:
     if job.destination.name == job.destination.type == "duckdb" and not destinations.embedded_file(job.root).exists():
         return
     with tempfile.TemporaryDirectory(prefix="dry-", dir=job.root / ".dango") as folder:
-        _synchronised(job, Path(folder), Progress(job.source.name, lambda event: None))
+        pipeline = made(job, Path(folder), Progress(job.source.name, lambda event: None))
+        with connecting(job), dataset.writing(pipeline, job):
+            pipeline.sync_destination()
 
 
 def require_room(root: Path) -> None:
@@ -73,261 +106,149 @@ def require_room(root: Path) -> None:
         )
 
 
-def _through(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], None]) -> tuple[TableResult, ...]:
-    name = job.source.name
-    progress = Progress(name, send)
-    progress.begin("recover")
-    pipeline = _recovered(job, folder, progress)
-    progress.begin("resolve")
-    source = build(resolved, job)
-    before = _columns(pipeline, source)
+def _trial(job: Job, resolved: Resolved, folder: Path, progress: Progress, records: RecordErrors) -> Outcome:
+    """A few rows, in a dataset of their own; no state before it, and none after."""
+    trial = SourcePipeline(job, folder, progress)
+    with connecting(job), dataset.writing(trial.pipeline, job):
+        dataset.emptied(trial.pipeline)
+    try:
+        outcome = _through(trial, build(resolved, job), job, progress, records)
+    except BaseException:
+        trial.give_up()
+        _load_failed(trial, records)
+        raise
+    with dataset.writing(trial.pipeline, job):
+        dataset.without_staging(trial.pipeline)
+    return outcome
+
+
+def _through(
+    source_pipeline: SourcePipeline, source: DltSource, job: Job, progress: Progress, records: RecordErrors
+) -> Outcome:
+    pipeline, name = source_pipeline.pipeline, source.schema.name
+    stored = pipeline.schemas[name].clone() if name in pipeline.schema_names else None
     progress.begin("extract")
-    pipeline.extract(source, refresh=_refresh(job), loader_file_format=_file_format(job.destination))
-    progress.begin("normalize")
-    rows = {table: count for table, count in pipeline.normalize().row_counts.items() if not table.startswith("_dlt")}
+    with enforced(source, job, stored) as kept_out:
+        with records:
+            records.watch(source)
+            left_out = extraction.extract(pipeline, source, job, _file_format(job), records)
+        status = _judged(records, job)
+        _extract_failed(pipeline, records)
+        progress.begin("normalize")
+        counts = pipeline.normalize().row_counts
+    packages = dlt_packages.waiting(pipeline)
+    changes = _changes(packages, stored, name)
+    if job.fail_on_schema_change and changes and schema_changes.has_loaded(_columns(stored)):
+        raise schema_changes.refused(changes, job.source.name)
+    left_out += _kept_from_emptying(pipeline, packages, job, _columns(stored))
     progress.begin("load")
-    with _writing(pipeline, job):
-        _let_go(_aside(folder))
-        info = _loaded(pipeline)
-        progress.begin("verify")
-        tables = _tables(pipeline, info, rows, before)
-        if job.trial:
-            _without_staging(pipeline)
-    _forget_loaded(pipeline)
-    return tables
+    seconds = source_pipeline.load(dlt_packages.waiting(pipeline))
+    records.discard()
+    progress.begin("verify")
+    ours = [package for package in packages if package.schema.name != _ERRORS]
+    kept_out = kept_out.without([name for name, _ in left_out])
+    tables = _tables(pipeline, job, ours, counts, seconds, changes, kept_out)
+    return Outcome("partial" if left_out else status, tables, left_out)
 
 
-@contextmanager
-def _without_trace(job: Job, folder: Path) -> Iterator[None]:
-    """dlt keeps a run's trace in its folder, with the text of errors as they were raised, secrets in them.
-
-    The history has what people want to know of it, masked.
-    """
-    try:
-        yield
-    finally:
-        (folder / job.source.pipeline / TRACE_FILE_NAME).unlink(missing_ok=True)
+# --- records that failed ------------------------------------------------------------------------------
 
 
-@contextmanager
-def _set_aside(folder: Path, *, whole: bool) -> Iterator[None]:
-    """A refresh of the whole source begins without what waits in its folder, for all of it is extracted again.
-
-    Until the load begins, tables and cursor are the old ones, and the folder comes back when the refresh fails, or,
-    where its process was killed, with the next sync: some destinations keep no state, and the cursor is only here.
-    """
-    aside = _aside(folder)
-    shutil.rmtree(aside.with_suffix(".dropped"), ignore_errors=True)
-    _put_back(aside, folder)
-    if whole and folder.exists():
-        folder.rename(aside)
-    try:
-        yield
-    finally:
-        _put_back(aside, folder)
+def _judged(records: RecordErrors, job: Job) -> Status:
+    limits = {name: resource.max_errors for name, resource in (job.source.resources or {}).items()}
+    return records.judge(job.source.max_errors, limits)
 
 
-def _aside(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.before-refresh")
+def _extract_failed(pipeline: dlt.Pipeline, records: RecordErrors) -> None:
+    if records.left:
+        pipeline.extract(records.resource(), schema=Schema(_ERRORS))
 
 
-def _put_back(aside: Path, folder: Path) -> None:
-    if aside.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        aside.rename(folder)
-
-
-def _let_go(aside: Path) -> None:
-    """From here on what is new counts. In one step, so that no half of the old can come back."""
-    if aside.exists():
-        shutil.rmtree(aside.rename(aside.with_suffix(".dropped")))
-
-
-def _recovered(job: Job, folder: Path, progress: Progress) -> dlt.Pipeline:
-    """The pipeline, up to date with its destination, with nothing of an earlier run left to load."""
-    pipeline = _synchronised(job, folder, progress)
-    if not pipeline.has_pending_data:
-        return pipeline
-    _forget_normalized(pipeline)
-    progress.say("an earlier run left data that was extracted but not loaded; it is loaded first")
-    pipeline.normalize()
-    with _writing(pipeline, job):
-        _loaded(pipeline)
-    _forget_loaded(pipeline)
-    # A pipeline object restores its state once; what was just loaded may have changed it.
-    return _synchronised(job, folder, progress)
-
-
-def _synchronised(job: Job, folder: Path, progress: Progress) -> dlt.Pipeline:
-    target = destinations.build(job)
-    pipeline = dlt.pipeline(
-        pipeline_name=job.source.pipeline,
-        pipelines_dir=str(folder),
-        destination=target,
-        dataset_name=job.dataset,
-        progress=progress,
-    )
-    if (file := _database_file(pipeline, job)) is not None:
-        destinations.require_distinct(file, job)
-    try:
-        with _writing(pipeline, job):
-            if job.trial:
-                _emptied(pipeline)
-            else:
-                pipeline.sync_destination()
-    except PipelineStepFailed as error:
-        raise destinations.connection_error(root_cause(error), job.destination.name) from error
-    return pipeline
-
-
-@contextmanager
-def _writing(pipeline: dlt.Pipeline, job: Job) -> Iterator[None]:
-    """One writer at a time on an embedded database: DuckDB lets no second process even open it."""
-    file = _database_file(pipeline, job)
-    if file is None:
-        yield
+def _load_failed(source_pipeline: SourcePipeline, records: RecordErrors) -> None:
+    """What failed is told also where nothing else is loaded."""
+    if not records.left:
         return
-    # Two destinations may name one file; its path is what they share.
-    path = Path(file).resolve()
-    name = f"{path.stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    wait = DATABASE_WAIT if job.wait is None else job.wait
-    with lock(job.root / ".dango" / "locks" / f"{name}.database.lock", f"the database {path.name}", wait):
-        yield
+    _extract_failed(source_pipeline.pipeline, records)
+    source_pipeline.pipeline.normalize()
+    source_pipeline.load(dlt_packages.waiting(source_pipeline.pipeline))
+    records.discard()
 
 
-def _database_file(pipeline: dlt.Pipeline, job: Job) -> str | None:
-    """The file of an embedded database; None for any other destination."""
-    if job.destination.type != "duckdb":
-        return None
-    credentials: Any = pipeline.destination_client().config.credentials
-    return str(credentials.database)
+# --- before anything is loaded ------------------------------------------------------------------------
 
 
-def _emptied(pipeline: dlt.Pipeline) -> None:
-    """A trial starts from nothing, and leaves no state from which another load could go on."""
-    pipeline.config.restore_from_destination = False
-    with _sql_client(pipeline) as client:
-        if client is not None:
-            _dropped(client)
+def _columns(stored: Schema | None) -> Mapping[str, Columns]:
+    return {name: table["columns"] for name, table in stored.tables.items()} if stored else {}
 
 
-def _without_staging(pipeline: dlt.Pipeline) -> None:
-    """What a trial leaves is one dataset, which one command drops."""
-    with _sql_client(pipeline) as client:
-        if client is not None:
-            with client.with_staging_dataset():
-                _dropped(client)
+def _changes(packages: Sequence[Package], stored: Schema | None, name: str) -> tuple[Change, ...]:
+    newest = [package.schema for package in packages if package.schema.name == name]
+    return schema_changes.between(_columns(stored), newest[-1]) if newest else ()
 
 
-def _dropped(client: Any) -> None:
-    if client.has_dataset():
-        client.drop_dataset()
+def _refuse_emptying(source_pipeline: SourcePipeline, job: Job, packages: Sequence[Package]) -> None:
+    """What an earlier run has left is loaded as it is, or not at all."""
+    for _, error in _kept_from_emptying(source_pipeline.pipeline, packages, job, {}):
+        raise error
 
 
-def _loaded(pipeline: dlt.Pipeline) -> LoadInfo | None:
-    info = pipeline.load()
-    if info is not None:
-        info.raise_on_failed_jobs()
-    return info
+def _kept_from_emptying(
+    pipeline: dlt.Pipeline, packages: Sequence[Package], job: Job, known: Mapping[str, Columns]
+) -> tuple[LeftOut, ...]:
+    """Tables that would lose their rows by accident: an error, or left out where their resource may fail."""
+    if job.allow_empty or job.trial:
+        return ()
+    left_out: list[LeftOut] = []
+    for package in packages:
+        with dataset.writing(pipeline, job), dataset.sql_client(pipeline) as sql:
+            tables = would_empty(sql, package, list(known))
+        if not tables:
+            continue
+        resources = resources_of(package, tables)
+        if package.refreshed or not all(extraction.may_fail(job, resource) for resource in resources):
+            raise refused(tables, job.source.name)
+        for resource, names in resources.items():
+            left_out.append((resource, refused({name: tables[name] for name in names}, job.source.name)))
+            dlt_packages.without(package, [table for table in package.tables if package.root(table) in names])
+    return tuple(left_out)
 
 
-def _refresh(job: Job) -> Any:
-    if not job.full_refresh:
-        return None
-    return "drop_resources" if job.resources else "drop_sources"
+def _file_format(job: Job) -> str | None:
+    # dlt's default is INSERT statements: a hundredth of the speed, and gigabytes of memory.
+    return "parquet" if job.destination.type in loading.TRANSACTIONAL else None
 
 
-def _file_format(destination: Destination) -> Any:
-    # dlt's default for DuckDB is INSERT statements: a hundredth of the speed, and gigabytes of memory.
-    return "parquet" if destination.type == "duckdb" else None
-
-
-def _columns(pipeline: dlt.Pipeline, source: DltSource) -> Mapping[str, set[str]]:
-    """The tables that the source has had so far, with their columns."""
-    if source.schema.name not in pipeline.schema_names:
-        return {}
-    tables = pipeline.schemas[source.schema.name].tables
-    return {
-        name: {column for column, hints in table["columns"].items() if hints.get("data_type")}
-        for name, table in tables.items()
-    }
+# --- after it -----------------------------------------------------------------------------------------
 
 
 def _tables(
-    pipeline: dlt.Pipeline, info: LoadInfo | None, rows: Mapping[str, int], before: Mapping[str, set[str]]
+    pipeline: dlt.Pipeline,
+    job: Job,
+    packages: Sequence[Package],
+    counts: Mapping[str, int],
+    seconds: Mapping[str, float],
+    changes: Sequence[Change],
+    kept_out: KeptOut,
 ) -> tuple[TableResult, ...]:
-    added: dict[str, set[str]] = {}
-    seconds: dict[str, float] = {}
-    for package in info.load_packages if info else ():
-        for name, update in package.schema_update.items():
-            added.setdefault(name, set()).update(update["columns"])
-    for metrics in (m for many in (info.metrics if info else {}).values() for m in many):
-        for job in metrics["job_metrics"].values():
-            if job.finished_at:
-                spent = (job.finished_at - job.started_at).total_seconds()
-                seconds[job.table_name] = seconds.get(job.table_name, 0.0) + spent
-    totals = _counted(pipeline, rows)
+    loaded = {table for package in packages for table in package.tables if not table.startswith("_dlt")}
+    discarded = kept_out.rows(counts, packages[-1].schema) if packages else {}
+    columns_out = kept_out.names
+    rows = {
+        table: counts.get(table, 0) for table in (*counts, *discarded, *columns_out) if table in {*loaded, *discarded}
+    }
+    with dataset.writing(pipeline, job), dataset.sql_client(pipeline) as sql:
+        totals = dataset.counted(sql, rows) if sql is not None else {}
     return tuple(
         TableResult(
             name=name,
             rows=count,
             total=totals.get(name),
-            new=name not in before,
-            new_columns=tuple(sorted(added.get(name, set()) - before[name])) if name in before else (),
+            new=any(change.table == name and not change.column for change in changes),
+            new_columns=tuple(sorted(c.column for c in changes if c.table == name and c.new_column)),
+            variants=tuple(sorted(c.column for c in changes if c.table == name and c.variant_of)),
             seconds=round(seconds.get(name, 0.0), 3),
+            discarded=discarded.get(name, 0),
+            left_out=columns_out.get(name, ()),
         )
         for name, count in rows.items()
     )
-
-
-def _counted(pipeline: dlt.Pipeline, tables: Mapping[str, int]) -> dict[str, int]:
-    """How many rows each table holds now; nothing where the destination cannot be asked in SQL."""
-    counts: dict[str, int] = {}
-    with _sql_client(pipeline) as client:
-        if client is None:
-            return {}
-        for table in tables:
-            try:
-                # The name is quoted by the client.
-                found = client.execute_sql(f"SELECT COUNT(*) FROM {client.make_qualified_table_name(table)}")  # noqa: S608
-            except DatabaseUndefinedRelation:
-                continue
-            counts[table] = int(found[0][0]) if found else 0
-    return counts
-
-
-@contextmanager
-def _sql_client(pipeline: dlt.Pipeline) -> Iterator[Any]:
-    """A client for SQL, or None: files and functions have none worth asking."""
-    if (
-        pipeline.destination.destination_type.endswith(".filesystem")
-        or not pipeline.destination.capabilities().sqlglot_dialect
-    ):
-        yield None
-        return
-    try:
-        client = pipeline.sql_client()
-    except SqlClientNotAvailable:
-        yield None
-        return
-    with client:
-        yield client
-
-
-def _forget_loaded(pipeline: dlt.Pipeline) -> None:
-    """Packages that are in the destination are not kept: `.dango/` would grow with every sync."""
-    for load_id in pipeline.list_completed_load_packages():
-        shutil.rmtree(pipeline.get_load_package_info(load_id).package_path, ignore_errors=True)
-
-
-def _forget_normalized(pipeline: dlt.Pipeline) -> None:
-    """What a run had normalised when it was killed may still stand among what is extracted; dlt would fail over it."""
-    for load_id in {*pipeline.list_extracted_load_packages()} & {*pipeline.list_normalized_load_packages()}:
-        shutil.rmtree(Path(pipeline.working_dir) / "normalize" / "extracted" / load_id)
-
-
-def root_cause(error: BaseException) -> BaseException:
-    """What happened, without the wrappers that dlt puts around it."""
-    while type(error).__module__.startswith("dlt.") and (inner := error.__cause__ or error.__context__):
-        error = inner
-    return error

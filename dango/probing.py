@@ -10,8 +10,7 @@ from contextlib import closing
 
 from dlt.sources import DltResource
 
-from dango import imports
-from dango.errors import UsageError
+from dango import durations, imports
 from dango.job import Inspection, Job, RunError, Tested
 from dango.project import Project
 from dango.resolve import Resolved, build
@@ -48,7 +47,7 @@ def rows(resolved: Resolved, job: Job, told: Callable[[BaseException], RunError]
     Raises:
         UsageError: where the environment says nonsense of how long that may take.
     """
-    seconds = _seconds()
+    seconds = durations.seconds(os.environ, "DANGO_TEST_SECONDS", SECONDS, threading.TIMEOUT_MAX)
     source = build(resolved, job)
     for resource in source.resources.values():
         if not resource.is_transformer:
@@ -56,17 +55,6 @@ def rows(resolved: Resolved, job: Job, told: Callable[[BaseException], RunError]
             resource.add_limit(_ROWS, count_rows=True)
     for name, resource in source.selected_resources.items():
         yield _first(name, resource, seconds, told)
-
-
-def _seconds() -> float:
-    written = os.environ.get("DANGO_TEST_SECONDS", str(SECONDS))
-    try:
-        seconds = float(written)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= threading.TIMEOUT_MAX:
-        raise UsageError(f"DANGO_TEST_SECONDS is no number of seconds: {written}")
-    return seconds
 
 
 def _first(name: str, resource: DltResource, seconds: float, told: Callable[[BaseException], RunError]) -> Tested:

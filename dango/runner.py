@@ -33,6 +33,8 @@ class Request:
     limit: int | None = None
     destination: str | None = None
     wait: float | None = None
+    allow_empty: bool = False
+    fail_on_schema_change: bool = False
 
 
 def sync(
@@ -44,6 +46,8 @@ def sync(
     limit: int | None = None,
     destination: str | None = None,
     wait: float | None = None,
+    allow_empty: bool = False,
+    fail_on_schema_change: bool = False,
     on_event: OnEvent = lambda event: None,
 ) -> list[RunResult]:
     """Loads sources into their destination.
@@ -55,7 +59,10 @@ def sync(
         resources: only these resources.
         limit: a trial of so many rows a resource, in a dataset of its own (`raw_<name>__trial`).
         destination: the name of another destination for this run.
-        wait: how many seconds to wait for a source that another process holds.
+        wait: how many seconds to wait for a source, or a database, that another process holds; without it none for
+            a source, and 60 for a database.
+        allow_empty: tables that hold rows may be replaced by nothing.
+        fail_on_schema_change: load nothing of a source whose tables would change.
         on_event: called with each `Event`, in this thread.
 
     Returns:
@@ -66,7 +73,7 @@ def sync(
         DangoError: when nothing was started: a broken `sources.yml`, an unknown or disabled source, an `env:` name
             that is not set.
     """
-    request = Request(full_refresh, tuple(resources), limit, destination, wait)
+    request = Request(full_refresh, tuple(resources), limit, destination, wait, allow_empty, fail_on_schema_change)
     return list(run(project, plan(project, list(sources), request), on_event))
 
 
@@ -89,6 +96,8 @@ def plan(project: Project, names: Sequence[str], request: Request) -> list[Job]:
             full_refresh=request.full_refresh,
             limit=request.limit,
             wait=request.wait,
+            allow_empty=request.allow_empty,
+            fail_on_schema_change=request.fail_on_schema_change,
         )
         for source in chosen
     ]

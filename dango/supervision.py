@@ -8,7 +8,8 @@ import time
 from collections.abc import Generator, Iterable, Mapping
 from typing import Any
 
-from dango.errors import DangoError, UsageError
+from dango import durations
+from dango.errors import DangoError
 from dango.executors import Ended, Line, isolated
 from dango.job import Event, RunError, Secrets
 from dango.project import Project
@@ -66,14 +67,7 @@ def surroundings(project: Project) -> dict[str, str]:
 
 def import_seconds(environment: Mapping[str, str]) -> float:
     """How long a module may take to import. Raises `UsageError` where the environment says nonsense."""
-    written = environment.get("DANGO_IMPORT_SECONDS", str(IMPORT_SECONDS))
-    try:
-        seconds = float(written)
-    except ValueError:
-        seconds = 0.0
-    if seconds <= 0:
-        raise UsageError(f"DANGO_IMPORT_SECONDS is no number of seconds: {written}")
-    return seconds
+    return durations.seconds(environment, "DANGO_IMPORT_SECONDS", IMPORT_SECONDS)
 
 
 def prepare(project: Project) -> None:

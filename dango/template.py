@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from dango.config import kind
 from dango.conversions import CONVERSIONS, convert
+from dango.text.values import kind
 
 SECRETS = "secrets."
 PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_.]*)(?:\|([a-z_]+))?\}")

@@ -11,10 +11,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from dango.config import EMBEDDED, NOT_YET, Config, Destination, Source, kind
+from dango.config import EMBEDDED, NOT_YET, Config, Destination, Source
 from dango.document import Document
 from dango.entry import Entry
 from dango.errors import ConfigError, Problem, located, near
+from dango.text.values import kind
 
 
 def parse(
@@ -212,6 +213,8 @@ def _problem(document: Document, detail: ErrorDetails, model: type[BaseModel]) -
             message = f"`{key}`: {_said(message)}, not `{detail['input'][:40]}`"
         case "not_yet":
             message = f"`{key}` {message}"
+        case "contract":
+            message = f"`{key}`: {message}"
         case "name" | "version" | "resources" | "missing_block" | "entry":
             pass
         case _:

@@ -22,15 +22,18 @@ from dango.describe import described
 from dango.dlt_adapter import ConfigFieldMissingException, IncrementalCursorInvalidCoercion, ValueNotSecretException
 from dango.entry import Entry
 from dango.errors import DangoError, Held, Problem
+from dango.examination import examined
 from dango.executors import Send
 from dango.explain import fields, parameters
 from dango.history import History
-from dango.job import Event, Finding, Job, Probe, RunError, Secrets
+from dango.job import Event, Examination, Finding, Job, Probe, RunError, Secrets, Skipped
 from dango.lint_build import lint_built
 from dango.lock import lock
 from dango.project import Project
+from dango.record_errors import RecordErrors
 from dango.resolve import Resolved, missing_parameters, missing_secret, resolve, secret_in_git
 from dango.secrets import Mask, leaves, project_mask
+from dango.source_pipeline import root_cause
 from dango.traps import traps
 
 
@@ -40,17 +43,20 @@ def load(job: Job, send: Send) -> None:
     project = Project(job.root)
     mask = project_mask(project, os.environ)
     result = job.begun(started)
+    folder = project.working_folder(job.source, job.destination, job.dataset)
+    spool = folder.with_name(f"{folder.name}.failed.jsonl")
+    records = RecordErrors(spool, job.run, job.source.name, mask, job.root, job.limit)
     with _boundary(job, mask) as failures:
         with lock(History(project.state).lock_file(job.source.name), f"source `{job.source.name}`", job.wait or 0.0):
             send(_importing(job))
             resolved = resolve(job)
             _reveal(resolved, mask, send)
-            folder = project.working_folder(job.source, job.destination, job.dataset)
-            tables = pipeline.load(job, resolved, folder, lambda event: send(_masked(event, mask)))
-        result = replace(result, status="ok", tables=tables)
+            outcome = pipeline.load(job, resolved, folder, lambda event: send(_masked(event, mask)), records)
+        skipped = tuple(Skipped(name, _told(error, job, mask)) for name, error in outcome.left_out)
+        result = replace(result, status=outcome.status, tables=outcome.tables, skipped=skipped)
     for told in failures:
         result = replace(result, status="held" if told.exit_code == Held.exit_code else "failed", error=told)
-    send(result.ended())
+    send(replace(result, failed=records.sample(), failed_count=records.failed).ended())
 
 
 def check(jobs: tuple[Job, ...], send: Send) -> None:
@@ -106,6 +112,17 @@ def describe(job: Job, send: Send) -> None:
             send(described(located, block.source_module))
         else:
             send(imports.offered(imports.find_module(block.source_module, folder)))
+    for told in failures:
+        send(told)
+
+
+def examine(examination: Examination, send: Send) -> None:
+    """Looks into a destination for what past runs left there; sends `Leftover`s, at last a `RunError` if it cannot."""
+    job = examination.job
+    mask = project_mask(Project(job.root), os.environ)
+    with _boundary(job, mask) as failures:
+        for found in examined(examination):
+            send(replace(found, what=mask(found.what)))
     for told in failures:
         send(told)
 
@@ -205,7 +222,7 @@ def _literal(written: Any, secret: str) -> bool:
 
 def _told(error: BaseException, job: Job, mask: Mask) -> RunError:
     """What went wrong and where, with every secret taken out of it."""
-    cause = pipeline.root_cause(error)
+    cause = root_cause(error)
     trace = mask("".join(traceback.format_exception(type(error), error, error.__traceback__)))
     if isinstance(cause, ConfigFieldMissingException):
         cause = missing_secret(cause, job.source.name)

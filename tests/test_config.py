@@ -208,7 +208,8 @@ def test_a_mistake_is_named_with_its_place_and_the_nearest_right_word(text: str,
 def test_the_hint_of_an_unknown_key_lists_the_valid_ones() -> None:
     assert problem("sorces: []\n").hint == "valid keys: version, destination, destinations, defaults, sources"
     assert problem(one("    zzz: 1\n")).hint == (
-        "valid keys: enabled, destination, resources, name, type, description, dlt_native"
+        "valid keys: on_error, enabled, destination, schema_contract, max_errors, resources, name, type, description,"
+        " dlt_native"
     )
 
 
@@ -239,11 +240,29 @@ def test_what_later_versions_do_is_refused_by_name(key: str) -> None:
     assert str(problem(one(f"    {key}: x\n"))) == f"{FILE}:4:5: `{key}` is not yet supported by this version of dango"
 
 
-@pytest.mark.parametrize("key", ["schema_contract", "on_error", "max_errors", "processors", "split"])
+@pytest.mark.parametrize("key", ["processors", "split"])
 def test_what_later_versions_do_is_refused_in_defaults_and_resources_too(key: str) -> None:
     said = f"`{key}` is not yet supported by this version of dango"
     assert str(problem(f"defaults:\n  {key}: x\n")) == f"{FILE}:2:3: {said}"
     assert str(problem(one(f"    resources:\n      i:\n        {key}: x\n"))) == f"{FILE}:6:9: {said}"
+
+
+@pytest.mark.parametrize("value", [0, 10, "5%", "0.5%", "100%", "0%"])
+def test_how_many_records_may_fail_is_a_number_or_a_share_at_every_level(value: int | str) -> None:
+    assert config(one(f"    max_errors: {value}\n")).sources[0].max_errors == value
+    assert config(f"defaults: {{max_errors: {value}}}\n" + one("")).sources[0].max_errors == value
+    (source,) = config(one(f"    resources: {{i: {{max_errors: {value}}}}}\n")).sources
+    assert source.max_errors is None
+    assert source.resources and source.resources["i"].max_errors == value
+
+
+@pytest.mark.parametrize(
+    "written", ["-1", "1.5", "yes", "true", "'5'", "5 %", "'-5%'", "101%", "'%'", "'٣%'", '"5%\\n"', "[5]", "{}"]
+)
+def test_anything_else_is_no_number_of_records(written: str) -> None:
+    said = "`max_errors`: should be how many records may fail (0, 10) or what share of them (`5%`), not "
+    assert str(problem(one(f"    max_errors: {written}\n"))).startswith(f"{FILE}:4:5: {said}")
+    assert str(problem(f"defaults:\n  max_errors: {written}\n")).startswith(f"{FILE}:2:3: {said}")
 
 
 def test_two_sources_of_one_name_are_named_with_both_lines() -> None:
@@ -398,6 +417,8 @@ def _allows(schema: dict[str, Any], definitions: dict[str, Any], value: Any) -> 
         return False
     if isinstance(value, str) and not re.search(schema.get("pattern", ""), value):
         return False
+    if isinstance(value, int) and value < schema.get("minimum", value):
+        return False
     if isinstance(value, list):
         return all(_allows(schema.get("items", {}), definitions, item) for item in value)
     if isinstance(value, dict):
@@ -435,6 +456,20 @@ def _allows(schema: dict[str, Any], definitions: dict[str, Any], value: Any) -> 
         (one("    resources: {a: {tabel: x}}\n"), False),
         (one("    resources: {a: {write_disposition: upsert}}\n"), False),
         ("defaults: {enable: true}\n", False),
+        ("defaults: {max_errors: 5%}\n", True),
+        (one("    max_errors: 0\n"), True),
+        (one("    resources: {a: {max_errors: 0.5%}}\n"), True),
+        (one("    max_errors: 5\n"), True),
+        (one("    max_errors: -1\n"), False),
+        (one("    max_errors: 101%\n"), False),
+        (one("    max_errors: many\n"), False),
+        (one("    schema_contract: freeze\n"), True),
+        (one("    schema_contract: {columns: freeze}\n"), True),
+        (one("    schema_contract:\n"), True),
+        ("defaults: {schema_contract: discard_row}\n", True),
+        (one("    resources: {a: {schema_contract: evolve}}\n"), True),
+        (one("    schema_contract: freez\n"), False),
+        (one("    schema_contract: {column: freeze}\n"), False),
     ],
 )
 def test_the_json_schema_says_the_same(text: str, good: bool) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from dango.errors import DangoError
 from dango.history import History
-from dango.job import RunError, RunResult, TableResult
+from dango.job import FailedRecord, RunError, RunResult, Skipped, TableResult
 from dango.lock import lock
 from tests.conftest import Said
 
@@ -38,7 +38,11 @@ tables = st.builds(
     st.lists(words, max_size=3).map(tuple),
     st.booleans(),
     st.floats(0, 1e6),
+    st.lists(words, max_size=3).map(tuple),
+    counts,
+    st.lists(words, max_size=3).map(tuple),
 )
+errors = st.builds(RunError, words, words, words, words, words, st.integers(0, 255))
 results = st.builds(
     RunResult,
     run=st.text("0123456789-abcdef", min_size=1, max_size=20),
@@ -49,8 +53,11 @@ results = st.builds(
     destination=words,
     dataset=words,
     tables=st.lists(tables, max_size=3).map(tuple),
-    error=st.none() | st.builds(RunError, words, words, words, words, words, st.integers(0, 255)),
+    error=st.none() | errors,
+    skipped=st.lists(st.builds(Skipped, words, errors), max_size=2).map(tuple),
     trial=st.booleans(),
+    failed=st.lists(st.builds(FailedRecord, words, words, words, words, words), max_size=3).map(tuple),
+    failed_count=counts,
 )
 
 

@@ -10,14 +10,15 @@ from typing import NoReturn
 
 import typer
 
-from dango.cli import add, check, explain, fetch, history, init, registry, source, status, sync
-from dango.cli.app import Settings, app, emit, fail
+from dango.cli import add, check, doctor, explain, fetch, history, init, registry, source, status, sync
+from dango.cli.app import Settings, app, emit, fail, undisturbed
 from dango.errors import DangoError
 
 __all__ = [
     "add",
     "app",
     "check",
+    "doctor",
     "explain",
     "fetch",
     "history",
@@ -40,6 +41,7 @@ class Terminated(KeyboardInterrupt):
 def main() -> NoReturn:
     """Runs the command line; every error that a user can cause ends here as one message and an exit code."""
     signal.signal(signal.SIGTERM, _terminated)
+    _open_closed_streams()
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
@@ -87,5 +89,13 @@ def _stopped() -> int:
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    undisturbed()
     Terminated.raised = True
     raise Terminated
+
+
+def _open_closed_streams() -> None:
+    """A daemon may have closed them: what is opened next would get their numbers, and take what is said to people."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -78,6 +80,24 @@ def open_project() -> Project:
     for name, value in project.dotenv.items():
         os.environ.setdefault(name, value)
     return project
+
+
+def stop_once() -> None:
+    """From here on one Ctrl-C ends the command, and another does not disturb the ending, which takes a second."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        undisturbed()
+        raise KeyboardInterrupt
+
+    # Where it is ignored, in a job of a shell's background, it stays so.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, stop)
+
+
+def undisturbed() -> None:
+    """The command is ending; nobody needs to tell it again."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def fail(error: DangoError) -> None:

@@ -14,13 +14,15 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from dango.job import Event, Inspection, Job, Parameter, RunResult, Tested, as_json
+from dango.job import Event, Inspection, Job, Parameter, RunError, RunResult, TableResult, Tested, as_json
 from dango.log import text
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _COLOURS = {"ok": "green", "partial": "yellow", "running": "cyan"}
+_FAILURES_SHOWN = 20
+_LONGEST_LINE = 200
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
@@ -44,7 +46,7 @@ def results(results: Sequence[RunResult], debug: bool = False, *, quiet: bool = 
     rows: list[tuple[object, ...]] = []
     for result in results:
         for number, each in enumerate(result.tables):
-            new = "new table" if each.new else ", ".join(each.new_columns)
+            new = "new table" if each.new else ", ".join(_named(each))
             total = "" if each.total is None else f"{each.total:,}"
             name = result.source if number == 0 else ""
             rows.append((name, f"{result.dataset}.{each.name}", f"{each.rows:,}", total, new, f"{each.seconds:.2f}"))
@@ -53,21 +55,80 @@ def results(results: Sequence[RunResult], debug: bool = False, *, quiet: bool = 
             rows.append((result.source, said, "0", "", "", f"{result.seconds:.2f}"))
     columns = ("source", "table", "rows loaded", "rows in all", "new columns", "seconds")
     table(columns, rows, right=("rows loaded", "rows in all", "seconds"))
+    failures(results, debug)
     for result in () if quiet else results:
-        if result.trial and result.status == "ok":
+        if result.trial and result.status in ("ok", "partial"):
             err.print(Text(f"trial: to drop it, DROP SCHEMA {result.dataset} CASCADE (the next trial does so too)"))
+        for each in result.tables:
+            if each.discarded or each.left_out:
+                err.print(Text(f"{result.source}: by its contract, {_kept_out(each)}"))
         error(result, debug)
+
+
+def _named(table: TableResult) -> list[str]:
+    return [f"{column} (another type)" if column in table.variants else column for column in table.new_columns]
+
+
+def _kept_out(table: TableResult) -> str:
+    """What a contract kept out of a table, in words."""
+    rows = f"{table.discarded:,} {'row' if table.discarded == 1 else 'rows'} of {table.name} discarded"
+    names = f"left out of {table.name}: {', '.join(table.left_out)}"
+    return "; ".join([*([rows] if table.discarded else []), *([names] if table.left_out else [])])
+
+
+def failures(results: Sequence[RunResult], debug: bool = False) -> None:
+    """The records that failed, a few of them, and where all are; nothing where none did."""
+    failed = [(result, record) for result in results for record in result.failed][:_FAILURES_SHOWN]
+    if not failed:
+        return
+    rows = [
+        (
+            f"{result.source}.{record.resource}" if record.resource else result.source,
+            _line(record.entity),
+            _line(record.message),
+            _printable(record.stack_trace) if debug else _line(record.place),
+        )
+        for result, record in failed
+    ]
+    out.print()
+    table(("From", "Entity Name", "Message", "Stack Trace"), rows)
+    if more := sum(result.failed_count for result in results) - len(failed):
+        out.print(Text(f"and {more:,} more"))
+    for result in results:
+        if result.failed_count:
+            query = f"SELECT * FROM {result.dataset}._dango_errors WHERE run = '{result.run}'"  # noqa: S608 - is shown
+            out.print(Text(f"{_records(result.failed_count)} of {result.source} failed: {query}"))
+
+
+def _records(count: int) -> str:
+    return f"{count:,} {'record' if count == 1 else 'records'}"
+
+
+def _line(said: str) -> str:
+    """One line of a text that may be long: its beginning, without what would move the cursor."""
+    line = " ".join(_printable(said).split())
+    return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 1]}…"
+
+
+def _printable(said: str) -> str:
+    """Text of a foreign system without characters that a terminal obeys."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in said)
 
 
 def error(result: RunResult, debug: bool = False) -> None:
     """Why a source did not end well, on stderr; nothing where it did."""
-    if result.error is None:
-        return
-    err.print(Text(f"error: {result.source}: {result.error}"))
-    if result.error.hint:
-        err.print(Text("  hint: " + result.error.hint.replace("\n", "\n        ")))
-    if debug and result.error.traceback:
-        err.print(Text(result.error.traceback))
+    for skipped in result.skipped:
+        _told(f"warning: {result.source}: `{skipped.resource}` was left out", skipped.error, debug)
+    if result.error is not None:
+        _told(f"error: {result.source}", result.error, debug)
+
+
+def _told(what: str, why: RunError, debug: bool) -> None:
+    err.print(Text(f"{what}: {why}"))
+    if why.hint:
+        err.print(Text("  hint: " + why.hint.replace("\n", "\n        ")))
+    if debug and why.traceback:
+        err.print(Text(why.traceback))
 
 
 def diff(text: str) -> None:
@@ -136,11 +197,17 @@ class Progress:
         """Shows that a source has ended."""
         self._step.pop(result.source, None)
         if self._as_json:
-            # The traceback is in the log and in the history.
-            brief = replace(result, error=replace(result.error, traceback="")) if result.error else result
+            # Tracebacks are in the log and in the history.
+            brief = replace(
+                result,
+                error=result.error and replace(result.error, traceback=""),
+                skipped=tuple(replace(one, error=replace(one.error, traceback="")) for one in result.skipped),
+                failed=tuple(replace(record, stack_trace="") for record in result.failed),
+            )
             self._line(json.dumps(as_json(brief)))
             return
-        line = f"{result.source}: {result.status}, {result.rows:,} rows in {result.seconds:.1f} s"
+        failed = f", {_records(result.failed_count)} failed" if result.failed_count else ""
+        line = f"{result.source}: {result.status}, {result.rows:,} rows in {result.seconds:.1f} s{failed}"
         if self._live:
             self._live.console.print(
                 Text.assemble(

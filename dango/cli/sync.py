@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dango.cli.app import Json, Settings, app, emit, open_project
+from dango.cli.app import Json, Settings, app, emit, open_project, stop_once
 from dango.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +31,16 @@ def sync(
         str | None, typer.Option(envvar="DANGO_DESTINATION", help="Another destination for this run.")
     ] = None,
     jobs: Annotated[int, typer.Option(help="Sources side by side; above 1 not yet.")] = 1,
-    wait: Annotated[float | None, typer.Option(help="Seconds to wait for a source that is held.")] = None,
+    wait: Annotated[
+        float | None,
+        typer.Option(help="Seconds to wait for a source or database that is held; without it 0 and 60."),
+    ] = None,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Let nothing take the place of rows, where nothing came.")
+    ] = False,
+    fail_on_schema_change: Annotated[
+        bool, typer.Option("--fail-on-schema-change", help="Load nothing where tables would change; exit 5.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, look for secrets, connect; load nothing.")] = False,
     json: Json = False,
 ) -> None:
@@ -49,7 +58,7 @@ def sync(
 
     from dango.runner import Request, plan
 
-    request = Request(full_refresh, tuple(resource or ()), limit, destination, wait)
+    request = Request(full_refresh, tuple(resource or ()), limit, destination, wait, allow_empty, fail_on_schema_change)
     raise typer.Exit(_run(project, plan(project, chosen, request), json))
 
 
@@ -67,6 +76,7 @@ def _run(project: Project, jobs: list[Job], json: bool) -> int:
     from dango.runner import run
     from dango.supervision import prepare
 
+    stop_once()
     prepare(project)
     log = Log(project.state / "logs", jobs[0].run, Settings.log_format)
     with log, show.Progress(jobs, Settings.verbose, Settings.log_format) as progress:

@@ -1,0 +1,84 @@
+"""Parquet into PostgreSQL by COPY, on the connection and in the transaction that are under way."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import csv
+
+# Every value that is there stands in quotes, so that an empty text is not taken for none.
+_WRITTEN = csv.WriteOptions(include_header=False, quoting_style="all_valid")
+_ROWS = 32_768
+
+
+def copy_parquet(connection: Any, table: str, path: Path, quoted: Callable[[str], str]) -> None:
+    """Adds the rows of a Parquet file to a table.
+
+    Args:
+        connection: psycopg2's.
+        table: its name, quoted.
+        path: the file; its columns have the names of the table's.
+        quoted: quotes the name of a column.
+    """
+    with pq.ParquetFile(path) as file:
+        if file.metadata.num_rows == 0:
+            return
+        columns = ", ".join(quoted(name) for name in file.schema_arrow.names)
+        with connection.cursor() as cursor:
+            cursor.copy_expert(
+                f"COPY {table} ({columns}) FROM STDIN WITH (FORMAT csv, NULL '', ENCODING 'utf8')",
+                _Chunks(_csv(batch) for batch in file.iter_batches(_ROWS)),
+                size=1 << 20,
+            )
+
+
+class _Chunks(io.RawIOBase):
+    """Bytes that are made as they are read."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._left = b""
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, at most so many; nothing at the end."""
+        if not self._left:
+            self._left = next(self._chunks, b"")
+        if size < 0:
+            size = len(self._left)
+        given, self._left = self._left[:size], self._left[size:]
+        return given
+
+
+def _csv(batch: pa.RecordBatch) -> bytes:
+    text = pa.table([_text(column) for column in batch.columns], names=batch.schema.names)
+    out = io.BytesIO()
+    csv.write_csv(text, out, _WRITTEN)
+    # PostgreSQL's text holds every character but this one.
+    return out.getvalue().replace(b"\0", b"")
+
+
+def _text(column: pa.Array) -> pa.Array:
+    """The column as PostgreSQL reads its text."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _text(column.dictionary_decode())
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        return pa.array([None if value is None else "\\x" + value.hex() for value in column.to_pylist()], pa.string())
+    if pa.types.is_nested(kind):
+        return pa.array(
+            [None if value is None else json.dumps(value, default=str) for value in column.to_pylist()], pa.string()
+        )
+    if pa.types.is_boolean(kind) or pa.types.is_string(kind) or pa.types.is_integer(kind):
+        return column
+    return pc.cast(column, pa.string())

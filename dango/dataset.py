@@ -1,0 +1,136 @@
+"""A source's dataset in its destination: one writer at a time, and what it holds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.common.destination.exceptions import SqlClientNotAvailable
+from dlt.common.schema.typing import LOADS_TABLE_NAME
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+
+from dango.dlt_packages import connected
+from dango.job import Job
+from dango.lock import lock
+from dango.working_folder import Loads
+
+DATABASE_WAIT = 60.0
+"""Seconds to wait for another process to be done with an embedded database, where the user does not say."""
+
+
+@contextmanager
+def writing(pipeline: dlt.Pipeline, job: Job) -> Iterator[None]:
+    """One writer at a time on an embedded database: DuckDB lets no second process even open it.
+
+    Raises:
+        Held: when another process has it for longer than the job waits.
+    """
+    file = database_file(pipeline, job)
+    if file is None:
+        yield
+        return
+    # Two destinations may name one file; its path is what they share.
+    path = Path(file).resolve()
+    name = f"{path.stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    wait = DATABASE_WAIT if job.wait is None else job.wait
+    with lock(job.root / ".dango" / "locks" / f"{name}.database.lock", f"the database {path.name}", wait):
+        yield
+
+
+def database_file(pipeline: dlt.Pipeline, job: Job) -> str | None:
+    """The file of an embedded database; None for any other destination."""
+    if job.destination.type != "duckdb":
+        return None
+    credentials: Any = pipeline.destination_client().config.credentials
+    return str(credentials.database)
+
+
+@contextmanager
+def sql_client(pipeline: dlt.Pipeline) -> Iterator[Any]:
+    """A client for SQL, or None: files and functions have none worth asking."""
+    if (
+        pipeline.destination.destination_type.endswith(".filesystem")
+        or not pipeline.destination.capabilities().sqlglot_dialect
+    ):
+        yield None
+        return
+    try:
+        client = pipeline.sql_client()
+    except SqlClientNotAvailable:
+        yield None
+        return
+    with connected(client):
+        yield client
+
+
+def counted(sql: Any, tables: Iterable[str]) -> dict[str, int]:
+    """How many rows each table holds now; tables that are not there are not in it."""
+    counts: dict[str, int] = {}
+    for table in tables:
+        try:
+            # The name is quoted by the client.
+            found = sql.execute_sql(f"SELECT COUNT(*) FROM {sql.make_qualified_table_name(table)}")
+        except DatabaseUndefinedRelation:
+            continue
+        counts[table] = int(found[0][0]) if found else 0
+    return counts
+
+
+def loads(sql: Any) -> Loads:
+    """The loads that the dataset has had; empty where it has none, or is not there."""
+    try:
+        found = sql.execute_sql(f"SELECT schema_name, COUNT(*), MAX(load_id) FROM {_loads(sql)} GROUP BY schema_name")
+    except DatabaseUndefinedRelation:
+        return {}
+    return {str(name): (int(count), str(newest)) for name, count, newest in found}
+
+
+def loaded(sql: Any, load_ids: Collection[str]) -> set[str]:
+    """Those of the packages that are in the dataset."""
+    if not load_ids:
+        return set()
+    places = ", ".join(["%s"] * len(load_ids))
+    try:
+        found = sql.execute_sql(f"SELECT load_id FROM {_loads(sql)} WHERE load_id IN ({places})", *load_ids)
+    except DatabaseUndefinedRelation:
+        return set()
+    return {str(load_id) for (load_id,) in found}
+
+
+def _loads(sql: Any) -> str:
+    return str(sql.make_qualified_table_name(LOADS_TABLE_NAME))
+
+
+def emptied(pipeline: dlt.Pipeline) -> None:
+    """A trial starts from nothing, and leaves no state from which another load could go on."""
+    pipeline.config.restore_from_destination = False
+    with sql_client(pipeline) as sql:
+        if sql is not None:
+            _dropped(sql)
+
+
+def without_staging(pipeline: dlt.Pipeline) -> None:
+    """What a trial leaves is one dataset, which one command drops."""
+    with sql_client(pipeline) as sql:
+        if sql is not None:
+            with sql.with_staging_dataset():
+                _dropped(sql)
+
+
+def _dropped(sql: Any) -> None:
+    if sql.has_dataset():
+        sql.drop_dataset()
+
+
+def columns(pipeline: dlt.Pipeline, schema: str) -> Mapping[str, Mapping[str, Any]]:
+    """The tables that a schema has had so far, with their columns as dlt describes them."""
+    if schema not in pipeline.schema_names:
+        return {}
+    return {
+        name: {column: dict(hints) for column, hints in table["columns"].items() if hints.get("data_type")}
+        for name, table in pipeline.schemas[schema].tables.items()
+    }

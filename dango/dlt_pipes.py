@@ -1,0 +1,44 @@
+"""What dango asks of dlt's pipes, the chains of steps behind resources. They are not dlt's documented public API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from dlt.common.exceptions import ResourceNameNotAvailable
+from dlt.extract.pipe import Pipe
+from dlt.extract.source import DltSource
+from dlt.extract.state import get_current_pipe_name
+
+Step = Callable[..., Any]
+"""`step(item, meta=None)`: what becomes of an item; None takes it out."""
+
+
+def extracted(source: DltSource) -> Iterator[Pipe]:
+    """The pipes that an extraction of the source runs, each once: those of its selected resources and their parents,
+    also of parents that are not among its resources."""
+    pipes = {id(pipe): pipe for pipe in source.resources.extracted_pipes if not pipe.is_empty}
+    yield from pipes.values()
+
+
+def insert_behind_generator(pipe: Pipe, step: Step) -> None:
+    """The step sees what the source's own code yields, before every other step does."""
+    pipe.insert_step(step, pipe._gen_idx + 1)
+
+
+def append_behind_maps(pipe: Pipe, step: Step) -> None:
+    """The step sees what the resource's maps and filters make, before validation, cursor and limit do."""
+    pipe.append_step(step)
+
+
+def has_maps(pipe: Pipe) -> bool:
+    """Whether there are steps behind the generator that make something of its items."""
+    return any(getattr(step, "placement_affinity", 0) <= 0 for step in pipe.steps[pipe._gen_idx + 1 :])
+
+
+def current_resource() -> str:
+    """The resource whose code runs here; empty in threads that the source starts itself."""
+    try:
+        return str(get_current_pipe_name())
+    except ResourceNameNotAvailable:
+        return ""

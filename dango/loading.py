@@ -1,0 +1,184 @@
+"""A run's load packages in one SQL transaction: all of them are in the destination, or nothing of them is.
+
+dlt loads a package file by file, each in a transaction of its own, and notes on the local disk which are done; a
+process that dies between a commit and its note repeats a file, and a note that is lost repeats them all. Here the
+destination's own transaction is the note. A package is loaded if its load id stands in `_dlt_loads`; any other is
+loaded from its beginning, whatever happened before. No row is visible before all are, parents with their children.
+
+A full refresh is the same, with the old rows deleted first: readers see the old data until the new is complete, and
+views, grants, indexes and comments stay, since the tables do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import dlt
+
+from dango import dlt_packages
+from dango.copying import copy_parquet
+from dango.dataset import loaded
+from dango.dlt_packages import Client, File, Package
+from dango.reshaping import Kept, opened, unindexed
+
+TRANSACTIONAL = ("duckdb", "postgres")
+"""The types of destination that are loaded so: both keep rows and definitions of tables in one transaction."""
+
+Fence = Callable[[Client, Package, bool], None]
+"""Raises where this process may not load a package. Called before anything is changed, and again, with True, in the
+transaction that makes the rows visible; what it then reads of others must stay so until the end."""
+
+
+def load(pipeline: dlt.Pipeline, packages: Sequence[Package], fence: Fence) -> dict[str, float]:
+    """Loads normalised packages; those that are loaded already are left out.
+
+    Args:
+        pipeline: whose packages they are.
+        packages: at least one.
+        fence: raises where they may not be loaded.
+
+    Returns:
+        how many seconds each table took.
+
+    Raises:
+        whatever the fence or the destination does; then nothing is loaded.
+    """
+    seconds: dict[str, float] = {}
+    with dlt_packages.clients(pipeline, packages) as clients:
+        if loaded(clients[0].sql_client, [package.load_id for package in packages]):
+            # The connection was lost in the moment of a commit that came through; it was one for all of them.
+            return {}
+        pairs = list(zip(clients, packages, strict=True))
+        for client, package in pairs:
+            fence(client, package, False)
+            _prepare(client, package)
+        with dlt_packages.one_transaction(clients):
+            for client, package in pairs:
+                fence(client, package, True)
+            for client, package in pairs:
+                with dlt_packages.package_state(pipeline, package.load_id):
+                    _load(client, package, seconds)
+    return seconds
+
+
+def _prepare(client: Client, package: Package) -> None:
+    """Tables and columns that are missing: they come before the rows and harm nobody. Old rows stay untouched."""
+    definitions = package.tables | set(package.schema.dlt_table_names())
+    client.verify_schema(only_tables=definitions, new_jobs=[])
+    if not _refreshed(client, package):
+        client.initialize_storage()
+        client.update_stored_schema(only_tables=definitions, expected_update={})
+    if staged := package.extended(client.should_load_data_to_staging_dataset):
+        _prepare_staging(client, package, staged)
+
+
+def _prepare_staging(client: Client, package: Package, tables: list[str]) -> None:
+    """The staging dataset holds nothing between loads; its tables are made anew where they may have another shape."""
+    version = package.schema.version_table_name
+    with client.with_staging_dataset():
+        client.initialize_storage()
+        # dlt skips a schema that it has seen, also where a table is missing: it has seen none.
+        client.sql_client.drop_tables(version, *(tables if package.refreshed else ()))
+        client.update_stored_schema(only_tables={version, *tables}, expected_update={})
+        client.sql_client.truncate_tables(*tables)
+
+
+def _load(client: Client, package: Package, seconds: dict[str, float]) -> None:
+    emptied = set(package.extended(client.should_truncate_table_before_load))
+    remade: list[Kept] = []
+    if refreshed := _refreshed(client, package):
+        remade = opened(client, package, refreshed)
+        definitions = package.tables | set(package.schema.dlt_table_names())
+        client.update_stored_schema(only_tables=definitions, expected_update={})
+        for table in remade:
+            table.restore()
+    emptied |= set(refreshed)
+    remade += unindexed(client, emptied)
+    _insert(client, package, emptied, seconds)
+    for table in remade:
+        table.index()
+    client.complete_load(package.load_id)
+
+
+def _refreshed(client: Client, package: Package) -> dict[str, Any]:
+    """The tables to be refreshed that are there, with their columns."""
+    return {name: columns for name, columns in client.get_storage_tables(package.refreshed) if columns}
+
+
+def _insert(client: Client, package: Package, emptied: set[str], seconds: dict[str, float]) -> None:
+    if emptied:
+        client.sql_client.truncate_tables(*sorted(emptied))
+    if package.begun:
+        _without_earlier(client, package)
+    for table in sorted(package.tables):
+        started = time.monotonic()
+        files = [file for file in package.files if file.table == table]
+        if client.should_load_data_to_staging_dataset(table):
+            with client.with_staging_dataset():
+                _copy(client, package, table, files)
+        else:
+            _copy(client, package, table, files)
+        seconds[table] = seconds.get(table, 0.0) + time.monotonic() - started
+    for root in sorted({package.root(table) for table in package.tables}):
+        started = time.monotonic()
+        for path in dlt_packages.followups(client, package, root):
+            dlt_packages.run(client, package, root, path)
+        seconds[root] = seconds.get(root, 0.0) + time.monotonic() - started
+    if staged := package.extended(client.should_load_data_to_staging_dataset):
+        with client.with_staging_dataset():
+            client.sql_client.truncate_tables(*staged)
+
+
+def _copy(client: Client, package: Package, table: str, files: Sequence[File]) -> None:
+    parquet = [file.path for file in files if file.format == "parquet"]
+    if parquet:
+        _copy_parquet(client, table, parquet)
+    for file in files:
+        if file.format != "parquet":
+            dlt_packages.run(client, package, table, file.path)
+
+
+def _copy_parquet(client: Client, table: str, paths: Sequence[Path]) -> None:
+    name = client.sql_client.make_qualified_table_name(table)
+    if client.capabilities.sqlglot_dialect == "postgres":
+        for path in paths:
+            copy_parquet(client.sql_client.native_connection, name, path, client.sql_client.escape_column_name)
+        return
+    literals = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+    # Names are quoted by the client, paths here.
+    client.sql_client.execute_sql(
+        f"INSERT INTO {name} BY NAME SELECT * FROM read_parquet([{literals}], union_by_name=true)"
+    )
+
+
+def _without_earlier(client: Client, package: Package) -> None:
+    """Deletes what dlt's own load step has committed of a package: rows that would be added again.
+
+    What replaces or merges by a key comes out the same when it is loaded again.
+    """
+    sql = client.sql_client
+    for table in package.extended(lambda name: _adds(package, name)):
+        name = sql.make_qualified_table_name(table)
+        columns = package.schema.tables[table]["columns"]
+        parent = package.schema.tables[table].get("parent")
+        if parent is None and "_dlt_load_id" in columns:
+            sql.execute_sql(f"DELETE FROM {name} WHERE {_quoted(sql, '_dlt_load_id')} = %s", package.load_id)
+        elif parent is not None and "_dlt_parent_id" in columns:
+            above = sql.make_qualified_table_name(parent)
+            row, of = _quoted(sql, "_dlt_id"), _quoted(sql, "_dlt_parent_id")
+            sql.execute_sql(f"DELETE FROM {name} WHERE {of} NOT IN (SELECT {row} FROM {above})")
+
+
+def _quoted(sql: Any, column: str) -> str:
+    return str(sql.escape_column_name(column))
+
+
+def _adds(package: Package, table: str) -> bool:
+    """Whether loading a table's rows twice makes them two: an append, and a merge that has no key."""
+    disposition = package.disposition(table)
+    columns = package.schema.tables[package.root(table)]["columns"].values()
+    keyed = any(column.get("primary_key") or column.get("merge_key") for column in columns)
+    return disposition == "append" or (disposition == "merge" and not keyed)
