@@ -101,6 +101,27 @@ def loaded(sql: Any, load_ids: Collection[str]) -> set[str]:
     return {str(load_id) for (load_id,) in found}
 
 
+def size(sql: Any, tables: Collection[str]) -> int:
+    """About how many bytes these tables take; those that are not there take none."""
+    if not tables:
+        return 0
+    places = ", ".join(["%s"] * len(tables))
+    if sql.capabilities.sqlglot_dialect == "postgres":
+        query = (
+            "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class AS c"
+            f" JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname IN ({places})"
+        )
+    else:
+        # DuckDB tells how large the whole file is, and of each table its rows and columns.
+        query = (
+            "WITH cells AS (SELECT schema_name, table_name, estimated_size * column_count AS n FROM duckdb_tables()"
+            " WHERE database_name = current_database()) SELECT coalesce((SELECT max(block_size * used_blocks) FROM"
+            " pragma_database_size() WHERE database_name = current_database()) * (SELECT sum(n) FROM cells WHERE"
+            f" schema_name = %s AND table_name IN ({places})) / nullif((SELECT sum(n) FROM cells), 0), 0)"
+        )
+    return int(sql.execute_sql(query, sql.dataset_name, *tables)[0][0])
+
+
 def _loads(sql: Any) -> str:
     return str(sql.make_qualified_table_name(LOADS_TABLE_NAME))
 

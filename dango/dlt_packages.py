@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +85,12 @@ class Package:
         """The tables with files and those nested in them, as far as they are wanted, parents first."""
         found = set(_extend_tables_with_table_chain(self.schema, self.tables, self.tables, wanted))
         return [name for name in self.schema.tables if name in found]
+
+
+def tables_of(schema: Schema, resources: Collection[str]) -> list[str]:
+    """The tables of these resources, those nested in them too."""
+    names = [str(table["name"]) for table in schema.data_tables()]
+    return [name for name in names if get_root_table(schema.tables, name).get("resource") in resources]
 
 
 def waiting(pipeline: dlt.Pipeline) -> tuple[Package, ...]:

@@ -10,6 +10,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.sources import DltSource
 
 from dango.dlt_adapter import ResourceExtractionError
+from dango.enforcement import broken
 from dango.job import Job
 from dango.record_errors import RecordErrors
 
@@ -64,7 +65,7 @@ def _extract_group(
         if not isinstance(error.exception, Exception) or not may_fail(job, failed):
             raise
         records.begin_anew(without=failed)
-        yield failed, error
+        yield failed, broken(error, source, job) or error
         # Those that share its rows were stopped with it; they are asked again, each for itself.
         for name in names:
             if name != failed:

@@ -77,6 +77,8 @@ def load(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], Non
         if not whole:
             working_folder.keep(folder, refresh=job.full_refresh)
         try:
+            if job.full_refresh:
+                _require_room_for_copy(source_pipeline, source, job)
             return _through(source_pipeline, source, job, progress, records)
         except BaseException as error:
             if not source_pipeline.worth_keeping(error):
@@ -95,15 +97,25 @@ def reachable(job: Job) -> None:
             pipeline.sync_destination()
 
 
-def require_room(root: Path) -> None:
-    """Nothing is begun on a full disk. Raises `DestinationError`."""
+def require_room(root: Path, needed: int = _SMALLEST_ROOM) -> None:
+    """Nothing is begun on a disk that has not so many bytes free. Raises `DestinationError`."""
     free = shutil.disk_usage(root).free
-    if free < _SMALLEST_ROOM:
-        needed = _SMALLEST_ROOM // 1024**2
+    if free < needed:
         raise DestinationError(
-            f"no room on the disk: {free // 1024**2} MiB free in {root}, {needed} are needed to begin",
+            f"no room on the disk: {free // 1024**2} MiB free in {root}, {needed // 1024**2} are needed to begin",
             "nothing was begun; make room and run again",
         )
+
+
+def _require_room_for_copy(source_pipeline: SourcePipeline, source: DltSource, job: Job) -> None:
+    """A refresh needs room for all rows again: extracted, and, in an embedded database, beside the old ones."""
+    pipeline, name = source_pipeline.pipeline, source.schema.name
+    if job.destination.type not in loading.TRANSACTIONAL or name not in pipeline.schema_names:
+        return
+    tables = dlt_packages.tables_of(pipeline.schemas[name], source.selected_resources.keys())
+    with dataset.writing(pipeline, job), dataset.sql_client(pipeline) as sql:
+        held = dataset.size(sql, tables)
+    require_room(job.root, _SMALLEST_ROOM + held * (2 if job.destination.type == "duckdb" else 1))
 
 
 def _trial(job: Job, resolved: Resolved, folder: Path, progress: Progress, records: RecordErrors) -> Outcome:
@@ -138,6 +150,8 @@ def _through(
         counts = pipeline.normalize().row_counts
     packages = dlt_packages.waiting(pipeline)
     changes = _changes(packages, stored, name)
+    for change in changes if stored else ():
+        progress.say(str(change))
     if job.fail_on_schema_change and changes and schema_changes.has_loaded(_columns(stored)):
         raise schema_changes.refused(changes, job.source.name)
     left_out += _kept_from_emptying(pipeline, packages, job, _columns(stored))
@@ -233,9 +247,8 @@ def _tables(
     loaded = {table for package in packages for table in package.tables if not table.startswith("_dlt")}
     discarded = kept_out.rows(counts, packages[-1].schema) if packages else {}
     columns_out = kept_out.names
-    rows = {
-        table: counts.get(table, 0) for table in (*counts, *discarded, *columns_out) if table in {*loaded, *discarded}
-    }
+    touched = {*loaded, *discarded, *columns_out}
+    rows = {table: counts.get(table, 0) for table in (*counts, *discarded, *columns_out) if table in touched}
     with dataset.writing(pipeline, job), dataset.sql_client(pipeline) as sql:
         totals = dataset.counted(sql, rows) if sql is not None else {}
     return tuple(

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import dlt
 import duckdb
 import psycopg2
 import pytest
 
+from dango.dataset import size, sql_client
 from tests.conftest import Said, native, sources
 from tests.fixtures_postgres import Postgres
 
@@ -112,7 +114,7 @@ def database(request: pytest.FixtureRequest, root: Path, write: Write) -> DuckDB
 
 @pytest.mark.slow
 def test_views_indexes_comments_and_grants_survive_and_show_the_new_data(
-    root: Path, dango: Dango, database: DuckDB | Server
+    root: Path, dango: Dango, database: DuckDB | Server, request: pytest.FixtureRequest
 ) -> None:
     put(root, events=ids(1, 2, 3), customers=ids(1, 2), rates=[{"id": 1}, {"id": 2}])
     assert dango("sync").code == 0
@@ -126,6 +128,7 @@ def test_views_indexes_comments_and_grants_survive_and_show_the_new_data(
         "SELECT 1",
     )
     if isinstance(database, Server):
+        request.addfinalizer(lambda: database(*_revocations(database)))
         database("CREATE ROLE reader_of_" + database.postgres.database, *_grants(database))
 
     # Rows are gone upstream, one is changed, the tables are as they were.
@@ -212,6 +215,12 @@ def _grants(server: Server) -> tuple[str, ...]:
     return (f"GRANT USAGE ON SCHEMA raw_shop TO {role}", f"GRANT SELECT ON ALL TABLES IN SCHEMA raw_shop TO {role}")
 
 
+def _revocations(server: Server) -> tuple[str, ...]:
+    # A role is the server's, and would outlive the test's database.
+    role = f"reader_of_{server.postgres.database}"
+    return (f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
 def _indexes(database: DuckDB | Server) -> set[str]:
     if isinstance(database, DuckDB):
         return {name for (name,) in database("SELECT index_name FROM duckdb_indexes()")}
@@ -227,3 +236,42 @@ def _still_there(database: DuckDB | Server) -> None:
     assert database("SELECT col_description('raw_shop.events'::regclass, 1)") == [("in order",)]
     granted = "SELECT count(*) FROM information_schema.role_table_grants WHERE grantee LIKE 'reader_of_%'"
     assert database(granted)[0][0] >= 5
+
+
+@pytest.mark.slow
+def test_a_refresh_that_has_no_room_for_two_copies_is_not_begun(
+    root: Path, dango: Dango, database: DuckDB | Server
+) -> None:
+    put(root, events=ids(1, 2), customers=ids(1), rates=[{"id": 1}])
+    assert dango("sync").code == 0
+    # As if the table took more than any disk has: the size is the database's word.
+    lie = "import dango.dataset; dango.dataset.size = lambda sql, tables: 2**60 if 'events' in tables else 0\n"
+    (root / "custom_sources" / "shop.py").write_text(lie + SHOP)
+    said = dango("sync", "--full-refresh")
+    assert said.code == 1
+    assert "error: shop: no room on the disk: " in said.err
+    assert "nothing was begun; make room and run again" in said.err
+    put(root, events=ids(1, 2, 3), customers=ids(1), rates=[{"id": 1}])
+    assert dango("sync", "--full-refresh", "--resource", "customers").code == 0
+    assert dango("sync").code == 0
+    assert database("SELECT id FROM raw_shop.events ORDER BY id") == [(1,), (2,), (3,)]
+
+
+@pytest.mark.slow
+def test_the_size_of_tables_is_about_what_they_take(root: Path, dango: Dango, database: DuckDB | Server) -> None:
+    put(root, events=ids(*range(1, 50_001)), customers=ids(1), rates=[{"id": 1}])
+    assert dango("sync").code == 0
+    pipeline = _pipeline(root, database)
+    with sql_client(pipeline) as sql:
+        events, customers = size(sql, ["events", "events__items"]), size(sql, ["customers"])
+        assert size(sql, ["none_such"]) == size(sql, []) == 0
+    assert 500_000 < events < 20_000_000
+    assert customers < events / 4
+
+
+def _pipeline(root: Path, database: DuckDB | Server) -> Any:
+    if isinstance(database, DuckDB):
+        destination: Any = dlt.destinations.duckdb(str(database.file))
+    else:
+        destination = dlt.destinations.postgres(database.postgres.url)
+    return dlt.pipeline("any", str(root / "any"), destination=destination, dataset_name="raw_shop")
