@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dlt
+import duckdb
 from dlt.common.destination.exceptions import SqlClientNotAvailable
 from dlt.common.schema.typing import LOADS_TABLE_NAME
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
+from dango.dlt_adapter import root_cause
 from dango.dlt_packages import connected
 from dango.job import Job
 from dango.lock import lock
 from dango.working_folder import Loads
+
+T = TypeVar("T")
 
 DATABASE_WAIT = 60.0
 """Seconds to wait for another process to be done with an embedded database, where the user does not say."""
@@ -50,8 +56,8 @@ def database_file(pipeline: dlt.Pipeline, job: Job) -> str | None:
 
 
 @contextmanager
-def sql_client(pipeline: dlt.Pipeline) -> Iterator[Any]:
-    """A client for SQL, or None: files and functions have none worth asking."""
+def sql_client(pipeline: dlt.Pipeline, job: Job) -> Iterator[Any]:
+    """A client for SQL, or None: files and functions have none worth asking. Waits as `patiently` does."""
     if (
         pipeline.destination.destination_type.endswith(".filesystem")
         or not pipeline.destination.capabilities().sqlglot_dialect
@@ -63,8 +69,32 @@ def sql_client(pipeline: dlt.Pipeline) -> Iterator[Any]:
     except SqlClientNotAvailable:
         yield None
         return
-    with connected(client):
-        yield client
+    with ExitStack() as opened:
+        yield patiently(job, lambda: opened.enter_context(connected(client)))
+
+
+def patiently(job: Job, work: Callable[..., T], *arguments: Any) -> T:
+    """Does what another program keeps from being done, as soon as it lets go of an embedded database: a notebook, a
+    shell, whoever knows nothing of our locks."""
+    wait = DATABASE_WAIT if job.wait is None else job.wait
+    retrying = Retrying(
+        stop=stop_after_delay(wait), wait=wait_fixed(0.2), retry=retry_if_exception(locked), reraise=True
+    )
+    return retrying(work, *arguments)
+
+
+def locked(error: BaseException) -> bool:
+    """Whether another process has an embedded database open."""
+    return holder(root_cause(error)) != ""
+
+
+def holder(error: BaseException) -> str:
+    """The process that has DuckDB's file in its hands, by its number; empty for any other error."""
+    if not isinstance(error, duckdb.IOException):
+        return ""
+    # DuckDB says it in its message and nowhere else.
+    found = re.search(r"lock is held in .*?\(PID (\d+)\)", str(error))
+    return found.group(1) if found else ""
 
 
 def counted(sql: Any, tables: Iterable[str]) -> dict[str, int]:
@@ -126,17 +156,17 @@ def _loads(sql: Any) -> str:
     return str(sql.make_qualified_table_name(LOADS_TABLE_NAME))
 
 
-def emptied(pipeline: dlt.Pipeline) -> None:
+def emptied(pipeline: dlt.Pipeline, job: Job) -> None:
     """A trial starts from nothing, and leaves no state from which another load could go on."""
     pipeline.config.restore_from_destination = False
-    with sql_client(pipeline) as sql:
+    with sql_client(pipeline, job) as sql:
         if sql is not None:
             _dropped(sql)
 
 
-def without_staging(pipeline: dlt.Pipeline) -> None:
+def without_staging(pipeline: dlt.Pipeline, job: Job) -> None:
     """What a trial leaves is one dataset, which one command drops."""
-    with sql_client(pipeline) as sql:
+    with sql_client(pipeline, job) as sql:
         if sql is not None:
             with sql.with_staging_dataset():
                 _dropped(sql)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import dlt
-import duckdb
 from dlt.common.destination import Destination as DltDestination
 
-from dango import imports
+from dango import dataset, imports
 from dango.arguments import expand
 from dango.config import EMBEDDED, Destination
 from dango.dlt_adapter import ConfigFieldMissingException, missing_inside, settable
@@ -85,7 +83,7 @@ def require_distinct(file: str, job: Job) -> None:
 
 def connection_error(error: BaseException, name: str) -> DangoError:
     """Why a destination cannot be used, in the user's words."""
-    if pid := holder(error):
+    if pid := dataset.holder(error):
         return Held(
             f"the database of `{name}` is held by process {pid}",
             "DuckDB lets one process write at a time: end the other (a notebook, a shell, a sync) and run again",
@@ -121,12 +119,3 @@ def _own(destination: Destination, parameters: Mapping[str, Any], root: Path) ->
     if not isinstance(made, DltDestination):
         raise NotASource(f"destination `{destination.name}`: `{destination.type}` is no @dlt.destination")
     return made
-
-
-def holder(error: BaseException) -> str:
-    """The process that has DuckDB's file in its hands, by its number; empty for any other error."""
-    if not isinstance(error, duckdb.IOException):
-        return ""
-    # DuckDB says it in its message and nowhere else.
-    found = re.search(r"lock is held in .*?\(PID (\d+)\)", str(error))
-    return found.group(1) if found else ""

@@ -341,6 +341,13 @@ def is_open(default: Any) -> bool:
     return default is inspect.Parameter.empty or isinstance(default, ConfigValueSentinel)
 
 
+def root_cause(error: BaseException) -> BaseException:
+    """What happened, without the wrappers that dlt puts around it."""
+    while type(error).__module__.startswith("dlt.") and (inner := error.__cause__ or error.__context__):
+        error = inner
+    return error
+
+
 def lacks_data(resource: DltResource) -> bool:
     """Whether it is a transformer that nobody gave a resource to."""
     return resource.is_transformer and resource._pipe.parent.is_empty

@@ -267,6 +267,7 @@ def child(request: IO[bytes]) -> None:
 def _end_with_parent(parent: int) -> None:
     # Nothing more is ever sent: this returns when the parent has ended, by whatever cause.
     os.read(parent, 1)
+    # With all that it has started, also what is deaf to a gentler signal; a sync bears that at any instant.
     if hasattr(os, "killpg"):
-        os.killpg(0, signal.SIGTERM)
+        os.killpg(0, _KILL)
     os._exit(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,8 +18,14 @@ _GRACE = 0.3
 
 
 @contextmanager
-def lock(path: Path, what: str, wait: float = 0.0) -> Iterator[None]:
+def lock(path: Path, what: str, wait: float = 0.0, say: Callable[[str], None] = lambda message: None) -> Iterator[None]:
     """Holds `path` locked. The file is never unlinked: two holders could then lock two inodes.
+
+    Args:
+        path: the file.
+        what: its name for people.
+        wait: for how many seconds to wait for another process to let go.
+        say: is told whom it waits for, if it does.
 
     Raises:
         Held: when another process has it for longer than `wait` seconds; names that process.
@@ -27,7 +33,13 @@ def lock(path: Path, what: str, wait: float = 0.0) -> Iterator[None]:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     kernel = FileLock(path)
     try:
-        kernel.acquire(timeout=max(wait, _GRACE), poll_interval=0.05)
+        try:
+            kernel.acquire(timeout=_GRACE, poll_interval=0.05)
+        except Timeout:
+            if wait <= _GRACE:
+                raise
+            say(f"waiting for {what}, which is held by {holder(path) or 'another process'}")
+            kernel.acquire(timeout=wait - _GRACE, poll_interval=0.05)
     except Timeout:
         raise Held(
             f"{what} is held by {holder(path) or 'another process'}",

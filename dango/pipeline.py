@@ -113,7 +113,7 @@ def _require_room_for_copy(source_pipeline: SourcePipeline, source: DltSource, j
     if job.destination.type not in loading.TRANSACTIONAL or name not in pipeline.schema_names:
         return
     tables = dlt_packages.tables_of(pipeline.schemas[name], source.selected_resources.keys())
-    with dataset.writing(pipeline, job), dataset.sql_client(pipeline) as sql:
+    with dataset.writing(pipeline, job), dataset.sql_client(pipeline, job) as sql:
         held = dataset.size(sql, tables)
     require_room(job.root, _SMALLEST_ROOM + held * (2 if job.destination.type == "duckdb" else 1))
 
@@ -122,7 +122,7 @@ def _trial(job: Job, resolved: Resolved, folder: Path, progress: Progress, recor
     """A few rows, in a dataset of their own; no state before it, and none after."""
     trial = SourcePipeline(job, folder, progress)
     with connecting(job), dataset.writing(trial.pipeline, job):
-        dataset.emptied(trial.pipeline)
+        dataset.emptied(trial.pipeline, job)
     try:
         outcome = _through(trial, build(resolved, job), job, progress, records)
     except BaseException:
@@ -130,7 +130,7 @@ def _trial(job: Job, resolved: Resolved, folder: Path, progress: Progress, recor
         _load_failed(trial, records)
         raise
     with dataset.writing(trial.pipeline, job):
-        dataset.without_staging(trial.pipeline)
+        dataset.without_staging(trial.pipeline, job)
     return outcome
 
 
@@ -214,7 +214,7 @@ def _kept_from_emptying(
         return ()
     left_out: list[LeftOut] = []
     for package in packages:
-        with dataset.writing(pipeline, job), dataset.sql_client(pipeline) as sql:
+        with dataset.writing(pipeline, job), dataset.sql_client(pipeline, job) as sql:
             tables = would_empty(sql, package, list(known))
         if not tables:
             continue
@@ -249,7 +249,7 @@ def _tables(
     columns_out = kept_out.names
     touched = {*loaded, *discarded, *columns_out}
     rows = {table: counts.get(table, 0) for table in (*counts, *discarded, *columns_out) if table in touched}
-    with dataset.writing(pipeline, job), dataset.sql_client(pipeline) as sql:
+    with dataset.writing(pipeline, job), dataset.sql_client(pipeline, job) as sql:
         totals = dataset.counted(sql, rows) if sql is not None else {}
     return tuple(
         TableResult(

@@ -82,6 +82,7 @@ def plan(project: Project, names: Sequence[str], request: Request) -> list[Job]:
     chosen = _chosen(project, names)
     if request.limit is not None and (request.limit < 1 or request.full_refresh):
         raise UsageError("--limit takes a number from 1 and does not go with --full-refresh")
+    _require_path(project)
     for name in (SECRETS_FILE, CONFIG_FILE):
         read_toml(project.root / name, name)
     destinations = [project.destination(source, request.destination) for source in chosen]
@@ -101,6 +102,16 @@ def plan(project: Project, names: Sequence[str], request: Request) -> list[Job]:
         )
         for source in chosen
     ]
+
+
+def _require_path(project: Project) -> None:
+    """dlt takes a path with `%` for a pattern, and DuckDB one with `?` for a query: both fail after the extraction."""
+    for character in "%?":
+        if character in str(project.root):
+            raise UsageError(
+                f"the project's folder {project.root} has a `{character}` in its path, which dlt or DuckDB cannot bear",
+                "nothing was begun; move or rename the folder",
+            )
 
 
 def run(

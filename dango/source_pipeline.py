@@ -6,30 +6,20 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
 
 import dlt
 from dlt.common.pipeline import LoadInfo
 from dlt.destinations.exceptions import DatabaseTransientException, DestinationConnectionError
 from dlt.pipeline.exceptions import PipelineStepFailed
-from tenacity import (
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    stop_after_delay,
-    wait_fixed,
-    wait_random_exponential,
-)
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from dango import dataset, destinations, dlt_packages, loading, working_folder
-from dango.dlt_adapter import TRACE_FILE_NAME, ConfigFieldMissingException, TerminalException
+from dango.dlt_adapter import TRACE_FILE_NAME, ConfigFieldMissingException, TerminalException, root_cause
 from dango.dlt_packages import Client, Package
 from dango.errors import Held
 from dango.job import Job
 from dango.lease import Lease, lease
 from dango.progress import Progress
-
-T = TypeVar("T")
 
 _ATTEMPTS = 3
 """How often a load is tried that the network, or a server that begins anew, cuts off."""
@@ -89,7 +79,7 @@ class SourcePipeline:
             the schemas of which something was loaded that an earlier run had left.
         """
         with connecting(self._job), dataset.writing(self.pipeline, self._job):
-            self._patiently(self._compare if self._atomic else self.pipeline.sync_destination)
+            dataset.patiently(self._job, self._compare if self._atomic else self.pipeline.sync_destination)
         if not self.pipeline.has_pending_data:
             return set()
         if self._atomic and self._job.fail_on_schema_change:
@@ -121,7 +111,7 @@ class SourcePipeline:
     def _compare(self) -> None:
         """Takes the destination's word where the folder does not know its newest loads."""
         pending = {*self.pipeline.list_extracted_load_packages(), *self.pipeline.list_normalized_load_packages()}
-        with dataset.sql_client(self.pipeline) as sql:
+        with dataset.sql_client(self.pipeline, self._job) as sql:
             self._basis = dataset.loads(sql)
             done = dataset.loaded(sql, pending)
         for load_id in done:
@@ -180,7 +170,7 @@ class SourcePipeline:
         self._loading = True
         with dataset.writing(self.pipeline, self._job):
             if self._atomic:
-                seconds = self._patiently(self._load_at_once, packages)
+                seconds = dataset.patiently(self._job, self._load_at_once, packages)
             else:
                 working_folder.let_go(self._folder)
                 info = self.pipeline.load()
@@ -202,18 +192,10 @@ class SourcePipeline:
             with attempt:
                 seconds = loading.load(self.pipeline, packages, self._require_right)
         if not self._job.trial:
-            with dataset.sql_client(self.pipeline) as sql:
+            with dataset.sql_client(self.pipeline, self._job) as sql:
                 self._basis = dataset.loads(sql)
             working_folder.note(self._folder, self._basis)
         return seconds
-
-    def _patiently(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Does what another process keeps from being done, as soon as it lets go of an embedded database."""
-        wait = dataset.DATABASE_WAIT if self._job.wait is None else self._job.wait
-        retrying = Retrying(
-            stop=stop_after_delay(wait), wait=wait_fixed(0.2), retry=retry_if_exception(_locked), reraise=True
-        )
-        return retrying(work, *arguments)
 
     def _require_right(self, client: Client, package: Package, final: bool) -> None:
         """Makes sure that the source is this run's to write, and that nobody has loaded it since this run began."""
@@ -235,6 +217,8 @@ class SourcePipeline:
         It can where a network or a lock was in the way. It cannot where the destination refuses the data, or has gone
         on without it; the rows are then extracted again.
         """
+        if dataset.locked(error):
+            return True
         if not self._atomic:
             # Files that dlt has loaded already would be loaded twice.
             return self._loading
@@ -278,19 +262,8 @@ def connecting(job: Job) -> Iterator[None]:
         raise destinations.connection_error(root_cause(error), job.destination.name) from error
 
 
-def root_cause(error: BaseException) -> BaseException:
-    """What happened, without the wrappers that dlt puts around it."""
-    while type(error).__module__.startswith("dlt.") and (inner := error.__cause__ or error.__context__):
-        error = inner
-    return error
-
-
-def _locked(error: BaseException) -> bool:
-    return destinations.holder(root_cause(error)) != ""
-
-
 def _cut_off(error: BaseException) -> bool:
-    return isinstance(error, DatabaseTransientException | DestinationConnectionError) and not _locked(error)
+    return isinstance(error, DatabaseTransientException | DestinationConnectionError) and not dataset.locked(error)
 
 
 def _seconds(info: LoadInfo) -> dict[str, float]:

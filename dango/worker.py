@@ -19,7 +19,12 @@ import duckdb
 
 from dango import destinations, imports, pipeline, probing
 from dango.describe import described
-from dango.dlt_adapter import ConfigFieldMissingException, IncrementalCursorInvalidCoercion, ValueNotSecretException
+from dango.dlt_adapter import (
+    ConfigFieldMissingException,
+    IncrementalCursorInvalidCoercion,
+    ValueNotSecretException,
+    root_cause,
+)
 from dango.entry import Entry
 from dango.errors import DangoError, Held, Problem
 from dango.examination import examined
@@ -33,7 +38,6 @@ from dango.project import Project
 from dango.record_errors import RecordErrors
 from dango.resolve import Resolved, missing_parameters, missing_secret, resolve, secret_in_git
 from dango.secrets import Mask, leaves, project_mask
-from dango.source_pipeline import root_cause
 from dango.traps import traps
 
 
@@ -46,8 +50,14 @@ def load(job: Job, send: Send) -> None:
     folder = project.working_folder(job.source, job.destination, job.dataset)
     spool = folder.with_name(f"{folder.name}.failed.jsonl")
     records = RecordErrors(spool, job.run, job.source.name, mask, job.root, job.limit)
+
+    def say(message: str) -> None:
+        send(Event(job.source.name, "log", message=message))
+
     with _boundary(job, mask) as failures:
-        with lock(History(project.state).lock_file(job.source.name), f"source `{job.source.name}`", job.wait or 0.0):
+        with lock(
+            History(project.state).lock_file(job.source.name), f"source `{job.source.name}`", job.wait or 0.0, say
+        ):
             send(_importing(job))
             resolved = resolve(job)
             _reveal(resolved, mask, send)

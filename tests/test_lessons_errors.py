@@ -204,6 +204,19 @@ def test_a_project_may_lie_in_a_folder_of_any_name(name: str, root: Path, write:
         assert found.fetchall() == [(1, "it's")]
 
 
+@pytest.mark.parametrize("name", ["50% off", "what?"])
+def test_a_folder_that_dlt_or_duckdb_cannot_bear_is_refused_at_once(
+    name: str, root: Path, write: Write, dango: Dango
+) -> None:
+    write({"sources": sources(native("shop")), "custom_sources/shop.py": PLAIN})
+    odd = root.parent / name
+    shutil.copytree(root, odd)
+    said = dango("sync", cwd=odd)
+    assert said.code == 2
+    assert f"error: the project's folder {odd} has a `" in said.err
+    assert not (odd / "data").exists()
+
+
 def test_secrets_and_data_are_found_from_whatever_folder_it_is_started(
     root: Path, write: Write, dango: Dango, tmp_path: Path
 ) -> None:

@@ -14,6 +14,8 @@ import psycopg2
 import pytest
 
 from dango.dataset import size, sql_client
+from dango.job import Job
+from dango.project import Project
 from tests.conftest import Said, native, sources
 from tests.fixtures_postgres import Postgres
 
@@ -262,11 +264,16 @@ def test_the_size_of_tables_is_about_what_they_take(root: Path, dango: Dango, da
     put(root, events=ids(*range(1, 50_001)), customers=ids(1), rates=[{"id": 1}])
     assert dango("sync").code == 0
     pipeline = _pipeline(root, database)
-    with sql_client(pipeline) as sql:
+    with sql_client(pipeline, _job(root)) as sql:
         events, customers = size(sql, ["events", "events__items"]), size(sql, ["customers"])
         assert size(sql, ["none_such"]) == size(sql, []) == 0
     assert 500_000 < events < 20_000_000
     assert customers < events / 4
+
+
+def _job(root: Path) -> Job:
+    project = Project.at(root)
+    return project.job(project.source("shop"))
 
 
 def _pipeline(root: Path, database: DuckDB | Server) -> Any:
