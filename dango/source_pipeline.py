@@ -112,6 +112,7 @@ class SourcePipeline:
         """Takes the destination's word where the folder does not know its newest loads."""
         pending = {*self.pipeline.list_extracted_load_packages(), *self.pipeline.list_normalized_load_packages()}
         with dataset.sql_client(self.pipeline, self._job) as sql:
+            dataset.settle(sql)
             self._basis = dataset.loads(sql)
             done = dataset.loaded(sql, pending)
         for load_id in done:

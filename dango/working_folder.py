@@ -124,6 +124,9 @@ def begin_anew(folder: Path) -> None:
     """
     if folder.exists():
         folder.rename(_kept(folder, True))
+    else:
+        # Nothing to come back, which is to be found again, too: the refresh that is killed has not happened.
+        _kept(folder, True).mkdir(parents=True)
 
 
 def give_up(folder: Path) -> None:

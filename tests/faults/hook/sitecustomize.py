@@ -1,0 +1,110 @@
+"""Runs at the start of every Python process of a sync under test: kills it where the test says.
+
+Python imports a module of this name from PYTHONPATH; the product knows nothing of it. The environment names a
+folder (`FAULT_FOLDER`), where each process notes that it lives, and one fault (`FAULT`: the fields of `points.Fault`
+as JSON): the n-th call of a function, before, during or after which its process is killed.
+"""
+
+import fcntl
+import functools
+import importlib.abc
+import importlib.machinery
+import itertools
+import json
+import os
+import signal
+import sys
+import threading
+import time
+
+
+class Killer(importlib.abc.MetaPathFinder):
+    """Wraps one function as soon as its module has been imported."""
+
+    def __init__(self, fault):
+        self._module, _, self._name = fault["function"].partition(":")
+        self._when, self._nth, self._of, self._delay = (fault[key] for key in ("when", "nth", "of", "delay"))
+        self._calls = itertools.count(1)
+        if self._module in sys.modules:
+            self._wrap(sys.modules[self._module])
+
+    def find_spec(self, name, path=None, target=None):
+        if name != self._module:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        if spec is not None:
+            execute = spec.loader.exec_module
+
+            def executed(module):
+                execute(module)
+                self._wrap(module)
+
+            spec.loader.exec_module = executed
+        return spec
+
+    def _wrap(self, module):
+        *owners, name = self._name.split(".")
+        owner = functools.reduce(getattr, owners, module)
+        setattr(owner, name, self._wrapped(getattr(owner, name)))
+
+    def _wrapped(self, function):
+        @functools.wraps(function)
+        def wrapped(*arguments, **named):
+            if not self._meant(arguments):
+                return function(*arguments, **named)
+            if self._when == "before":
+                die()
+            if self._when == "during":
+                threading.Thread(target=self._die_later, daemon=True).start()
+            result = function(*arguments, **named)
+            if self._when in ("during", "after"):
+                die()
+            return Leaving(result, self._when) if self._when in ("leaving", "left") else result
+
+        return wrapped
+
+    def _meant(self, arguments):
+        of = not self._of or any(self._of in str(argument) for argument in arguments)
+        return of and next(self._calls) == self._nth
+
+    def _die_later(self):
+        time.sleep(self._delay)
+        die()
+
+
+class Leaving:
+    """A context manager that kills right before or right after its block is left."""
+
+    def __init__(self, manager, when):
+        self._manager = manager
+        self._when = when
+
+    def __enter__(self):
+        return self._manager.__enter__()
+
+    def __exit__(self, *error):
+        if self._when == "leaving":
+            die()
+        done = self._manager.__exit__(*error)
+        if self._when == "left":
+            die()
+        return done
+
+
+def die():
+    os.close(os.open(f"{FOLDER}/fired", os.O_CREAT))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def note(role):
+    # The kernel lets go of the lock when the process has ended, however it ended.
+    fcntl.flock(os.open(f"{FOLDER}/{role}-{os.getpid()}", os.O_CREAT | os.O_RDWR), fcntl.LOCK_EX)
+
+
+FOLDER = os.environ.get("FAULT_FOLDER")
+if FOLDER:
+    ROLE = "worker" if "-c" in sys.orig_argv else "planner"
+    note(ROLE)
+    FAULT = json.loads(os.environ.get("FAULT", "null"))
+    if FAULT and FAULT["process"] == ROLE:
+        sys.meta_path.insert(0, Killer(FAULT))
