@@ -14,7 +14,7 @@ install = $(if $(shell command -v uv),uv pip install -q -p $(python),$(python) -
 # Set by `ci`: the tests' runs add to one measurement, and `floor` reads it.
 cov =
 
-.PHONY: help demo test slow faults lint types layers docs oldest floor ci constraints format clean
+.PHONY: help demo test slow long faults lint types layers docs oldest floor ci constraints format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-12s %s\n' "$$name" "$$what"; done
@@ -66,7 +66,10 @@ test: .venv/.stamp-dev ## the quick tests
 	$(python) -m pytest -n $(JOBS) --dist loadgroup -m 'not slow' $(cov)
 
 slow: .venv/.stamp-dev ## the slow tests
-	$(python) -m pytest -n $(JOBS) --dist loadgroup -m slow $(cov)
+	$(python) -m pytest -n $(JOBS) --dist loadgroup -m 'slow and not long' $(cov)
+
+long: .venv/.stamp-dev ## the tests that `make ci` leaves out
+	$(python) -m pytest -n $(JOBS) --dist loadgroup -m long
 
 faults: .venv/.stamp-dev ## kill three hundred syncs, and look for rows that are lost or doubled
 	FAULTS=300 $(python) -m pytest -n $(JOBS) tests/faults/test_kills.py

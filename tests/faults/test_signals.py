@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pexpect
@@ -26,6 +27,20 @@ pytestmark = pytest.mark.slow
 # The promise is two seconds; the rest is the noise of a busy machine.
 LIMIT = 2.5
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+ONE_OR_BOTH = [
+    pytest.param(*SIGNALS[0], id="SIGINT"),
+    pytest.param(*SIGNALS[1], id="SIGTERM", marks=pytest.mark.long),
+]
+
+
+def crossed(*phases: Any) -> list[Any]:
+    """Each phase with both signals: with one, in turns, at every change, with the other by `make long`."""
+    return [
+        pytest.param(phase, *told, id=f"{phase}-{told[0].name}", marks=pytest.mark.long if (turn + nth) % 2 else ())
+        for turn, phase in enumerate(phases)
+        for nth, told in enumerate(SIGNALS)
+    ]
+
 
 # `batch` says how far time has gone, PHASE where the source gets stuck.
 SHOP = """
@@ -98,6 +113,7 @@ def shop():
 """
 
 # Each is stuck where the file `here` comes up, or busy at a step.
+BULK = {"normalize": 150_000, "load": 6_000_000}
 STUCK = [
     "import", "a page that does not come", "an answer that does not come", "in threads", "everything is caught",
     "a handler of its own", "deaf to SIGTERM", "a deaf child",
@@ -161,8 +177,7 @@ def nothing_is_left(root: Path, code: int) -> None:
     assert (last.status, last.exit_code) == ("interrupted", code)
 
 
-@pytest.mark.parametrize(("number", "code"), SIGNALS, ids=["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize("phase", STUCK)
+@pytest.mark.parametrize(("phase", "number", "code"), crossed(*STUCK))
 def test_a_sync_that_waits_for_its_source_ends_when_told_to(
     phase: str, number: signal.Signals, code: int, project: Path, silent: str, record_property: Callable[..., None]
 ) -> None:
@@ -179,11 +194,11 @@ def test_a_sync_that_waits_for_its_source_ends_when_told_to(
     assert loaded(project) == SECOND
 
 
-@pytest.mark.parametrize(("number", "code"), SIGNALS, ids=["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize(("phase", "bulk"), [("normalize", 150_000), ("load", 6_000_000)])
+@pytest.mark.parametrize(("phase", "number", "code"), crossed(*BULK))
 def test_a_sync_that_is_busy_ends_when_told_to_and_loads_all_or_nothing(
-    phase: str, bulk: int, number: signal.Signals, code: int, project: Path, record_property: Callable[..., None]
+    phase: str, number: signal.Signals, code: int, project: Path, record_property: Callable[..., None]
 ) -> None:
+    bulk = BULK[phase]
     process = start(project, "sync", PHASE=phase)
     wait_until(lambda: step(project) == phase, process)
     time.sleep(0.3)
@@ -202,7 +217,7 @@ def test_a_sync_that_is_busy_ends_when_told_to_and_loads_all_or_nothing(
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize(("number", "code"), SIGNALS, ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(("number", "code"), ONE_OR_BOTH)
 def test_a_load_that_waits_for_a_locked_table_of_postgresql_ends_when_told_to(
     number: signal.Signals,
     code: int,
@@ -252,7 +267,7 @@ def test_a_load_that_waits_for_a_locked_table_of_postgresql_ends_when_told_to(
     assert counted() == [*SECOND.values()]
 
 
-@pytest.mark.parametrize(("number", "code"), SIGNALS, ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(("number", "code"), ONE_OR_BOTH)
 def test_a_sync_that_waits_for_another_ends_when_told_to_and_the_other_goes_on(
     number: signal.Signals, code: int, project: Path, record_property: Callable[..., None]
 ) -> None:
@@ -272,7 +287,7 @@ def test_a_sync_that_waits_for_another_ends_when_told_to_and_the_other_goes_on(
     assert at_work(project) == []
 
 
-@pytest.mark.parametrize(("number", "code"), SIGNALS, ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(("number", "code"), ONE_OR_BOTH)
 def test_a_sync_that_waits_for_the_database_ends_when_told_to(
     number: signal.Signals, code: int, project: Path, record_property: Callable[..., None]
 ) -> None:
