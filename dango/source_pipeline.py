@@ -223,7 +223,7 @@ class SourcePipeline:
         if not self._atomic:
             # Files that dlt has loaded already would be loaded twice.
             return self._loading
-        return self._loading and not isinstance(root_cause(error), TerminalException | Overtaken)
+        return self._loading and not _final(error)
 
     def give_up(self) -> None:
         """Forgets what was extracted: state and schemas are what they were before."""
@@ -261,6 +261,11 @@ def connecting(job: Job) -> Iterator[None]:
         yield
     except (PipelineStepFailed, DestinationConnectionError, ConfigFieldMissingException) as error:
         raise destinations.connection_error(root_cause(error), job.destination.name) from error
+
+
+def _final(error: BaseException | None) -> bool:
+    """Whether the same would come of another attempt; dlt says so by the kind of its own error."""
+    return error is not None and (isinstance(error, TerminalException | Overtaken) or _final(error.__cause__))
 
 
 def _cut_off(error: BaseException) -> bool:

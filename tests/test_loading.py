@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from tests.conftest import Said, native, sources
@@ -174,3 +175,25 @@ def test_a_package_that_dlt_itself_has_begun_to_load_is_loaded_once(
     assert rows("SELECT count(*) FROM raw_shop.keyless__items") == [(10,)]
     assert rows("SELECT id FROM raw_shop.customers ORDER BY id") == [(1,), (2,)]
     assert rows("SELECT id FROM raw_shop.rates") == [(3,)]
+
+
+@pytest.mark.slow
+def test_rows_that_the_destination_refuses_are_extracted_again_when_the_source_is_mended(
+    root: Path, write: Write, dango: Dango
+) -> None:
+    write({"sources": sources(native("shop", "shop")), "custom_sources/shop.py": SHOP})
+    put(root, events=ids(1), customers=ids(1), rates=ids(1))
+    assert dango("sync").code == 0
+    with duckdb.connect(str(root / "data" / "warehouse.duckdb")) as database:
+        database.execute("CREATE UNIQUE INDEX once ON raw_shop.events (id)")
+    put(root, events=ids(2, 3, 3), customers=ids(1), rates=ids(2))
+    said = dango("sync")
+    assert said.code == 1
+    assert "ConstraintException: " in said.err
+    # Nothing of it was loaded, and nothing waits that would fail again.
+    put(root, events=ids(2, 3), customers=ids(1), rates=ids(2))
+    said = dango("sync")
+    assert said.code == 0, said.err
+    with duckdb.connect(str(root / "data" / "warehouse.duckdb"), read_only=True) as database:
+        assert database.sql("SELECT id FROM raw_shop.events ORDER BY id").fetchall() == [(1,), (2,), (3,)]
+    assert [path.name for path in (root / ".dango" / "pipelines").iterdir()] == ["shop--duckdb--raw_shop"]
