@@ -103,6 +103,11 @@ def rows(root: Path) -> Callable[[str], list[Any]]:
     return rows
 
 
+def one_of(*values: Any) -> list[Any]:
+    """The first of these with every change, all of them by `make long`: they are much alike."""
+    return [pytest.param(value, marks=pytest.mark.long if nth else ()) for nth, value in enumerate(values)]
+
+
 def native(name: str, function: str = "rows", module: str = "shop", **block: Any) -> str:
     """One `dlt_native` source in the list of `sources:`, as YAML."""
     body = {"source_module": module, "source_function": function, **block}

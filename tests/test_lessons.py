@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Said, native, sources
+from tests.conftest import Said, native, one_of, sources
 from tests.faults.running import at_work, into_postgres, start, wait_until
 from tests.fixtures_postgres import Postgres
 
@@ -211,7 +211,7 @@ def test_who_reads_during_a_refresh_sees_all_tables_old_or_all_new(
     assert {*seen} == {(2000, 2000, 2000, 1, "old"), (1500, 1500, 1500, 2, "new")}
 
 
-@pytest.mark.parametrize("text", ["", "no\x00 json", "{}"])
+@pytest.mark.parametrize("text", one_of("no\x00 json", "", "{}"))
 def test_a_working_folder_that_cannot_be_read_is_told_set_aside_and_made_anew(
     text: str, shop: Path, dango: Dango, rows: Rows
 ) -> None:
@@ -243,7 +243,7 @@ def test_a_full_refresh_cures_a_working_folder_that_cannot_be_read(shop: Path, d
     assert tables(dango("sync", "--json"))["events"] == (1, 4)
 
 
-@pytest.mark.parametrize("name", ["daily__orders", "Daily Orders"])
+@pytest.mark.parametrize("name", one_of("Daily Orders", "daily__orders"))
 def test_a_table_is_one_table_however_its_resource_is_named(
     name: str, root: Path, write: Write, dango: Dango, rows: Rows
 ) -> None:

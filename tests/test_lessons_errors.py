@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 from dango.history import History
-from tests.conftest import Said, native, sources
+from tests.conftest import Said, native, one_of, sources
 from tests.faults.running import at_work, start, stopped, wait_until
 
 pytestmark = pytest.mark.slow
@@ -177,7 +177,7 @@ def test_ctrl_c_between_two_attempts_ends_the_sync_and_is_no_failure(
 PLAIN = "def rows():\n    print('said')\n    yield [{'id': 1, 'names': [\"it's\"]}]\n"
 
 
-@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", one_of("<&- >&- 2>&-", ">&-"))
 def test_a_sync_of_a_daemon_that_has_closed_its_streams_works(
     closed: str, root: Path, write: Write, rows: Rows
 ) -> None:
@@ -189,7 +189,7 @@ def test_a_sync_of_a_daemon_that_has_closed_its_streams_works(
     assert History(root / ".dango").last()["shop"].status == "ok"
 
 
-@pytest.mark.parametrize("name", ["it's here", "$HOME {x} [y]*", 'naïve; "so"--'])
+@pytest.mark.parametrize("name", one_of("$HOME {x} [y]*", "it's here", 'naïve; "so"--'))
 def test_a_project_may_lie_in_a_folder_of_any_name(name: str, root: Path, write: Write, dango: Dango) -> None:
     write({"sources": sources(native("shop")), "custom_sources/shop.py": PLAIN})
     odd = root.parent / name
@@ -204,7 +204,7 @@ def test_a_project_may_lie_in_a_folder_of_any_name(name: str, root: Path, write:
         assert found.fetchall() == [(1, "it's")]
 
 
-@pytest.mark.parametrize("name", ["50% off", "what?"])
+@pytest.mark.parametrize("name", one_of("50% off", "what?"))
 def test_a_folder_that_dlt_or_duckdb_cannot_bear_is_refused_at_once(
     name: str, root: Path, write: Write, dango: Dango
 ) -> None:

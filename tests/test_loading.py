@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.conftest import Said, native, sources
+from tests.conftest import Said, native, one_of, sources
 from tests.fixtures_postgres import Postgres
 
 Dango = Callable[..., Said]
@@ -141,7 +141,7 @@ pipeline.load(workers=1)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("table", ["events__items", "events", "keyless", "rates", "_dlt_pipeline_state"])
+@pytest.mark.parametrize("table", one_of("events__items", "events", "keyless", "rates", "_dlt_pipeline_state"))
 def test_a_package_that_dlt_itself_has_begun_to_load_is_loaded_once(
     root: Path, write: Write, dango: Dango, rows: Rows, table: str
 ) -> None:
