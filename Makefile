@@ -95,7 +95,7 @@ floor: .venv/.stamp-dev # after `ci`'s quick tests
 	$(python) -m coverage report
 
 ci: cov = --cov --cov-append --cov-report= --cov-fail-under=0
-ci: lint types layers erase test slow floor oldest ## everything that must hold before a change lands
+ci: lint types layers erase test floor slow oldest ## everything that must hold before a change lands
 
 .PHONY: erase
 erase: .venv/.stamp-dev
