@@ -16,8 +16,8 @@ from dlt.common.schema.typing import LOADS_TABLE_NAME
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
-from dango.dlt_adapter import root_cause
 from dango.dlt_packages import connected
+from dango.errors import root_cause
 from dango.job import Job
 from dango.lock import lock
 from dango.working_folder import Loads

@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -341,19 +340,6 @@ def is_open(default: Any) -> bool:
     return default is inspect.Parameter.empty or isinstance(default, ConfigValueSentinel)
 
 
-def root_cause(error: BaseException) -> BaseException:
-    """What happened, without the wrappers that dlt puts around it."""
-    while type(error).__module__.startswith("dlt.") and (inner := error.__cause__ or error.__context__):
-        error = inner
-    return error
-
-
 def lacks_data(resource: DltResource) -> bool:
     """Whether it is a transformer that nobody gave a resource to."""
     return resource.is_transformer and resource._pipe.parent.is_empty
-
-
-def short(location: str, root: Path) -> str:
-    """A file of the project by its path in the project, any other by its whole path."""
-    path = Path(location)
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else location

@@ -201,6 +201,13 @@ class Held(DangoError):
     exit_code = 4
 
 
+def root_cause(error: BaseException) -> BaseException:
+    """What happened, without the wrappers that dlt puts around it."""
+    while type(error).__module__.startswith("dlt.") and (inner := error.__cause__ or error.__context__):
+        error = inner
+    return error
+
+
 def near(name: str, names: Iterable[str]) -> str:
     """A clause such as ` (did you mean `x`?)`, or nothing: for the end of a message."""
     found = get_close_matches(name, list(names), n=1, cutoff=0.6)

@@ -110,7 +110,7 @@ def _located_parameter(name: str, shown: str, found: dlt_adapter.Found, secret: 
     lines = ((file, line_of(Path(file), section, key)) for file in found.files)
     # The user's own settings in the home folder come after the project's.
     file, line = next((place for place in lines if place[1]), (found.files[0], 0))
-    shown_file = dlt_adapter.short(file, job.root)
+    shown_file = _short(file, job.root)
     if Path(file).name == Path(SECRETS_FILE).name and not is_plain_key(key):
         value = _masked(name_of_field, found.value, True)
     place = f"{shown_file}:{line}" if line else shown_file
@@ -135,3 +135,9 @@ def _shown_annotation(parameter: inspect.Parameter) -> str:
     text = inspect.formatannotation(parameter.annotation)
     text = re.sub(r"[\w.]+\.(\w+)", r"\1", text)
     return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _short(location: str, root: Path) -> str:
+    """A file of the project by its path in the project, any other by its whole path."""
+    path = Path(location)
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else location

@@ -14,9 +14,9 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from dango import dataset, destinations, dlt_packages, loading, working_folder
-from dango.dlt_adapter import TRACE_FILE_NAME, ConfigFieldMissingException, TerminalException, root_cause
+from dango.dlt_adapter import TRACE_FILE_NAME, ConfigFieldMissingException, TerminalException
 from dango.dlt_packages import Client, Package
-from dango.errors import Held
+from dango.errors import Held, root_cause
 from dango.job import Job
 from dango.lease import Lease, lease
 from dango.progress import Progress

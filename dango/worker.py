@@ -23,10 +23,9 @@ from dango.dlt_adapter import (
     ConfigFieldMissingException,
     IncrementalCursorInvalidCoercion,
     ValueNotSecretException,
-    root_cause,
 )
 from dango.entry import Entry
-from dango.errors import DangoError, Held, Problem
+from dango.errors import DangoError, Held, Problem, root_cause
 from dango.examination import examined
 from dango.executors import Send
 from dango.explain import fields, parameters

@@ -8,8 +8,7 @@ import pytest
 
 from dango.connectors.extensions import uses_extensions
 from dango.connectors.rest import rest_api
-from dango.dlt_adapter import root_cause
-from dango.errors import RestConfigError, VendorError
+from dango.errors import RestConfigError, VendorError, root_cause
 from tests.connectors.vendor import Answer, vendor
 
 ROWS = [{"id": number} for number in range(1, 6)]

@@ -15,8 +15,7 @@ import pytest
 
 from dango.connectors.oauth import token_folder
 from dango.connectors.rest import rest_api
-from dango.dlt_adapter import root_cause
-from dango.errors import NoTokenStore, TokenError
+from dango.errors import NoTokenStore, TokenError, root_cause
 from tests.connectors.vendor import Answer, vendor
 
 
