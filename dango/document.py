@@ -169,7 +169,7 @@ class Document:
                 raise self._broken("a tab: YAML is indented with spaces", row, text.index("\t") + 1) from error
             problem = (error.problem or "not YAML").split(" with value")[0]
             raise self._broken(problem, row, column) from error
-        except (YAMLError, ValueError, RecursionError) as error:
+        except (YAMLError, ValueError, RecursionError, NotImplementedError) as error:
             raise self._broken(f"not YAML: {error}".splitlines()[0], 1, 1) from error
         if tree is None:
             raise self._broken("the file is empty", 1, 1, "\n  ".join(["it needs at least:", *self._smallest]))

@@ -460,3 +460,10 @@ def test_a_text_that_is_changed_keeps_its_quotes(tmp_path: Path, old: str, value
     for text in ("s:\n  k: {} # why\n  m: 1\n", "s: {{k: {}, m: 1}} # why\n"):
         document = Document(tmp_path / "x.yml", "x.yml", text.format(old))
         assert document.set_value(("s",), "k", value).text == text.format(new)
+
+
+def test_the_first_key_of_an_item_can_go_where_a_comment_follows_it() -> None:
+    document = read("version: 1\nsources:\n- name: s1\n\n- name: s2\n  # c\n  k_a: t\n")
+    edited = document.remove_key(("sources", 1), "name")
+    assert edited.text == "version: 1\nsources:\n- name: s1\n\n-\n  # c\n  k_a: t\n"
+    assert edited.data["sources"][1] == {"k_a": "t"}
