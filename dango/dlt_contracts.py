@@ -47,11 +47,11 @@ def verdicts() -> Iterator[list[Verdict]]:
         return allowed, filters
 
     # There is no hook. What is called with other arguments one day fails loudly, in every test of contracts.
-    Schema.apply_schema_contract = listened  # type: ignore[assignment,method-assign]
+    Schema.apply_schema_contract = listened  # type: ignore[assignment,method-assign]  # dlt has no hook
     try:
         yield heard
     finally:
-        Schema.apply_schema_contract = decide  # type: ignore[method-assign]
+        Schema.apply_schema_contract = decide  # type: ignore[method-assign]  # as it was
 
 
 def violation(error: BaseException) -> DataValidationError | None:

@@ -148,7 +148,7 @@ class Examined:
 
     def _count(self, table: str, load_ids: list[str]) -> int:
         ids = ", ".join(["%s"] * len(load_ids))
-        query = f"SELECT COUNT(*) FROM {_name(self.client, self.dataset, table)} WHERE _dlt_load_id IN ({ids})"  # noqa: S608
+        query = f"SELECT COUNT(*) FROM {_name(self.client, self.dataset, table)} WHERE _dlt_load_id IN ({ids})"
         return int(self.client.sql_client.execute_sql(query, *load_ids)[0][0])
 
     def _drifted(self, tables: Dataset, known: Mapping[str, Mapping[str, str]]) -> Iterator[Found]:
@@ -243,7 +243,7 @@ def _catalogue(client: Any, datasets: list[str]) -> dict[str, dict[str, Table]]:
 def _counted(client: Any, datasets: Mapping[str, Dataset]) -> dict[str, int]:
     """How many rows of data there are in each dataset."""
     places = [(dataset, table) for dataset, tables in datasets.items() for table in _data(tables)]
-    selects = [f"SELECT {{}}, COUNT(*) FROM {_name(client, *place)}" for place in places]  # noqa: S608
+    selects = [f"SELECT {{}}, COUNT(*) FROM {_name(client, *place)}" for place in places]
     counts: dict[str, int] = {}
     for position, count in _union(client, selects):
         dataset, _ = places[position]
@@ -255,7 +255,7 @@ def _known(client: Any, datasets: list[str]) -> dict[str, dict[str, dict[str, st
     """What dlt's schemas say of the tables that it has loaded; of each schema in a dataset the newest version."""
     newest = "ROW_NUMBER() OVER (PARTITION BY schema_name ORDER BY inserted_at DESC) AS age"
     selects = [
-        f"SELECT {{}}, stored FROM (SELECT schema AS stored, {newest} FROM {_name(client, name, '_dlt_version')}) AS v"  # noqa: S608
+        f"SELECT {{}}, stored FROM (SELECT schema AS stored, {newest} FROM {_name(client, name, '_dlt_version')}) AS v"
         " WHERE age = 1"
         for name in datasets
     ]
@@ -275,7 +275,7 @@ def _strays(client: Any, datasets: Mapping[str, Dataset]) -> dict[str, dict[str,
     """
     names = list(datasets)
     noted: dict[str, set[str]] = {name: set() for name in names}
-    loads = [f"SELECT {{}}, load_id FROM {_name(client, name, '_dlt_loads')}" for name in names]  # noqa: S608
+    loads = [f"SELECT {{}}, load_id FROM {_name(client, name, '_dlt_loads')}" for name in names]
     for position, load_id in _union(client, loads):
         noted[names[position]].add(load_id)
     marked = [
@@ -284,7 +284,7 @@ def _strays(client: Any, datasets: Mapping[str, Dataset]) -> dict[str, dict[str,
         for table, found in _data(tables).items()
         if "_dlt_load_id" in found.columns
     ]
-    ids = [f"SELECT DISTINCT {{}}, _dlt_load_id FROM {_name(client, *place)}" for place in marked]  # noqa: S608
+    ids = [f"SELECT DISTINCT {{}}, _dlt_load_id FROM {_name(client, *place)}" for place in marked]
     strays: dict[str, dict[str, list[str]]] = {}
     for position, load_id in _union(client, ids):
         dataset, table = marked[position]

@@ -89,7 +89,8 @@ class SourcePipeline:
         try:
             packages = self._load_pending(permit)
         except Exception as error:
-            # What is worth nothing is extracted again: the destination knows up to where all is loaded.
+            # Whatever it is: data that cannot be loaded would stop every sync to come. What is worth nothing is
+            # extracted again, as the destination knows up to where all is loaded; the rest is raised.
             if not self._atomic or self.worth_keeping(error):
                 raise
             return self._begin_from_destination(str(root_cause(error)))
