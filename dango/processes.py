@@ -31,6 +31,8 @@ Send = Callable[[Any], None]
 
 WORKER = "dango.worker"
 """The module of what is done in these processes; nothing but they import it."""
+PRELOADED = "dango.preloaded"
+"""What `Workers` import where syncs are done."""
 
 # What is imported later is found as the parent would find it; the folder that `-c` adds is not searched.
 _CHILD = (

@@ -17,7 +17,7 @@ from dango.errors import UsageError
 from dango.executors import Executor, LocalExecutor, cores
 from dango.history import History
 from dango.job import Event, Job, RunError, RunResult, Status
-from dango.processes import WORKER, Workers
+from dango.processes import PRELOADED, Workers
 from dango.project import SOURCES_FILE, Project
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, read_toml
 from dango.supervision import prepare, watch
@@ -143,7 +143,7 @@ def run(
     prepare(project)
     history = History(project.state)
     if executor is None:
-        workers = workers or Workers(WORKER)
+        workers = workers or Workers(PRELOADED)
         executor = LocalExecutor(lambda job: supervise(project, job, workers), workers, at_once or cores())
     waiting = {job.source.name: job for job in jobs}
     under_way: dict[str, RunResult] = {}
