@@ -23,6 +23,7 @@ from dango import dlt_packages, merging
 from dango.copying import copy_parquet
 from dango.dataset import loaded
 from dango.dlt_packages import Client, File, Package
+from dango.indexing import index_keys
 from dango.merging import read_parquet
 from dango.reshaping import Kept, opened, unindexed
 
@@ -122,6 +123,7 @@ def _insert(client: Client, package: Package, emptied: set[str], seconds: dict[s
     staged = package.extended(client.should_load_data_to_staging_dataset)
     merged = {package.root(table) for table in staged}
     once = {root for root in merged if merging.unique(package, root)}
+    keyed = {root for root in merged if package.disposition(root) == "merge"}
     merged -= {root for root in once if merging.meets_nothing(client, package, root, emptied)}
     staged = [table for table in staged if package.root(table) in merged]
     viewed = [table for table in staged if merging.by_view(client, package, table)]
@@ -132,6 +134,8 @@ def _insert(client: Client, package: Package, emptied: set[str], seconds: dict[s
         files = [file for file in package.files if file.table == table]
         with client.with_staging_dataset() if table in staged else nullcontext():
             _copy(client, package, table, files)
+            if table in staged:
+                _analyze(client, table)
         seconds[table] = seconds.get(table, 0.0) + time.monotonic() - started
     for root in sorted(merged):
         started = time.monotonic()
@@ -143,6 +147,14 @@ def _insert(client: Client, package: Package, emptied: set[str], seconds: dict[s
     if filled := [table for table in staged if table not in viewed]:
         with client.with_staging_dataset():
             client.sql_client.truncate_tables(*filled)
+    for root in keyed:
+        index_keys(client, package, root)
+
+
+def _analyze(client: Client, table: str) -> None:
+    """PostgreSQL plans the merge by how much it is; it would not know."""
+    if client.capabilities.sqlglot_dialect == "postgres":
+        client.sql_client.execute_sql(f"ANALYZE {client.sql_client.make_qualified_table_name(table)}")
 
 
 def _copy(client: Client, package: Package, table: str, files: Sequence[File]) -> None:
