@@ -35,13 +35,16 @@ Fence = Callable[[Client, Package, bool], None]
 transaction that makes the rows visible; what it then reads of others must stay so until the end."""
 
 
-def load(pipeline: dlt.Pipeline, packages: Sequence[Package], fence: Fence) -> dict[str, float]:
+def load(
+    pipeline: dlt.Pipeline, packages: Sequence[Package], fence: Fence, *, little_memory: bool = True
+) -> dict[str, float]:
     """Loads normalised packages; those that are loaded already are left out.
 
     Args:
         pipeline: whose packages they are.
         packages: at least one.
         fence: raises where they may not be loaded.
+        little_memory: an embedded database gets little memory; it says so where that is too little.
 
     Returns:
         how many seconds each table took.
@@ -54,7 +57,7 @@ def load(pipeline: dlt.Pipeline, packages: Sequence[Package], fence: Fence) -> d
         if loaded(clients[0].sql_client, [package.load_id for package in packages]):
             # The connection was lost in the moment of a commit that came through; it was one for all of them.
             return {}
-        merging.economically(clients[0])
+        merging.economically(clients[0], little_memory=little_memory)
         pairs = list(zip(clients, packages, strict=True))
         for client, package in pairs:
             fence(client, package, False)

@@ -15,8 +15,8 @@ import duckdb
 
 from dango.dlt_packages import Client, Package
 
-MEMORY = "256MB"
-"""How much DuckDB keeps in memory, beside what it works on, while it loads; beyond it, it uses the disk."""
+_MEMORY_PER_THREAD = 128
+"""MiB that DuckDB may use while it loads; what needs more goes by the disk. Left to itself it takes what there is."""
 
 _STRATEGIES = (None, "delete-insert", "upsert")
 # What is the same in a file and in any database: of others two values might become one.
@@ -24,7 +24,7 @@ _EXACT = ("bigint", "text", "date", "bool", "binary")
 
 
 def unique(package: Package, root: str) -> bool:
-    """Whether each primary key comes only once, as far as the files can tell; a table without one has none twice."""
+    """Whether each primary key comes only once, as far as is known; a table without one has none twice."""
     columns = package.schema.tables[root]["columns"]
     keys = [name for name, column in columns.items() if column.get("primary_key")]
     if not keys:
@@ -32,7 +32,10 @@ def unique(package: Package, root: str) -> bool:
     files = package.parquet(root)
     if files is None or any(columns[key].get("data_type") not in _EXACT for key in keys):
         return False
-    return _rows(files) == _distinct(files, keys)
+    try:
+        return _rows(files) == _distinct(files, keys)
+    except duckdb.OutOfMemoryException:
+        return False
 
 
 def _rows(files: Sequence[Path]) -> int:
@@ -43,7 +46,8 @@ def _rows(files: Sequence[Path]) -> int:
 
 def _distinct(files: Sequence[Path], keys: Sequence[str]) -> int:
     quoted = ", ".join('"' + key.replace('"', '""') + '"' for key in keys)
-    with closing(duckdb.connect(config={"memory_limit": MEMORY})) as database:
+    with closing(duckdb.connect()) as database:
+        database.execute(f"SET memory_limit = {_limit(database)}")
         # Not DISTINCT in the count, which takes no notice of what is missing.
         query = f"SELECT count(*) FROM (SELECT {quoted} FROM read_parquet(?, union_by_name=true) GROUP BY ALL)"
         found = database.execute(query, [[str(file) for file in files]]).fetchone()
@@ -104,18 +108,27 @@ def _staged(client: Client, table: str) -> str:
         return str(client.sql_client.make_qualified_table_name(table))
 
 
-def economically(client: Client) -> None:
+def _limit(database: Any) -> str:
+    (threads,) = database.execute("SELECT current_setting('threads')").fetchone()
+    return f"'{_MEMORY_PER_THREAD * max(2, int(threads))}MiB'"
+
+
+def economically(client: Client, *, little_memory: bool) -> None:
     """Lets DuckDB write rows in any order, and work in little memory; what the user's own settings say stands.
 
     Indexes must fit into the memory that it has: where there are any, it has all.
+
+    Args:
+        client: of any destination; only DuckDB is told something.
+        little_memory: whether it is to do with little, which may turn out too little.
     """
-    sql: Any = client.sql_client
     if client.capabilities.sqlglot_dialect != "duckdb":
         return
+    sql: Any = client.sql_client
     given = {**(sql.credentials.global_config or {}), **(sql.credentials.local_config or {})}
-    settings = {"preserve_insertion_order": "false", "memory_limit": f"'{MEMORY}'"}
-    if sql.execute_sql("SELECT 1 FROM duckdb_indexes() LIMIT 1"):
-        del settings["memory_limit"]
+    settings = {"preserve_insertion_order": "false"}
+    if little_memory and not sql.execute_sql("SELECT 1 FROM duckdb_indexes() LIMIT 1"):
+        settings["memory_limit"] = _limit(sql.native_connection)
     for name, value in settings.items():
         if name not in given:
             sql.execute_sql(f"SET {name} = {value}")

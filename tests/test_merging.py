@@ -181,3 +181,27 @@ def test_what_a_merge_looks_up_is_indexed_once(root: Path, dango: Dango, ask: Ca
     put(root, ROUNDS[1])
     assert dango("sync").code == 0
     assert indexes() == [index for index in first if index[0] != "two_keys"]
+
+
+CRAMPED = """
+import dlt
+import pyarrow as pa
+import dango.merging
+
+dango.merging._MEMORY_PER_THREAD = 2
+
+@dlt.resource(write_disposition="merge", primary_key="id")
+def rows():
+    yield pa.table({"id": range(400_000), "text": [f"{number:0100d}" for number in range(400_000)]})
+"""
+
+
+def test_where_little_memory_is_too_little_the_load_is_tried_with_all(
+    write: Write, dango: Dango, rows: Callable[[str], list[Any]]
+) -> None:
+    write({"sources": sources(native("shop")), "custom_sources/shop.py": CRAMPED})
+    for _ in range(2):
+        assert dango("sync").code == 0
+        assert rows("SELECT count(*), count(DISTINCT id), max(text) FROM raw_shop.rows") == [
+            (400_000, 400_000, f"{399_999:0100d}")
+        ]
