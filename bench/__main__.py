@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from bench import report, results
+from bench import peers, report, results
 from bench.bench import HERE, Bench, opened
 from bench.jobs import JOBS, Job
-from bench.measure import BenchError, Ended, Unable, interleaved
+from bench.measure import BenchError, Unable, interleaved
 from bench.results import Entry
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
@@ -33,13 +33,13 @@ def run(
     rows: Annotated[int | None, typer.Option(help="So many rows instead of each job's own.")] = None,
     scale: Annotated[float, typer.Option(help="So many times each job's own rows.")] = 1.0,
     rounds: Rounds = None,
-    peers: Annotated[bool, typer.Option("--peers/--no-peers", help="Beside what else is installed.")] = True,
+    beside: Annotated[bool, typer.Option("--peers/--no-peers", help="Beside what else is installed.")] = True,
     out: Out = None,
 ) -> None:
     """Measure jobs; exit 1 where a result is wrong. Trials with other rows are kept apart from the results."""
     file = out or (results.LATEST if rows is None and scale == 1 else TRIAL)
     failed = []
-    with opened(DATA, peers=peers) as bench:
+    with opened(DATA, peers=beside) as bench:
         for job in _chosen(names):
             count = rows if rows is not None else round(job.rows * scale)
             try:
@@ -86,6 +86,13 @@ def write_report(
         typer.echo(file)
 
 
+@app.command(name="peers")
+def install_peers() -> None:
+    """Install what dango is compared with, each in an environment of its own."""
+    for line in peers.install():
+        typer.echo(line)
+
+
 @app.command(name="list")
 def list_jobs() -> None:
     """Show the jobs and their targets."""
@@ -109,10 +116,10 @@ def _measured(bench: Bench, job: Job, rows: int, rounds: int) -> Entry:
         outcome = interleaved(contest, rounds, typer.echo)
     except Unable as error:
         return Entry(rows, today, reason=str(error))
-    except Ended as error:
+    except BenchError as error:
         if error.code != USAGE:
             raise
-        return Entry(rows, today, reason=str(error))
+        return Entry(rows, today, reason=" ".join(str(error).split())[:200])
     finally:
         bench.tidy()
     labels = {name: contestant.label for name, contestant in contest.contestants.items()}

@@ -38,6 +38,8 @@ _M = 1_000_000
 JOBS: tuple[Job, ...] = (
     Job("postgres_duckdb", "PostgreSQL → DuckDB, 16 columns",
         5 * _M, (_at_most(1.3), *_MEMORY), loads.from_database, growth=20 * _M),
+    Job("postgres_small", "PostgreSQL → DuckDB, 16 columns, beside all others",
+        100_000, (), loads.from_database),
     Job("csv_duckdb", "CSV → DuckDB, 16 columns",
         5 * _M, (_at_most(1.6), *_MEMORY), loads.from_files("csv"), growth=20 * _M),
     Job("jsonl_duckdb", "JSONL → DuckDB, 16 columns",

@@ -152,10 +152,10 @@ def side_by_side(bench: Bench, rows: int) -> Contest:
     pairs = [from_postgres(f"t{n}", bench.server, [f"t{n}"]) for n in range(8)]
     secrets = {key: value for _, section in pairs for key, value in section.items()}
     right = [(f"raw_t{n}.t{n}", LINEITEM, rows) for n in range(8)]
+    url = bench.server.url.replace("postgresql:", "postgresql+psycopg2:")
     reference = script(
-        "one_after_the_other", bench.folder("reference"), "warehouse.duckdb", bench.server.url,
-        *(f"t{n}" for n in range(8)),
-    )  # fmt: skip
+        "one_after_the_other", bench.folder("reference"), "warehouse.duckdb", url, *(f"t{n}" for n in range(8))
+    )
 
     def dango(folder: str, jobs: int) -> Contestant:
         project = Project.written(bench.folder(folder), [source for source, _ in pairs], secrets)

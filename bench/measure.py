@@ -20,17 +20,16 @@ from typing import Literal
 
 Sample = dict[str, float]
 TIMEOUT_SECONDS = 1800
+OURS = ("reference", "dango")
+FAR = 3
+"""Who takes so many times dango's time is not run again."""
 
 
 class BenchError(Exception):
-    """The bench cannot go on: a command failed, or what it did is wrong."""
+    """The bench cannot go on: a command failed, or what it did is wrong. `code`: the command's exit code, else 1."""
 
-
-class Ended(BenchError):
-    """A command ended with another exit code than 0."""
-
-    def __init__(self, command: Command, code: int, said: str) -> None:
-        super().__init__(f"{Path(command.words[0]).name} … ended with {code}: {said}")
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
         self.code = code
 
 
@@ -136,7 +135,7 @@ def run(command: Command) -> tuple[Sample, str]:
         printed = said.read_text(errors="replace")
         if code != 0:
             told = (printed + errors.read_text(errors="replace")).strip()
-            raise Ended(command, code, told[-2000:])
+            raise BenchError(f"{Path(command.words[0]).name} … ended with {code}\n{told[-2000:]}", code)
         return {**json.loads(out.read_text()), "load": load}, printed
 
 
@@ -160,17 +159,24 @@ def interleaved(contest: Contest, rounds: int, say: Callable[[str], None]) -> Ou
     """
     samples: dict[str, list[Sample]] = {name: [] for name in contest.contestants}
     skipped = dict(contest.skipped)
+
+    def far(name: str) -> bool:
+        """Who is so far behind that one round has told all."""
+        taken = samples[name]
+        return bool(taken) and name not in OURS and taken[0]["wall"] > FAR * samples["dango"][0]["wall"]
+
     for turn in range(rounds):
         for name, contestant in contest.contestants.items():
-            if name in skipped or (contestant.rounds is not None and turn >= contestant.rounds):
+            if name in skipped or (contestant.rounds is not None and turn >= contestant.rounds) or far(name):
                 continue
             try:
                 sample = _once(contestant)
             except BenchError as error:
-                if name in ("reference", "dango"):
-                    raise BenchError(f"{contestant.label}: {error}") from error
-                skipped[name] = _brief(error)
-                say(f"  {contestant.label}: left out: {skipped[name]}")
+                if name in OURS:
+                    raise BenchError(f"{contestant.label}: {error}", error.code) from error
+                # What a foreign program says may name paths and passwords; it is shown, and not kept.
+                skipped[name] = str(error).partition("\n")[0]
+                say(f"  {contestant.label}: left out: {error}")
                 continue
             samples[name].append(sample)
             say(f"  {contestant.label}: {sample['wall']:.2f} s, cpu {sample['cpu']:.2f} s")
@@ -182,12 +188,6 @@ def _once(contestant: Contestant) -> Sample:
     sample, said = run(contestant.command)
     contestant.check()
     return {**sample, **contestant.read(said)}
-
-
-def _brief(error: BenchError) -> str:
-    """The first and the last line of what it said: a result in a table has no more room."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(dict.fromkeys((lines[0], lines[-1])))[:300]
 
 
 def median(samples: Iterable[Sample], measure: str) -> float:
