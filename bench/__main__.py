@@ -16,14 +16,16 @@ from bench.measure import BenchError, Unable, interleaved
 from bench.results import Entry
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
-DATA = HERE / ".data"
-TRIAL = DATA / "trial.json"
 GROWTH = (10_000, 100_000, 1_000_000, 5_000_000, 20_000_000)
 USAGE = 2
 """dango's exit code where it does not know what is asked of it."""
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", help="Names or patterns; default: all.")]
 Rounds = Annotated[int | None, typer.Option(help="So many rounds instead of each job's own.")]
+Folder = Annotated[
+    Path, typer.Option("--data", envvar="DANGO_BENCH_DATA", help="Where the data is made, and stays; up to 30 GB.")
+]
+DATA = HERE / ".data"
 Out = Annotated[Path | None, typer.Option(help="The file of results; default: bench/results/latest.json.")]
 
 
@@ -34,12 +36,13 @@ def run(
     scale: Annotated[float, typer.Option(help="So many times each job's own rows.")] = 1.0,
     rounds: Rounds = None,
     beside: Annotated[bool, typer.Option("--peers/--no-peers", help="Beside what else is installed.")] = True,
+    data: Folder = DATA,
     out: Out = None,
 ) -> None:
     """Measure jobs; exit 1 where a result is wrong. Trials with other rows are kept apart from the results."""
-    file = out or (results.LATEST if rows is None and scale == 1 else TRIAL)
+    file = out or (results.LATEST if rows is None and scale == 1 else data / "trial.json")
     failed = []
-    with opened(DATA, peers=beside) as bench:
+    with opened(data, peers=beside) as bench:
         for job in _chosen(names):
             count = rows if rows is not None else round(job.rows * scale)
             try:
@@ -62,11 +65,12 @@ def growth(
     names: Names = None,
     most: Annotated[int, typer.Option(help="No more rows than this.")] = GROWTH[-1],
     rounds: Rounds = 1,
+    data: Folder = DATA,
     out: Out = None,
 ) -> None:
     """Measure jobs with more and more rows, for the plots."""
     file = out or results.LATEST
-    with opened(DATA, peers=False) as bench:
+    with opened(data, peers=False) as bench:
         for job in _chosen(names):
             for rows in (rows for rows in GROWTH if rows <= min(most, job.growth)):
                 entry = _measured(bench, job, rows, rounds or 1)

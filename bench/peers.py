@@ -271,7 +271,12 @@ PEERS: Mapping[str, Peer] = {
         _singer,
         "raw.{table}",
     ),
-    "getdango": Peer("getdango 1.0.13", {"getdango": ("getdango==1.0.13", "psycopg2-binary", "sqlalchemy")}, _getdango, "raw_loaded.{table}"),
+    "getdango": Peer(
+        "getdango 1.0.13",
+        {"getdango": ("getdango==1.0.13", "psycopg2-binary", "sqlalchemy")},
+        _getdango,
+        "raw_loaded.{table}",
+    ),
 }  # fmt: skip
 
 
@@ -282,7 +287,7 @@ def _library() -> None:
     package = "@duckdb/node-bindings-linux-x64@1.5.5-r.1"
     subprocess.run(["npm", "pack", "-s", package], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     with tarfile.open(next(folder.glob("*.tgz"))) as archive:
-        archive.extract("package/libduckdb.so", folder)
+        archive.extract("package/libduckdb.so", folder, filter="data")
     manifest = (
         'manifest_version = 1\nname = "duckdb"\nversion = "1.5.5"\n\n[Driver]\nentrypoint = "duckdb_adbc_init"\n\n'
         f'[Driver.shared]\nlinux_amd64 = "{folder / "package/libduckdb.so"}"\n'
