@@ -85,10 +85,12 @@ class Work:
 
     def command(self, *words: object, **environment: object) -> Command:
         """A command with a home of its own, and none of our Python's path."""
-        ours = {"HOME": str(self.home), "PYTHONPATH": "", "NO_COLOR": "1", "RUNTIME__DLTHUB_TELEMETRY": "false"}
-        return Command(
-            tuple(map(str, words)), self.folder, {**ours, **{name: str(value) for name, value in environment.items()}}
-        )
+        own = {
+            "HOME": self.home, "PYTHONPATH": "", "NO_COLOR": "1", "RUNTIME__DLTHUB_TELEMETRY": "false",
+            "DLT_DATA_DIR": self.folder / ".dlt",
+        }  # fmt: skip
+        said = {name: str(value) for name, value in {**own, **environment}.items()}
+        return Command(tuple(map(str, words)), self.folder, said)
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,12 +118,11 @@ def ours() -> dict[str, str]:
 
 
 def script(name: str, folder: Path, *words: object, environment: Mapping[str, str] | None = None) -> Command:
-    """A program of `bench/references`, in a folder of its own, which is also its home."""
+    """A program of `bench/references`, in a folder of its own, where its home and dlt's state are, too."""
     folder.mkdir(parents=True, exist_ok=True)
-    program = str(REFERENCES / f"{name}.py")
-    return Command(
-        (sys.executable, program, *map(str, words)), folder, {**ours(), "HOME": str(folder), **(environment or {})}
-    )
+    program = (sys.executable, str(REFERENCES / f"{name}.py"), *map(str, words))
+    own = {"HOME": str(folder), "DLT_DATA_DIR": str(folder / ".dlt")}
+    return Command(program, folder, {**ours(), **own, **(environment or {})})
 
 
 def in_postgres(server: Postgres) -> dict[str, str]:
