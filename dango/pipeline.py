@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -249,8 +249,7 @@ def _tables(
     columns_out = kept_out.names
     touched = {*loaded, *discarded, *columns_out}
     rows = {table: counts.get(table, 0) for table in (*counts, *discarded, *columns_out) if table in touched}
-    with dataset.writing(pipeline, job), dataset.sql_client(pipeline, job) as sql:
-        totals = dataset.counted(sql, rows) if sql is not None else {}
+    totals = _totals(pipeline, job, rows) if rows else {}
     return tuple(
         TableResult(
             name=name,
@@ -265,3 +264,8 @@ def _tables(
         )
         for name, count in rows.items()
     )
+
+
+def _totals(pipeline: dlt.Pipeline, job: Job, tables: Collection[str]) -> dict[str, int]:
+    with dataset.writing(pipeline, job), dataset.sql_client(pipeline, job) as sql:
+        return dataset.counted(sql, tables) if sql is not None else {}

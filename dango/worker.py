@@ -27,12 +27,12 @@ from dango.dlt_adapter import (
 from dango.entry import Entry
 from dango.errors import DangoError, Held, Problem, root_cause
 from dango.examination import examined
-from dango.executors import Send
 from dango.explain import fields, parameters
 from dango.history import History
 from dango.job import Event, Examination, Finding, Job, Probe, RunError, Secrets, Skipped
 from dango.lint_build import lint_built
 from dango.lock import lock
+from dango.processes import Send
 from dango.project import Project
 from dango.record_errors import RecordErrors
 from dango.resolve import Resolved, missing_parameters, missing_secret, resolve, secret_in_git
