@@ -86,6 +86,8 @@ def write_report(
     folder: Annotated[Path, typer.Option(help="Where PERFORMANCE.md and plots/ go.")] = HERE.parent / "docs",
 ) -> None:
     """Write docs/PERFORMANCE.md and its plots from the results."""
+    if not source.exists():
+        raise typer.BadParameter(f"{source} is not there: make bench")
     for file in report.write(results.read(source), folder):
         typer.echo(file)
 

@@ -108,11 +108,16 @@ DOCUMENTS = Table(
 )  # fmt: skip
 """Documents with an object of four keys and one to three items (`ITEMS`)."""
 
+_ITEM = {
+    "sku": "'sku ' || (id * 7 + n) % 5000",
+    "quantity": "1 + (id + n) % 9",
+    "price": "((id * 13 + n) % 8000 / 4 + 0.25)::decimal(15,2)",
+    "gift": "(id + n) % 2 = 0",
+}
 ITEMS = Table(
     "items",
     {"doc": "int", "idx": "int", "sku": "text", "quantity": "int", "price": "decimal", "gift": "bool"},
-    """id AS doc, n AS idx, 'sku ' || (id * 7 + n) % 5000 AS sku, 1 + (id + n) % 9 AS quantity,
-    ((id * 13 + n) % 8000 / 4 + 0.25)::decimal(15,2) AS price, (id + n) % 2 = 0 AS gift""",
+    ", ".join(["id AS doc, n AS idx", *(f"{formula} AS {name}" for name, formula in _ITEM.items())]),
     "",
 )
 _ITEM_ROWS = "(SELECT i AS id, unnest(range(1 + i % 3)) AS n FROM range({rows}) AS rows (i))"
@@ -142,19 +147,16 @@ class Data:
         """A JSONL file of documents, each with an object and a list of objects."""
         file = self.folder / f"documents_{rows}.jsonl"
         if not file.exists():
-            items = (
-                f"SELECT doc, list({{sku: sku, quantity: quantity, price: price, gift: gift}} ORDER BY idx) AS items"
-                f" FROM (SELECT {ITEMS.select} FROM {_ITEM_ROWS.format(rows=rows)}) GROUP BY doc"
-            )
             customer = ", ".join(
                 f"{name.removeprefix('customer__')}: {name}"
                 for name in DOCUMENTS.kinds
                 if name.startswith("customer__")
             )
+            item = ", ".join(f"{name}: {formula}" for name, formula in _ITEM.items())
             _written(
                 file,
-                f"SELECT id, title, created, {{{customer}}} AS customer, items"
-                f" FROM {relation(DOCUMENTS, rows)} JOIN ({items}) ON doc = id ORDER BY id",
+                f"SELECT id, title, created, {{{customer}}} AS customer,"
+                f" [{{{item}}} FOR n IN range(1 + id % 3)] AS items FROM {relation(DOCUMENTS, rows)}",
                 "jsonl",
             )
         _read_through(file)

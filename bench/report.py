@@ -63,7 +63,7 @@ def page(results: Results, plots: Sequence[str]) -> str:
         machine=", ".join(f"{name} {value}" for name, value in results.machine.items()),
         dates=_dates([entry for _, entry in measured]),
         loads=_loads([entry for _, entry in measured]),
-        table=_table(measured),
+        table=_table(results, measured),
         missed=_missed(measured),
         memory=_memory(measured),
         peers=_peers(measured),
@@ -71,11 +71,11 @@ def page(results: Results, plots: Sequence[str]) -> str:
     )
 
 
-def _table(measured: Sequence[tuple[Job, Entry]]) -> str:
+def _table(results: Results, measured: Sequence[tuple[Job, Entry]]) -> str:
     lines = ["| job | rows | reference | its s | dango s | CPU s | reached | target | |"]
     lines.append("|---|--:|---|--:|--:|--:|--:|--:|---|")
     for job, entry in measured:
-        rows = f"{entry.rows:,}" if entry.rows else ""
+        rows = f"{entry.rows:,}{'†' if _busy(results, entry) else ''}" if entry.rows else ""
         if entry.reason or not entry.samples:
             lines.append(f"| {job.title} | {rows} | not measured: {_cell(entry.reason)} | | | | | | |")
             continue
@@ -150,6 +150,12 @@ def _plots(results: Results) -> Iterator[tuple[str, Plot]]:
             ]
             if lines and all(len(line.points) > 1 for line in lines):
                 yield f"{name}_{unit.lower()}", Plot(f"{titles.get(name, name)}: {unit}", "rows", unit, lines)
+
+
+def _busy(results: Results, entry: Entry) -> bool:
+    """Whether the machine had other work, too: one command and its server keep no more than the cores busy."""
+    loads = [sample["load"] for taken in entry.samples.values() for sample in taken]
+    return max(loads, default=0) > 1.5 * float(results.machine.get("cores", 1))
 
 
 def _seconds(value: float) -> str:

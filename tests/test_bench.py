@@ -18,10 +18,11 @@ from bench.jobs import JOBS, Job
 from bench.loads import from_files
 from bench.measure import BenchError, Command, Contest, Contestant, Target, interleaved, run
 from bench.plots import Line, Plot
-from bench.results import Entry, Results, read, verdicts
+from bench.results import LATEST, Entry, Results, read, verdicts
 from tests.postgres_server import Postgres
 
 PYTHON = sys.executable
+ROOT = Path(__file__).parents[1]
 TABLE = {
     "postgres_duckdb", "csv_duckdb", "jsonl_duckdb", "parquet_duckdb", "csv_postgres", "nested_duckdb", "dicts_flat",
     "dicts_flat_default", "dicts_nested", "dicts_memory", "eight_tables", "eight_dicts", "merge_duckdb",
@@ -172,6 +173,19 @@ def test_the_report_tells_what_is_met_missed_left_out_and_not_measured() -> None
     assert "the sling | 9.00" in page and "4.5×" in page and "not / installed" in page
     assert "not measured: --jobs is not known" in page and "a fast one" in page and "plots/csv_wall.svg" in page
     assert "$" not in page.replace("$PATH", "")
+
+
+def test_the_page_in_docs_is_what_was_measured_last(tmp_path: Path) -> None:
+    for file in report.write(read(LATEST), tmp_path):
+        written = ROOT / "docs" / file.relative_to(tmp_path)
+        assert written.read_text() == file.read_text(), "make bench-report"
+
+
+def test_a_figure_of_a_busy_machine_is_marked() -> None:
+    quiet, busy = entry(reference=1.0, dango=1.0), entry(reference=1.0, dango=1.0)
+    busy.samples["dango"][0]["load"] = 9.0
+    page = report.page(Results({"cores": "2"}, {"csv_postgres": quiet, "csv_duckdb": busy}), [])
+    assert "| CSV → DuckDB, 16 columns | 1,000† |" in page and "| CSV → PostgreSQL, 16 columns | 1,000 |" in page
 
 
 def test_what_was_not_measured_has_no_verdict() -> None:

@@ -2,7 +2,7 @@
 
 import typer
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)  # plain help, as dango's: rich would cost more than all the rest
 
 
 @app.command()
