@@ -68,12 +68,16 @@ def growth(
     data: Folder = DATA,
     out: Out = None,
 ) -> None:
-    """Measure jobs with more and more rows, for the plots."""
+    """Measure jobs with more and more rows, for the plots; exit 1 where a result is wrong."""
     file = out or results.LATEST
     with opened(data, peers=False) as bench:
         for job in _chosen(names):
             for rows in (rows for rows in GROWTH if rows <= min(most, job.growth)):
-                entry = _measured(bench, job, rows, rounds or 1)
+                try:
+                    entry = _measured(bench, job, rows, rounds or 1)
+                except BenchError as error:
+                    typer.echo(f"  FAILED: {error}", err=True)
+                    raise typer.Exit(1) from error
                 kept = results.continued(file)
                 others = [one for one in kept.growth.get(job.name, []) if one.rows != rows]
                 kept.growth[job.name] = sorted([*others, entry], key=lambda one: one.rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -87,7 +88,8 @@ class Bench:
 def opened(folder: Path, *, peers: bool = True) -> Iterator[Bench]:
     """A bench until the end of the block; `folder` keeps the data for the next one, and nothing else."""
     with ExitStack() as stack:
-        bench = Bench(Data(folder / "data"), folder / "work", peers, stack)
+        data = Data(folder / "data")
+        bench = Bench(data, Path(tempfile.mkdtemp(prefix="work-", dir=folder)), peers, stack)
         try:
             yield bench
         finally:

@@ -8,12 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench import truth
 from bench.bench import Bench
-from bench.measure import BenchError, Command, Contest, Contestant, Sample, nothing
+from bench.data import FLAT
+from bench.measure import BenchError, Command, Contest, Contestant, Sample
 from bench.projects import Project, from_code, ours, script
 
 MANY = 200
 BLOCK = 4096
+PAGE = 100
 
 
 def reading(*words: str) -> Callable[[Bench, int], Contest]:
@@ -46,11 +49,16 @@ def folder_growth(bench: Bench, rows: int) -> Contest:
     """The size of `.dango/` after so many syncs, each of which loads something, against a tenth of them."""
 
     def syncs(folder: str, times: int) -> Contestant:
-        project = Project.written(bench.folder(folder), [from_code("load", "events")])
+        project = Project.written(bench.folder(folder), [from_code("load", "events", rows=PAGE)])
         again = script("again", bench.folder(f"{folder}_home"), times)
         command = Command(again.words, project.root, again.environment)
+
+        def check() -> None:
+            found = truth.of_duckdb(project.warehouse, "raw_load.events", FLAT.kinds)
+            truth.require("events", found, bench.data.content(FLAT, times * PAGE))
+
         return Contestant(
-            f"dango, {times} syncs", command, project.reset, nothing, lambda said: {"size": _size(project.state)}
+            f"dango, {times} syncs", command, project.reset, check, lambda said: {"size": _size(project.state)}
         )
 
     return Contest({"reference": syncs("tenth", rows // 10), "dango": syncs("dango", rows)})

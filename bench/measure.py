@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,9 +21,8 @@ from typing import Literal
 
 Sample = dict[str, float]
 TIMEOUT_SECONDS = 1800
-OURS = ("reference", "dango")
 FAR = 3
-"""Who takes so many times dango's time is not run again."""
+"""A peer that takes so many times dango's time is not run again."""
 
 
 class BenchError(Exception):
@@ -69,11 +69,13 @@ class Contestant:
     """More measures, or others in place of those taken, from what the command printed."""
     rounds: int | None = None
     """In so many rounds only; None: in all."""
+    peer: bool = False
+    """Not ours: where it fails it is left out, and all else goes on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """The ways to do one job. `reference` and `dango` must be right; who else fails is left out, with why."""
+    """The ways to do one job, `reference` and `dango` among them, and who could not take part, with why."""
 
     contestants: Mapping[str, Contestant]
     skipped: Mapping[str, str] = field(default_factory=dict)
@@ -155,24 +157,24 @@ def interleaved(contest: Contest, rounds: int, say: Callable[[str], None]) -> Ou
     """Runs every contestant once a round, and the next round then: noise comes to all alike.
 
     Raises:
-        BenchError: when the reference or dango fails, or has done something wrong.
+        BenchError: when one that is no peer fails, or has done something wrong.
     """
     samples: dict[str, list[Sample]] = {name: [] for name in contest.contestants}
     skipped = dict(contest.skipped)
 
-    def far(name: str) -> bool:
-        """Who is so far behind that one round has told all."""
-        taken = samples[name]
-        return bool(taken) and name not in OURS and taken[0]["wall"] > FAR * samples["dango"][0]["wall"]
+    def done(name: str, turn: int) -> bool:
+        contestant, taken = contest.contestants[name], samples[name]
+        far = contestant.peer and bool(taken) and taken[0]["wall"] > FAR * samples["dango"][0]["wall"]
+        return name in skipped or far or (contestant.rounds is not None and turn >= contestant.rounds)
 
     for turn in range(rounds):
         for name, contestant in contest.contestants.items():
-            if name in skipped or (contestant.rounds is not None and turn >= contestant.rounds) or far(name):
+            if done(name, turn):
                 continue
             try:
                 sample = _once(contestant)
             except BenchError as error:
-                if name in OURS:
+                if not contestant.peer:
                     raise BenchError(f"{contestant.label}: {error}", error.code) from error
                 # What a foreign program says may name paths and passwords; it is shown, and not kept.
                 skipped[name] = str(error).partition("\n")[0]
@@ -192,6 +194,4 @@ def _once(contestant: Contestant) -> Sample:
 
 def median(samples: Iterable[Sample], measure: str) -> float:
     """Of one measure. Raises `KeyError` where it was not taken."""
-    import statistics
-
     return statistics.median(sample[measure] for sample in samples)

@@ -145,7 +145,7 @@ def _contestant(peer: Peer, work: Work, data: Data) -> Contestant:
             found = truth.of_duckdb(_only_file(work), relation, table.kinds)
         truth.require(table.name, found, data.content(table, work.given.rows))
 
-    return Contestant(peer.label, command, prepare, check)
+    return Contestant(peer.label, command, prepare, check, peer=True)
 
 
 def _emptied(folder: Path) -> None:

@@ -101,7 +101,7 @@ def _missed(measured: Sequence[tuple[Job, Entry]]) -> str:
         if not verdict.met
     ]
     unmeasured = [job.title for job in JOBS if job.name not in {other.name for other, _ in measured}]
-    lines += [f"- Not measured: {', '.join(unmeasured)}."] if unmeasured else []
+    lines += [f"- Not measured: {'; '.join(unmeasured)}."] if unmeasured else []
     return "\n".join(lines) or "Nothing."
 
 

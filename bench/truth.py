@@ -46,7 +46,7 @@ def of_duckdb(file: Path, relation: str, columns: Columns) -> Content:
         with duckdb.connect(str(file), read_only=True) as database:
             return held(database, relation, columns)
     except duckdb.Error as error:
-        raise BenchError(f"{relation} cannot be checked: {error}") from error
+        raise BenchError(f"the result cannot be checked\n{error}") from error
 
 
 def held(database: duckdb.DuckDBPyConnection, relation: str, columns: Columns) -> Content:
@@ -67,7 +67,7 @@ def of_postgres(server: Postgres, relation: str, columns: Columns) -> Content:
             cursor.execute(_query(relation, columns, _POSTGRES))
             row = cursor.fetchone()
     except psycopg2.Error as error:
-        raise BenchError(f"{relation} cannot be checked: {error}") from error
+        raise BenchError(f"the result cannot be checked\n{error}") from error
     assert row is not None
     return Content(int(row[0]), int(row[1]))
 

@@ -66,7 +66,7 @@ def test_a_job_is_measured_kept_and_reported_by_the_commands(tmp_path: Path) -> 
 
     bench_command("report", "--from", kept, "--folder", docs)
     page = (docs / "PERFORMANCE.md").read_text()
-    assert "| dicts of 10 columns from a custom source | 2,000 | dlt with Parquet files |" in page
+    assert "| dicts of 10 columns from a custom source | 2,000" in page and "| dlt with Parquet files |" in page
     assert "Not measured: PostgreSQL → DuckDB" in page and str(tmp_path) not in page
 
 
@@ -125,7 +125,8 @@ def test_a_command_that_fails_is_told_with_its_words_and_its_exit_code(tmp_path:
 
 def test_a_peer_that_fails_is_left_out_and_why_is_kept_without_its_words(tmp_path: Path) -> None:
     fine = Contestant("fine", Command((PYTHON, "-c", "pass"), tmp_path))
-    peer = Contestant("peer", Command((PYTHON, "-c", "raise SystemExit('postgresql://me:secret@db')"), tmp_path))
+    words = (PYTHON, "-c", "raise SystemExit('postgresql://me:secret@db')")
+    peer = Contestant("peer", Command(words, tmp_path), peer=True)
     outcome = interleaved(Contest({"reference": fine, "dango": fine, "peer": peer}), 2, lambda line: None)
     assert len(outcome.samples["dango"]) == 2 and "peer" not in outcome.samples
     assert "ended with 1" in outcome.skipped["peer"] and "secret" not in outcome.skipped["peer"]
@@ -133,7 +134,7 @@ def test_a_peer_that_fails_is_left_out_and_why_is_kept_without_its_words(tmp_pat
 
 def test_a_peer_that_is_far_behind_runs_once(tmp_path: Path) -> None:
     quick = Contestant("quick", Command(("true",), tmp_path))
-    slow = Contestant("slow", Command(("sleep", "0.3"), tmp_path))
+    slow = Contestant("slow", Command(("sleep", "0.3"), tmp_path), peer=True)
     outcome = interleaved(Contest({"reference": quick, "dango": quick, "peer": slow}), 3, lambda line: None)
     assert {name: len(samples) for name, samples in outcome.samples.items()} == {"reference": 3, "dango": 3, "peer": 1}
 

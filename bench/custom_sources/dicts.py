@@ -40,7 +40,7 @@ def orders(
 
 @dlt.resource(name="events", write_disposition="append")
 def events(
-    rows: int = 100,
+    rows: int,
     seen: dlt.sources.incremental[int] = dlt.sources.incremental("id", initial_value=-1),
 ) -> Iterator[list[dict[str, Any]]]:
     """So many new rows every time."""
