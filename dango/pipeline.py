@@ -19,7 +19,7 @@ from dango.emptying import refused, resources_of, would_empty
 from dango.enforcement import KeptOut, enforced
 from dango.errors import DestinationError
 from dango.extraction import LeftOut
-from dango.job import Event, Job, Status, TableResult
+from dango.job import Event, Job, PathTaken, Status, TableResult
 from dango.progress import Progress
 from dango.record_errors import RecordErrors
 from dango.resolve import Resolved, build
@@ -38,6 +38,8 @@ class Outcome:
     status: Status
     tables: tuple[TableResult, ...]
     left_out: tuple[LeftOut, ...] = ()
+    paths: tuple[PathTaken, ...] = ()
+    """Which way the rows of each table took."""
 
 
 def load(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], None], records: RecordErrors) -> Outcome:

@@ -36,6 +36,7 @@ class Request:
     wait: float | None = None
     allow_empty: bool = False
     fail_on_schema_change: bool = False
+    profile: bool = False
 
 
 def sync(
@@ -50,6 +51,7 @@ def sync(
     allow_empty: bool = False,
     fail_on_schema_change: bool = False,
     jobs: int | None = None,
+    profile: bool = False,
     on_event: OnEvent = lambda event: None,
 ) -> list[RunResult]:
     """Loads sources into their destination.
@@ -66,6 +68,7 @@ def sync(
         allow_empty: tables that hold rows may be replaced by nothing.
         fail_on_schema_change: load nothing of a source whose tables would change.
         jobs: how many sources are read at a time; as many as there are processors without it.
+        profile: each result's `profile` tells where its time went.
         on_event: called with each `Event`, in this thread.
 
     Returns:
@@ -76,7 +79,9 @@ def sync(
         DangoError: when nothing was started: a broken `sources.yml`, an unknown or disabled source, an `env:` name
             that is not set.
     """
-    request = Request(full_refresh, tuple(resources), limit, destination, wait, allow_empty, fail_on_schema_change)
+    request = Request(
+        full_refresh, tuple(resources), limit, destination, wait, allow_empty, fail_on_schema_change, profile
+    )
     planned = plan(project, list(sources), request)
     results = {result.source: result for result in run(project, planned, on_event, at_once=jobs)}
     return [results[job.source.name] for job in planned]
@@ -104,6 +109,7 @@ def plan(project: Project, names: Sequence[str], request: Request) -> list[Job]:
             wait=request.wait,
             allow_empty=request.allow_empty,
             fail_on_schema_change=request.fail_on_schema_change,
+            profile=request.profile,
         )
         for source in chosen
     ]

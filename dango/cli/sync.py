@@ -45,6 +45,7 @@ def sync(
     fail_on_schema_change: Annotated[
         bool, typer.Option("--fail-on-schema-change", help="Load nothing where tables would change; exit 5.")
     ] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Tell where the time went.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, look for secrets, connect; load nothing.")] = False,
     json: Json = False,
 ) -> None:
@@ -65,7 +66,7 @@ def sync(
 
         project = open_project()
         request = Request(
-            full_refresh, tuple(resource or ()), limit, destination, wait, allow_empty, fail_on_schema_change
+            full_refresh, tuple(resource or ()), limit, destination, wait, allow_empty, fail_on_schema_change, profile
         )
         raise typer.Exit(_run(project, plan(project, chosen, request), workers, jobs, json))
 
@@ -107,4 +108,5 @@ def _run(project: Project, jobs: list[Job], workers: Workers, at_once: int | Non
         emit({"run": jobs[0].run, "exit_code": code, "results": tuple(results)})
     else:
         show.results(results, Settings.debug, quiet=Settings.log_format == "json")
+        show.profiles(results)
     return code
