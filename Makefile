@@ -130,5 +130,5 @@ constraints: ## constraints anew: the newest versions, and the oldest that are a
 	uv pip compile -q --universal --resolution lowest-direct --python-version 3.10 --all-extras --no-annotate --no-header -o constraints-oldest.txt pyproject.toml
 
 clean: ## remove what the targets above made; data/ and .dango/ stay
-	rm -rf .venv .venv-oldest build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache bench/.data bench/.peers
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

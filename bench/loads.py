@@ -13,6 +13,7 @@ from bench.data import DOCUMENTS, FLAT, ITEMS, LINEITEM, Table
 from bench.measure import Command, Contest, Contestant
 from bench.peers import Input, Output
 from bench.projects import Project, from_code, from_file, from_postgres, in_postgres, script
+from tests.postgres_server import Postgres
 
 TENTH = "tenth"
 """The contestant that is dango with a tenth of the rows."""
@@ -65,35 +66,34 @@ def from_files(kind: str) -> Callable[[Bench, int], Contest]:
 
 def into_postgres(bench: Bench, rows: int) -> Contest:
     """CSV → PostgreSQL."""
+
+    def into(database: Postgres, label: str, command: Command, relation: str, rows: int) -> Contestant:
+        def check() -> None:
+            _right(truth.of_postgres(database, relation, LINEITEM.kinds), bench, LINEITEM, rows)
+
+        return Contestant(label, command, lambda: bench.emptied(database), check)
+
+    def dango(folder: str, rows: int) -> Contestant:
+        database = bench.database(folder)
+        source = from_file("load", bench.data.file(LINEITEM, rows, "csv"))
+        project = Project.written(bench.folder(folder), [source], destination=database)
+        contestant = into(database, "dango", project.dango("sync"), "raw_load.loaded", rows)
+
+        def prepare() -> None:
+            project.reset()
+            contestant.prepare()
+
+        return replace(contestant, prepare=prepare)
+
     file = bench.data.file(LINEITEM, rows, "csv")
-    dango, reference = bench.database("dango"), bench.database("reference")
-    project = Project.written(bench.folder("dango"), [from_file("load", file)], destination=dango)
-
-    def anew() -> None:
-        project.reset()
-        bench.emptied(dango)
-
-    copy = Command(
-        (
-            *("psql", "-q", "-v", "ON_ERROR_STOP=1", "-c", f"CREATE TABLE loaded ({LINEITEM.postgres})"),
-            *("-c", f"\\copy loaded FROM '{file}' (FORMAT csv, HEADER)"),
-        ),
-        bench.folder("reference"),
-        in_postgres(reference),
-    )
+    reference = bench.database("reference")
+    statements = (f"CREATE TABLE loaded ({LINEITEM.postgres})", f"\\copy loaded FROM '{file}' (FORMAT csv, HEADER)")
+    words = ("psql", "-q", "-v", "ON_ERROR_STOP=1", *(word for text in statements for word in ("-c", text)))
+    copy = Command(words, bench.folder("reference"), in_postgres(reference))
     contestants = {
-        "reference": Contestant(
-            "psql COPY of the same file",
-            copy,
-            lambda: bench.emptied(reference),
-            lambda: _right(truth.of_postgres(reference, "loaded", LINEITEM.kinds), bench, LINEITEM, rows),
-        ),
-        "dango": Contestant(
-            "dango",
-            project.dango("sync"),
-            anew,
-            lambda: _right(truth.of_postgres(dango, "raw_load.loaded", LINEITEM.kinds), bench, LINEITEM, rows),
-        ),
+        "reference": into(reference, "psql COPY of the same file", copy, "loaded", rows),
+        "dango": dango("dango", rows),
+        TENTH: _as_tenth(dango("tenth", rows // 10)),
     }
     return bench.with_peers(contestants, Input(LINEITEM, rows, file=file), Output(bench.database("peer")))
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 640, 360
-LEFT, RIGHT, TOP, BOTTOM = 70, 170, 40, 50
+WIDTH, HEIGHT = 720, 360
+LEFT, RIGHT, TOP, BOTTOM = 70, 230, 40, 50
 COLOURS = ("#8a8f98", "#d9480f", "#1971c2", "#2f9e44")
 
 
@@ -26,7 +26,6 @@ class Plot:
 
     title: str
     across: str
-    up: str
     lines: Sequence[Line]
 
     def svg(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Template
 
@@ -60,7 +60,7 @@ def page(results: Results, plots: Sequence[str]) -> str:
     """The whole document."""
     measured = [(job, results.jobs[job.name]) for job in JOBS if job.name in results.jobs]
     return Template(PAGE.read_text()).substitute(
-        machine=", ".join(f"{name} {value}" for name, value in results.machine.items()),
+        machine=_machine(results.machine),
         dates=_dates([entry for _, entry in measured]),
         loads=_loads([entry for _, entry in measured]),
         table=_table(results, measured),
@@ -137,19 +137,22 @@ def _peers(measured: Sequence[tuple[Job, Entry]]) -> str:
 
 def _plots(results: Results) -> Iterator[tuple[str, Plot]]:
     titles = {job.name: job.title for job in JOBS}
-    for measure, unit, scale in (("wall", "seconds", 1.0), ("rss", "MiB", MIB)):
+    for measure, what, unit, scale in (("wall", "time", "s", 1.0), ("rss", "memory", "MiB", MIB)):
         for name, entries in results.growth.items():
-            entries = [entry for entry in entries if entry.samples]
-            lines = [
-                Line(
-                    entries[-1].labels[who],
-                    [(e.rows, e.median(who, measure) / scale) for e in entries if who in e.samples],
-                )
-                for who in ("reference", "dango")
-                if entries
-            ]
-            if lines and all(len(line.points) > 1 for line in lines):
-                yield f"{name}_{unit.lower()}", Plot(f"{titles.get(name, name)}: {unit}", "rows", unit, lines)
+            measured = [entry for entry in entries if {"reference", "dango"} <= entry.samples.keys()]
+            if len(measured) > 1:
+                lines = [
+                    Line(measured[-1].labels[who], [(one.rows, one.median(who, measure) / scale) for one in measured])
+                    for who in ("reference", "dango")
+                ]
+                yield f"{name}_{what}", Plot(f"{titles.get(name, name)}: {what}, {unit}", "rows", lines)
+
+
+def _machine(parts: Mapping[str, str]) -> str:
+    return ", ".join(
+        {"processor": value, "cores": f"{value} cores", "memory": value, "system": value}.get(name, f"{name} {value}")
+        for name, value in parts.items()
+    )
 
 
 def _busy(results: Results, entry: Entry) -> bool:

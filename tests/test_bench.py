@@ -6,6 +6,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -194,9 +195,16 @@ def test_what_was_not_measured_has_no_verdict() -> None:
     assert [verdict.target.against for verdict in verdicts(job, entry(reference=1.0, dango=1.0))] == ["reference"]
 
 
-def test_a_plot_is_a_picture(tmp_path: Path) -> None:
+def test_growth_becomes_curves_of_time_and_memory(tmp_path: Path) -> None:
+    grown = [replace(entry(reference=1.0 * n, dango=1.1 * n), rows=1000 * n) for n in (1, 10)]
+    files = report.write(Results({}, growth={"csv_duckdb": grown, "jsonl_duckdb": grown[:1]}), tmp_path)
+    assert [file.name for file in files] == ["csv_duckdb_time.svg", "csv_duckdb_memory.svg", "PERFORMANCE.md"]
+    assert "plots/csv_duckdb_time.svg" in files[-1].read_text()
+
+
+def test_a_plot_is_a_picture() -> None:
     lines = [Line("psql & DuckDB", [(1e4, 0.5), (1e6, 2.0), (2e7, 31.0)]), Line("dango", [(1e4, 1.5), (2e7, 40.0)])]
-    picture = ET.fromstring(Plot("seconds", "rows", "s", lines).svg())
+    picture = ET.fromstring(Plot("seconds", "rows", lines).svg())
     texts = [element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")]
     assert {"psql & DuckDB", "dango", "10k", "100M"} <= set(texts)
 
