@@ -36,7 +36,7 @@ def _number(salt: int, low: int, high: int) -> str:
 
 _WORDS = (
     "the of final regular express pending ironic bold silent even careful quick slow deposits requests accounts "
-    "packages theodolites platelets foxes pinto beans ideas sleep nag haggle wake boost cajole among above"
+    "packages dolphins platelets foxes pinto beans ideas sleep nag haggle wake boost cajole among above"
 )
 _LINEITEM: Mapping[str, tuple[str, str, str]] = {
     "l_orderkey": ("int", "bigint", "1 + i // 4"),
