@@ -56,10 +56,11 @@ class Listed:
 
 
 class Registry:
-    """The entries that a project sees. Nothing is read before it is asked for."""
+    """The entries that a project sees. Nothing is read before it is asked for, and nothing twice."""
 
     def __init__(self, own: Path | None = None) -> None:
         self._own = own
+        self._read: dict[str, Listed] = {}
 
     @cached_property
     def origins(self) -> tuple[Origin, ...]:
@@ -104,6 +105,11 @@ class Registry:
                 f"no registry entry `{identity}`{near(self._aliases().get(identity.lower(), identity), self.ids)}",
                 "dango registry list shows what there is; `dango source add dlt_native` takes any dlt source",
             )
+        if identity not in self._read:
+            self._read[identity] = self._listed(identity)
+        return self._read[identity]
+
+    def _listed(self, identity: str) -> Listed:
         (origin, file), *hidden = self._files[identity]
         shadows = tuple(other.label for other, _ in hidden)
         try:
