@@ -159,10 +159,10 @@ class Document:
     @cached_property
     def _tree(self) -> Tree:
         """For the places; nobody waits for the parser, nor for its import, where no place is asked for."""
-        from dango.text.yaml_tree import NotYaml, Tree
+        from dango.text.yaml_tree import NotYaml, tree
 
         try:
-            return Tree(self.text)
+            return tree(self.text)
         except NotYaml as error:
             raise self._broken(str(error), error.line, error.column) from error
 

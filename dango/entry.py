@@ -150,17 +150,17 @@ class Entry(Strict):
     maturity: Maturity = "untested"
     links: dict[StrictStr, StrictStr] = Field(default_factory=dict)
     setup: StrictStr = Field(default="", description="how to get the credentials; shown before the wizard asks")
-    rate_limit: RateLimit = RateLimit()
+    rate_limit: RateLimit = RateLimit.model_construct()
     requires: tuple[StrictStr, ...] = Field(default=(), description="packages that the source needs, as pip takes them")
     fields: tuple[FieldSpec, ...] = ()
     groups: tuple[tuple[StrictStr, ...], ...] = Field(
         default=(), description="sets of fields, of which at least one must be filled in whole"
     )
     build: Annotated[RestApi | Function | Verified, Field(discriminator="kind")]
-    select: Selection = Selection()
+    select: Selection = Selection.model_construct()
     describe: dict[StrictStr, StrictStr] = Field(default_factory=dict, description="a line for each resource")
-    check: Check = Check()
-    verify: Verify = Verify()
+    check: Check = Check.model_construct()
+    verify: Verify = Verify.model_construct()
 
     @model_validator(mode="after")
     def _names(self) -> Entry:

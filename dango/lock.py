@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from dango.errors import Held
 
 # A reader that only asks whether a lock is held takes it for a moment; a holder-to-be waits that long.
@@ -30,6 +28,9 @@ def lock(path: Path, what: str, wait: float = 0.0, say: Callable[[str], None] = 
     Raises:
         Held: when another process has it for longer than `wait` seconds; names that process.
     """
+    # Here and below, since who only looks at the history takes no lock.
+    from filelock import FileLock, Timeout
+
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     kernel = FileLock(path)
     try:
@@ -55,6 +56,8 @@ def lock(path: Path, what: str, wait: float = 0.0, say: Callable[[str], None] = 
 
 def held(path: Path) -> bool:
     """Whether a process holds `path` now."""
+    from filelock import FileLock, Timeout
+
     if not path.exists():
         return False
     kernel = FileLock(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -23,6 +24,12 @@ class NotYaml(ValueError):
         super().__init__(message)
         self.line = line
         self.column = column
+
+
+@lru_cache(maxsize=2)
+def tree(text: str) -> Tree:
+    """The parsed text; who asks again for places in the same text does not wait again. Raises `NotYaml`."""
+    return Tree(text)
 
 
 class Tree:
