@@ -214,8 +214,9 @@ def _boundary(job: Job, mask: Mask) -> Iterator[list[RunError]]:
 
 def _reveal(resolved: Resolved, mask: Mask, send: Send) -> None:
     """The source's signature says what is secret; from here on both sides mask it."""
-    mask.add(*resolved.secrets.values())
-    send(Secrets(tuple(resolved.secrets.values())))
+    secrets = tuple(resolved.secrets.values())
+    mask.add(*secrets)
+    send(Secrets(secrets))
 
 
 def _literal_secrets(resolved: Resolved, job: Job, project: Project) -> list[Problem]:
@@ -227,8 +228,8 @@ def _literal_secrets(resolved: Resolved, job: Job, project: Project) -> list[Pro
             f"move it to .dlt/secrets.toml under [sources.{job.source.name}], or write env:NAME",
             "warning",
         )
-        for name in resolved.secrets
-        if name in written and _literal(written[name], resolved.secrets[name])
+        for name, secret in resolved.secrets.items()
+        if name in written and _literal(written[name], secret)
     ]
 
 

@@ -93,6 +93,7 @@ def project(root: Path, sources: int, runs: int) -> None:
         blocks.append(template.format(number=number, module=module, enabled="true" if number % 7 else "false"))
     text = "version: 1\ndestination: duckdb\nsources:\n" + "\n".join(blocks)
     (root / ".dango" / "sources.yml").write_text(text, encoding="utf-8")
+    (root / ".env").write_text("TAG=red\nAPI_TOKEN=\n", encoding="utf-8")
     past(root, [line.split(": ")[1] for line in text.splitlines() if line.startswith("  - name:")], runs)
 
 
