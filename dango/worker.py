@@ -1,7 +1,8 @@
 """What happens in a job's own process: the functions that `supervision.watch` runs.
 
-Each takes its payload and `send`, and imports what the others do not need: nobody's sync waits for it. Sources are other people's code: whatever one raises, exits or yields becomes a
-value here, with its secrets masked, and stops nobody else.
+Each takes its payload and `send`, and imports what the others do not need: no sync waits for the reader of signatures.
+Sources are other people's code: whatever one raises, exits or yields becomes a value here, with its secrets masked,
+and stops nobody else.
 """
 
 from __future__ import annotations
