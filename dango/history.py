@@ -50,19 +50,13 @@ class History:
         self.file = state / "history.sqlite"
         self._locks = state / "locks"
 
-    def record(self, result: RunResult) -> None:
-        """Notes a result; a later one of the same run and source takes its place."""
+    def record(self, *results: RunResult) -> None:
+        """Notes results, all or none; a later one of the same run and source takes its place."""
         self.file.parent.mkdir(mode=0o700, exist_ok=True)
         is_new = not self.file.exists()
         with self._open() as database:
             database.executescript(_ROOM) if is_new else None
-            database.execute(
-                _WRITE,
-                (
-                    *(result.run, result.source, result.status, result.started.isoformat()),
-                    *(result.seconds, result.rows, _stored(result), os.getpid()),
-                ),
-            )
+            database.executemany(_WRITE, map(_row, results))
 
     def runs(self, limit: int = 20) -> list[list[RunResult]]:
         """The newest runs, newest first, each with the results of its sources."""
@@ -121,6 +115,14 @@ class History:
                 f"the history {self.file} cannot be used: {error}",
                 "it holds no data of yours; move it away and a new one is made",
             ) from error
+
+
+def _row(result: RunResult) -> tuple[object, ...]:
+    begun = result.started.isoformat()
+    return (
+        *(result.run, result.source, result.status, begun),
+        *(result.seconds, result.rows, _stored(result), os.getpid()),
+    )
 
 
 def _stored(result: RunResult) -> str:

@@ -6,17 +6,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-import os
-import sqlite3
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 from dango.history import History
-from dango.job import RunError, RunResult, TableResult, as_json
+from dango.job import RunError, RunResult, TableResult
 
 START = dt.datetime(2024, 1, 1, tzinfo=dt.timezone.utc)
+EVERY = dt.timedelta(minutes=1)
 
 _NATIVE = """\
   # Bookings of region {number}, asked for by the finance team.
@@ -82,7 +80,7 @@ def rows(count: int = 1, since: str = "", tags: list[str] | None = None):
 
 
 def project(root: Path, sources: int, runs: int) -> None:
-    """Makes a project of so many sources, of which each kind is a fifth, and a history of so many runs of one each."""
+    """Makes a project of so many sources of several kinds, and a history of so many runs of one source each."""
     (root / ".dango").mkdir(parents=True)
     (root / "custom_sources").mkdir()
     blocks = []
@@ -98,32 +96,18 @@ def project(root: Path, sources: int, runs: int) -> None:
 
 
 def past(root: Path, names: list[str], runs: int) -> None:
-    """Notes so many runs, of one source each, as `History.record` does, but all at once."""
-    history = History(root / ".dango")
-    history.record(_result(names[0], 0))
-    with sqlite3.connect(history.file) as database:
-        database.executemany(
-            "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [_row(_result(names[number % len(names)], number)) for number in range(runs)],
-        )
+    """Notes so many runs, each of one source, in turn."""
+    History(root / ".dango").record(*(_result(names[number % len(names)], number) for number in range(runs)))
 
 
 def _result(source: str, number: int) -> RunResult:
-    started = START + dt.timedelta(minutes=number)
+    started = START + EVERY * number
     tables = tuple(TableResult(f"table_{nth}", number, number * 10, seconds=0.12) for nth in range(3))
     result = RunResult(
         f"{started:%Y%m%d-%H%M%S}-{number:04x}", source, "ok", started, 1.25, "duckdb", f"raw_{source}", tables
     )
     error = RunError("HTTPError", "503 Server Error for url: https://api.example.com/orders", traceback="line\n" * 20)
     return replace(result, status="failed", tables=(), error=error) if number % 50 == 0 else result
-
-
-def _row(result: RunResult) -> tuple[object, ...]:
-    stored = json.dumps({**as_json(result), "started": result.started.isoformat()})
-    return (
-        *(result.run, result.source, result.status, result.started.isoformat()),
-        *(result.seconds, result.rows, stored, os.getpid()),
-    )
 
 
 if __name__ == "__main__":
