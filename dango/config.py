@@ -299,6 +299,8 @@ def merged(default: Resource | None, own: Resource) -> Resource:
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of `sources.yml`, for editors."""
+    # Its default is written by a model of its own, which the oldest pydantic does not build by itself.
+    Defaults.model_rebuild()
     schema = Config.model_json_schema()
     source = schema["$defs"]["Source"]
     source["properties"].pop("block")

@@ -203,6 +203,9 @@ class Entry(Strict):
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of an entry, for editors and for packages that bring their own."""
+    # Their defaults are written by models of their own, which the oldest pydantic does not build by itself.
+    for model in (RateLimit, Selection, Check, Verify):
+        model.model_rebuild()
     schema = Entry.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "dango registry entry"}
 
