@@ -67,7 +67,8 @@ Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$"), BeforeValidator(_name)
 class Strict(BaseModel):
     """A block in which an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built when the first is made: most commands read no registry entry, and a worker checks nothing again.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Later(Strict):
@@ -220,7 +221,7 @@ class Source(Defaults):
 class Destination(BaseModel):
     """A place to load into. Keys besides `type` are parameters of the dlt destination itself."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     name: str = EMBEDDED
     type: StrictStr = Field(description="a dlt destination, or `module:function` of a @dlt.destination")
@@ -251,7 +252,7 @@ class Config(Strict):
     version: Annotated[StrictInt, BeforeValidator(known_version)] = VERSION
     destination: StrictStr = EMBEDDED
     destinations: dict[Name, Destination] = Field(default_factory=dict)
-    defaults: Defaults = Defaults()
+    defaults: Defaults = Defaults.model_construct()
     sources: tuple[Source, ...] = ()
 
     @field_validator("destinations", "defaults", "sources", mode="before")
@@ -298,6 +299,8 @@ def merged(default: Resource | None, own: Resource) -> Resource:
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of `sources.yml`, for editors."""
+    # Its default is written by a model of its own, which the oldest pydantic does not build by itself.
+    Defaults.model_rebuild()
     schema = Config.model_json_schema()
     source = schema["$defs"]["Source"]
     source["properties"].pop("block")

@@ -32,7 +32,7 @@ Mode = Annotated[Literal["evolve", "freeze", "discard_row", "discard_value"], Be
 class Contract(BaseModel):
     """What happens to new tables, to new columns, and to values of another type than their column has."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     tables: Mode | None = None
     columns: Mode | None = None

@@ -38,8 +38,11 @@ def build(job: Job) -> Target:
             place=_place(job, "type"),
         )
     if destination.name == destination.type == EMBEDDED and not parameters:
-        parameters["credentials"] = str(embedded_file(job.root))
-    if destination.type == EMBEDDED and isinstance(file := parameters.get("credentials"), str):
+        embedded = str(embedded_file(job.root))
+        require_distinct(embedded, job)
+        # Named for what it is: a text might be a URL, and to read one dlt imports SQLAlchemy, for a fifth of a second.
+        parameters["credentials"] = {"database": embedded}
+    elif destination.type == EMBEDDED and isinstance(file := parameters.get("credentials"), str):
         require_distinct(file, job)
     factory = getattr(dlt.destinations, destination.type)
     known = settable(factory().spec)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import copy
 import difflib
-import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.scalarbool import ScalarBoolean
-from ruamel.yaml.scalarfloat import ScalarFloat
-from ruamel.yaml.scalarint import ScalarInt
-from ruamel.yaml.timestamp import TimeStamp
-
+from dango import parsed
 from dango.errors import ConfigError, Problem
 from dango.files import replace_text
-from dango.text import yaml_edits
 from dango.text.values import same
-from dango.text.yaml_spans import NotWritten
+
+if TYPE_CHECKING:
+    from dango.text.yaml_tree import Tree
 
 # Larger than any file a person keeps; stops a machine-made one before the parser takes minutes over it.
 _MAX_BYTES = 5_000_000
@@ -32,8 +26,15 @@ Loc = Sequence[str | int]
 class Document:
     """A parsed YAML file: `data` holds plain values, `where(loc)` the place of each.
 
-    `smallest` are the lines without which it would be of no use, for those who left it empty. Raises `ConfigError`
-    with file, line and column when the text is not YAML, holds a key twice or is no mapping.
+    Args:
+        path: where it is.
+        name: as messages call it.
+        text: what it holds; read from the file without it.
+        smallest: the lines without which it would be of no use, for those who left it empty.
+        cache: the folder in which is kept what it means, so that it is parsed once.
+
+    Raises:
+        ConfigError: with file, line and column when the text is not YAML, holds a key twice or is no mapping.
     """
 
     def __init__(
@@ -43,32 +44,20 @@ class Document:
         text: str | None = None,
         *,
         smallest: Sequence[str] = ("version: 1", "sources: []"),
+        cache: Path | None = None,
     ) -> None:
         self.path = path
         self.name = name
         self._smallest = smallest
         self.text = _read(path, name) if text is None else text
-        self._tree = self._parse()
-        try:
-            self.data: dict[str, Any] = _plain(self._tree)
-        except (RecursionError, TypeError) as error:
-            # An alias inside what it stands for; a mapping as a key, which `{{ x }}` of a template is to YAML.
-            raise self._broken("a mapping or a list as a key, or one inside itself: quote it", 1, 1) from error
+        known = parsed.read(cache, name, self.text) if cache else None
+        self.data: dict[str, Any] = self._parsed() if known is None else known
+        if cache and known is None:
+            parsed.keep(cache, name, self.text, self.data)
 
     def where(self, loc: Loc) -> tuple[int, int]:
         """Line and column, from 1, of the key at `loc`, or of the nearest part of it that exists."""
-        node: Any = self._tree
-        place = (1, 1)
-        for part in loc:
-            # What a merge (`<<`) brings has no place of its own.
-            if isinstance(node, CommentedMap) and part in (node.lc.data or {}):
-                row, column = node.lc.key(part)
-            elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
-                row, column = node.lc.item(part)
-            else:
-                break
-            place, node = (row + 1, column + 1), node[part]
-        return place
+        return self._tree.where(loc)
 
     def place(self, loc: Loc) -> str:
         """`file:line:column` of the key at `loc`."""
@@ -85,6 +74,8 @@ class Document:
 
         Raises `ConfigError` where the text does not allow that without changing anything else.
         """
+        from dango.text import yaml_edits
+
         held = _at(self.data, loc)
         if loc and (held is None or held == {}):
             *parents, name = loc
@@ -101,6 +92,8 @@ class Document:
 
         Raises `ConfigError` where the text does not allow that without changing anything else.
         """
+        from dango.text import yaml_edits
+
         held = _at(self.data, loc)
         if not isinstance(held, dict) or key not in held:
             return self
@@ -114,6 +107,8 @@ class Document:
         A new key goes below the one that it follows in `value`. Raises `ConfigError` where the text does not allow
         that without changing anything else.
         """
+        from dango.text import yaml_edits
+
         old = _at(self.data, loc)
         if same(old, value) or not isinstance(old, dict):
             return self
@@ -128,6 +123,8 @@ class Document:
 
         Raises `ConfigError` where the text does not allow that without changing anything else.
         """
+        from dango.text import yaml_edits
+
         *parents, key = loc
         wanted = self._copy()
         mapping = _at(wanted, parents)
@@ -139,6 +136,8 @@ class Document:
 
         Raises `ConfigError` where the text does not allow that without changing anything else.
         """
+        from dango.text import yaml_edits
+
         *parents, index = loc
         wanted = self._copy()
         del _at(wanted, parents)[index]
@@ -157,36 +156,39 @@ class Document:
         """Replaces the file in one step. Raises `DangoError` where it cannot be written."""
         replace_text(self.path, self.text)
 
-    def _parse(self) -> CommentedMap:
+    @cached_property
+    def _tree(self) -> Tree:
+        """For the places; nobody waits for the parser, nor for its import, where no place is asked for."""
+        from dango.text.yaml_tree import NotYaml, tree
+
         try:
-            tree = YAML(typ="rt").load(self.text)
-        except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            row, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            # A tab is the one fault that YAML's own message does not name.
-            text = "".join(self.text.splitlines()[row - 1 : row])
-            if re.match(r" *\t", text):
-                raise self._broken("a tab: YAML is indented with spaces", row, text.index("\t") + 1) from error
-            problem = (error.problem or "not YAML").split(" with value")[0]
-            raise self._broken(problem, row, column) from error
-        except (YAMLError, ValueError, RecursionError, NotImplementedError) as error:
-            raise self._broken(f"not YAML: {error}".splitlines()[0], 1, 1) from error
-        if tree is None:
+            return tree(self.text)
+        except NotYaml as error:
+            raise self._broken(str(error), error.line, error.column) from error
+
+    def _parsed(self) -> dict[str, Any]:
+        from dango.text.yaml_tree import NotYaml
+
+        if self._tree.is_empty:
             raise self._broken("the file is empty", 1, 1, "\n  ".join(["it needs at least:", *self._smallest]))
-        if not isinstance(tree, CommentedMap):
+        if not self._tree.is_mapping:
             keys = ", ".join(f"`{line.split()[0]}`" for line in self._smallest)
             raise self._broken(f"this should be a mapping: {keys} …", 1, 1)
-        return tree
+        try:
+            return self._tree.values()
+        except NotYaml as error:
+            raise self._broken(str(error), error.line, error.column) from error
 
     def _broken(self, message: str, line: int, column: int, hint: str = "") -> ConfigError:
         return ConfigError([Problem(message, hint, self.name, line, column)])
 
     def _copy(self) -> dict[str, Any]:
-        copied: dict[str, Any] = _plain(self._tree)
-        return copied
+        return copy.deepcopy(self.data)
 
     def _edited(self, edit: Callable[[str], str], wanted: dict[str, Any], loc: Loc) -> Document:
         """The edited text as a document, if it means what is wanted: an anchor may tie one source to another."""
+        from dango.text.yaml_spans import NotWritten
+
         try:
             edited = Document(self.path, self.name, edit(self.text))
         except (ConfigError, NotWritten):
@@ -207,26 +209,6 @@ def _read(path: Path, name: str) -> str:
         raise ConfigError([Problem(f"not UTF-8: {error.reason} at byte {error.start}", file=name)]) from error
     except OSError as error:
         raise ConfigError([Problem(f"cannot be read: {error.strerror}", file=name)]) from error
-
-
-def _plain(node: Any) -> Any:
-    """The values without ruamel's own types, which neither compare nor pickle as what they stand for."""
-    if isinstance(node, Mapping):
-        return {_plain(key): _plain(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_plain(value) for value in node]
-    if isinstance(node, ScalarBoolean):
-        return bool(node)
-    if isinstance(node, ScalarInt):
-        return int(node)
-    if isinstance(node, ScalarFloat):
-        return float(node)
-    if isinstance(node, TimeStamp):
-        return dt.datetime.fromisoformat(node.isoformat())
-    if isinstance(node, TaggedScalar):
-        # An unknown tag means nothing here; what it tags is text.
-        return str(node.value)
-    return str(node) if isinstance(node, str) else node
 
 
 def _at(data: Any, loc: Loc) -> Any:

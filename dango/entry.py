@@ -150,17 +150,17 @@ class Entry(Strict):
     maturity: Maturity = "untested"
     links: dict[StrictStr, StrictStr] = Field(default_factory=dict)
     setup: StrictStr = Field(default="", description="how to get the credentials; shown before the wizard asks")
-    rate_limit: RateLimit = RateLimit()
+    rate_limit: RateLimit = RateLimit.model_construct()
     requires: tuple[StrictStr, ...] = Field(default=(), description="packages that the source needs, as pip takes them")
     fields: tuple[FieldSpec, ...] = ()
     groups: tuple[tuple[StrictStr, ...], ...] = Field(
         default=(), description="sets of fields, of which at least one must be filled in whole"
     )
     build: Annotated[RestApi | Function | Verified, Field(discriminator="kind")]
-    select: Selection = Selection()
+    select: Selection = Selection.model_construct()
     describe: dict[StrictStr, StrictStr] = Field(default_factory=dict, description="a line for each resource")
-    check: Check = Check()
-    verify: Verify = Verify()
+    check: Check = Check.model_construct()
+    verify: Verify = Verify.model_construct()
 
     @model_validator(mode="after")
     def _names(self) -> Entry:
@@ -203,6 +203,9 @@ class Entry(Strict):
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of an entry, for editors and for packages that bring their own."""
+    # Their defaults are written by models of their own, which the oldest pydantic does not build by itself.
+    for model in (RateLimit, Selection, Check, Verify):
+        model.model_rebuild()
     schema = Entry.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "dango registry entry"}
 

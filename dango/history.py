@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 import os
@@ -9,11 +10,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from dango.errors import DangoError
-from dango.job import FailedRecord, RunError, RunResult, Skipped, TableResult, as_json
+from dango.job import FailedRecord, RunError, RunResult, Skipped, Status, TableResult
 from dango.lock import alive, held
 
 _SCHEMA = """
@@ -21,7 +24,21 @@ CREATE TABLE IF NOT EXISTS runs (
     run TEXT NOT NULL, source TEXT NOT NULL, status TEXT NOT NULL, started TEXT NOT NULL, seconds REAL NOT NULL,
     rows INTEGER NOT NULL, result TEXT NOT NULL, pid INTEGER NOT NULL, PRIMARY KEY (run, source)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS runs_by_source ON runs (source, started);
-CREATE INDEX IF NOT EXISTS runs_by_start ON runs (started);
+DROP INDEX IF EXISTS runs_by_start;
+"""
+# Of the first hundreds of runs, at once: a full disk has room for how they end, and `.dango/` keeps its size.
+_ROOM = "BEGIN IMMEDIATE; CREATE TABLE room AS SELECT zeroblob(131072); DROP TABLE room; COMMIT;"
+_OWN_COLUMN = ("run", "source", "status", "started", "seconds")
+"""The fields of a result that are not in the column `result`."""
+_RUN = "SELECT run, source, status, started, seconds, result, pid FROM runs WHERE run = ? ORDER BY started, source"
+_NEWEST_RUNS = """
+SELECT run, source, status, started, seconds, result, pid FROM runs
+    JOIN (SELECT run, min(started) AS begun FROM runs GROUP BY run ORDER BY begun DESC LIMIT ?) USING (run)
+ORDER BY begun DESC, run, started, source
+"""
+_LAST_OF_EACH = """
+SELECT run, source, status, started, seconds, result, pid FROM runs
+    JOIN (SELECT source, max(started) AS started FROM runs GROUP BY source) USING (source, started)
 """
 _WRITE = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -33,52 +50,44 @@ class History:
         self.file = state / "history.sqlite"
         self._locks = state / "locks"
 
-    def record(self, result: RunResult) -> None:
-        """Notes a result; a later one of the same run and source takes its place."""
+    def record(self, *results: RunResult) -> None:
+        """Notes results, all or none; a later one of the same run and source takes its place."""
         self.file.parent.mkdir(mode=0o700, exist_ok=True)
+        is_new = not self.file.exists()
         with self._open() as database:
-            database.execute(
-                _WRITE,
-                (
-                    *(result.run, result.source, result.status, result.started.isoformat()),
-                    *(result.seconds, result.rows, json.dumps(_stored(result)), os.getpid()),
-                ),
-            )
+            database.executescript(_ROOM) if is_new else None
+            database.executemany(_WRITE, map(_row, results))
 
     def runs(self, limit: int = 20) -> list[list[RunResult]]:
         """The newest runs, newest first, each with the results of its sources."""
-        runs = self._read("SELECT run, min(started) AS s FROM runs GROUP BY run ORDER BY s DESC LIMIT ?", limit)
-        return [self.run(run) for run, _ in runs]
+        rows = self._read(_NEWEST_RUNS, limit)
+        return [[self._result(*row) for row in of_run] for _, of_run in groupby(rows, key=itemgetter(0))]
 
     def run(self, run: str) -> list[RunResult]:
         """The results of one run, or of the only one whose name begins so. Empty where there is none."""
-        names = [
-            name
-            for (name,) in self._read(
-                "SELECT DISTINCT run FROM runs WHERE run = ? OR substr(run, 1, length(?)) = ?", run, run, run
-            )
-        ]
+        # The last character there is ends what begins so; of many two are enough to know that it is not one.
+        found = self._read(
+            "SELECT DISTINCT run FROM runs WHERE run >= ? AND run <= ? ORDER BY run LIMIT 2", run, f"{run}\U0010ffff"
+        )
+        names = [name for (name,) in found]
         if run not in names and len(names) != 1:
             return []
-        rows = self._read(
-            "SELECT result, pid FROM runs WHERE run = ? ORDER BY started, source",
-            run if run in names else names[0],
-        )
-        return [self._judged(_result(json.loads(text)), pid) for text, pid in rows]
+        return [self._result(*row) for row in self._read(_RUN, names[0])]
 
     def last(self) -> dict[str, RunResult]:
         """The newest result of each source."""
-        rows = self._read(
-            "SELECT result, pid FROM runs AS r WHERE started = (SELECT max(started) FROM runs WHERE source = r.source)"
-        )
-        results = (self._judged(_result(json.loads(text)), pid) for text, pid in rows)
+        results = (self._result(*row) for row in self._read(_LAST_OF_EACH))
         return {result.source: result for result in results}
 
     def lock_file(self, source: str) -> Path:
         """The lock that whoever works on the source holds."""
         return self._locks / f"{source}.lock"
 
-    def _judged(self, result: RunResult, pid: int) -> RunResult:
+    def _result(
+        self, run: str, source: str, status: Status, started: str, seconds: float, stored: str, pid: int
+    ) -> RunResult:
+        own = {**json.loads(stored), "run": run, "source": source, "status": status, "seconds": seconds}
+        result = _result(own, dt.datetime.fromisoformat(started))
         # The planner notes the end of everything it began, so what has none ended with it.
         if result.status != "running" or (alive(pid) if os.name == "posix" else held(self.lock_file(result.source))):
             return result
@@ -108,30 +117,41 @@ class History:
             ) from error
 
 
-def _stored(result: RunResult) -> dict[str, Any]:
-    # What people see is rounded.
+def _row(result: RunResult) -> tuple[object, ...]:
+    begun = result.started.isoformat()
+    return (
+        *(result.run, result.source, result.status, begun),
+        *(result.seconds, result.rows, _stored(result), os.getpid()),
+    )
+
+
+def _stored(result: RunResult) -> str:
+    """What the other columns do not say, as JSON."""
     # Where the time went was for those who asked.
-    return {**as_json(replace(result, profile=None)), "started": result.started.isoformat()}
+    told = {key: value for key, value in _brief(replace(result, profile=None)).items() if key not in _OWN_COLUMN}
+    return json.dumps(told, separators=(",", ":"))
 
 
-def _result(stored: dict[str, Any]) -> RunResult:
+def _brief(value: Any) -> Any:
+    """Without what is as by default, which is most of a result."""
+    if dataclasses.is_dataclass(value):
+        told = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {field.name: _brief(held) for field, held in told if held != field.default}
+    return [_brief(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _result(stored: dict[str, Any], started: dt.datetime) -> RunResult:
+    # Of an older dango, which wrote all of it.
     for key in ("rows", "profile"):
         stored.pop(key, None)
     tables = tuple(
-        TableResult(**{key: _unlisted(value) for key, value in table.items()}) for table in stored.pop("tables")
+        TableResult(**{key: _unlisted(value) for key, value in table.items()}) for table in stored.pop("tables", ())
     )
     failed = tuple(FailedRecord(**record) for record in stored.pop("failed", ()))
     skipped = tuple(Skipped(one["resource"], RunError(**one["error"])) for one in stored.pop("skipped", ()))
-    error = stored.pop("error")
-    started = dt.datetime.fromisoformat(stored.pop("started"))
-    return RunResult(
-        **stored,
-        started=started,
-        tables=tables,
-        skipped=skipped,
-        failed=failed,
-        error=RunError(**error) if error else None,
-    )
+    error = stored.pop("error", None)
+    known = {**stored, "started": started, "tables": tables, "skipped": skipped, "failed": failed}
+    return RunResult(**known, error=RunError(**error) if error else None)
 
 
 def _unlisted(value: Any) -> Any:

@@ -20,7 +20,6 @@ from typing import Any
 import dlt
 
 from dango import dlt_packages, merging
-from dango.copying import copy_parquet
 from dango.dataset import loaded
 from dango.dlt_packages import Client, File, Package
 from dango.indexing import index_keys
@@ -172,6 +171,9 @@ def _copy(client: Client, package: Package, table: str, files: Sequence[File]) -
 def _copy_parquet(client: Client, table: str, paths: Sequence[Path]) -> None:
     name = client.sql_client.make_qualified_table_name(table)
     if client.capabilities.sqlglot_dialect == "postgres":
+        # Here, since it brings all of pyarrow, and DuckDB reads Parquet by itself.
+        from dango.copying import copy_parquet
+
         for path in paths:
             copy_parquet(client.sql_client.native_connection, name, path, client.sql_client.escape_column_name)
         return

@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Any
 
 from dango.errors import Held
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 # A reader that only asks whether a lock is held takes it for a moment; a holder-to-be waits that long.
 _GRACE = 0.3
@@ -36,6 +37,9 @@ def lock(
     Raises:
         Held: when another process has it for longer than `wait` seconds; names that process.
     """
+    # Here and below, since who only looks at the history takes no lock.
+    from filelock import FileLock, Timeout
+
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     kernel = FileLock(path)
     try:
@@ -61,6 +65,8 @@ def lock(
 
 
 def _wait(kernel: FileLock, path: Path, seconds: float, run: str) -> None:
+    from filelock import Timeout
+
     end = time.monotonic() + seconds
     while True:
         if _of(path, run):
@@ -75,6 +81,8 @@ def _wait(kernel: FileLock, path: Path, seconds: float, run: str) -> None:
 
 def held(path: Path) -> bool:
     """Whether a process holds `path` now."""
+    from filelock import FileLock, Timeout
+
     if not path.exists():
         return False
     kernel = FileLock(path)

@@ -33,26 +33,19 @@ def unique(package: Package, root: str) -> bool:
     if files is None or any(columns[key].get("data_type") not in _EXACT for key in keys):
         return False
     try:
-        return _rows(files) == _distinct(files, keys)
+        return _distinct(files, keys)
     except duckdb.OutOfMemoryException:
         return False
 
 
-def _rows(files: Sequence[Path]) -> int:
-    import pyarrow.parquet as pq
-
-    return sum(int(pq.read_metadata(file).num_rows) for file in files)
-
-
-def _distinct(files: Sequence[Path], keys: Sequence[str]) -> int:
+def _distinct(files: Sequence[Path], keys: Sequence[str]) -> bool:
     quoted = ", ".join('"' + key.replace('"', '""') + '"' for key in keys)
     with closing(duckdb.connect()) as database:
         database.execute(f"SET memory_limit = {_limit(database)}")
         # Not DISTINCT in the count, which takes no notice of what is missing.
-        query = f"SELECT count(*) FROM (SELECT {quoted} FROM read_parquet(?, union_by_name=true) GROUP BY ALL)"
-        found = database.execute(query, [[str(file) for file in files]]).fetchone()
-    assert found is not None
-    return int(found[0])
+        query = f"SELECT count(*) FROM (SELECT {quoted} FROM {read_parquet(files)} GROUP BY ALL)"
+        found = database.execute(f"SELECT ({query}) = count(*) FROM {read_parquet(files)}").fetchone()
+    return found == (True,)
 
 
 def meets_nothing(client: Client, package: Package, root: str, emptied: Collection[str]) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 SOURCES = "dango.sources"
@@ -50,8 +52,14 @@ def _places(package: str) -> list[str]:
 
 def plugins(group: str) -> list[Plugin]:
     """The entry points of a group, by name."""
+    return list(_plugins(group, tuple(sys.path)))
+
+
+@cache
+def _plugins(group: str, path: tuple[str, ...]) -> tuple[Plugin, ...]:
+    # All that is installed is looked through for them: once, not for each source.
     found = (
         Plugin(entry.name, entry.value, entry.dist.name if entry.dist else "unknown")
         for entry in importlib.metadata.entry_points(group=group)
     )
-    return sorted(found, key=lambda plugin: (plugin.name, plugin.distribution))
+    return tuple(sorted(found, key=lambda plugin: (plugin.name, plugin.distribution)))

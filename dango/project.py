@@ -86,6 +86,11 @@ class Project:
         return self.root / ".dango"
 
     @property
+    def cache(self) -> Path:
+        """What could be made again from other files, and is quicker to read."""
+        return self.state / "cache"
+
+    @property
     def custom_sources(self) -> Path:
         """The folder of the user's own sources."""
         return self.root / "custom_sources"
@@ -98,7 +103,7 @@ class Project:
     @cached_property
     def document(self) -> Document:
         """`sources.yml` as written. Raises `ConfigError` where it is not YAML."""
-        return Document(self.root / SOURCES_FILE, SOURCES_FILE)
+        return Document(self.root / SOURCES_FILE, SOURCES_FILE, cache=self.cache)
 
     @cached_property
     def config(self) -> Config:
@@ -112,7 +117,7 @@ class Project:
     @cached_property
     def registry(self) -> Registry:
         """The registry entries that this project sees: its own, packages' and dango's."""
-        return Registry(self.root / "registry")
+        return Registry(self.root / "registry", self.cache)
 
     def entry(self, source: Source) -> Entry | None:
         """The registry entry of the source's type; None for `dlt_native`. Raises `ConfigError` where it is broken."""

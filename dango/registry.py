@@ -56,10 +56,17 @@ class Listed:
 
 
 class Registry:
-    """The entries that a project sees. Nothing is read before it is asked for."""
+    """The entries that a project sees. Nothing is read before it is asked for, and nothing twice.
 
-    def __init__(self, own: Path | None = None) -> None:
+    Args:
+        own: the project's folder of entries.
+        cache: the folder in which is kept what their files mean.
+    """
+
+    def __init__(self, own: Path | None = None, cache: Path | None = None) -> None:
         self._own = own
+        self._cache = cache
+        self._read: dict[str, Listed] = {}
 
     @cached_property
     def origins(self) -> tuple[Origin, ...]:
@@ -104,10 +111,15 @@ class Registry:
                 f"no registry entry `{identity}`{near(self._aliases().get(identity.lower(), identity), self.ids)}",
                 "dango registry list shows what there is; `dango source add dlt_native` takes any dlt source",
             )
+        if identity not in self._read:
+            self._read[identity] = self._listed(identity)
+        return self._read[identity]
+
+    def _listed(self, identity: str) -> Listed:
         (origin, file), *hidden = self._files[identity]
         shadows = tuple(other.label for other, _ in hidden)
         try:
-            entry = entry_in(entry_document(file, self._name(file)))
+            entry = entry_in(entry_document(file, self._name(file), self._cache))
             return Listed(identity, origin.label, file, entry, (), shadows)
         except ConfigError as error:
             return Listed(identity, origin.label, file, None, error.problems, shadows)
@@ -127,7 +139,7 @@ class Registry:
     def document(self, identity: str) -> Document:
         """The entry's file as written, for the places of what is in it."""
         file = self.listed(identity).file
-        return entry_document(file, self._name(file))
+        return entry_document(file, self._name(file), self._cache)
 
     def _name(self, file: Path) -> str:
         return f"registry/{file.name}" if self._own and file.is_relative_to(self._own) else str(file)
@@ -152,14 +164,16 @@ def entry_in(document: Document) -> Entry:
     return entry
 
 
-def entry_document(file: Path, name: str) -> Document:
+def entry_document(file: Path, name: str, cache: Path | None = None) -> Document:
     """An entry's file, for the places of what is in it. Raises `ConfigError` where it is not YAML.
 
     Args:
         file: where it is.
         name: as messages call it.
+        cache: the folder in which is kept what it means.
     """
-    return Document(file, name, smallest=("registry: 1", "id: …", "title: …", "category: …", "build: …"))
+    smallest = ("registry: 1", "id: …", "title: …", "category: …", "build: …")
+    return Document(file, name, smallest=smallest, cache=cache)
 
 
 def _refused(document: Document, message: str, hint: str) -> ConfigError:

@@ -1,7 +1,8 @@
 """What happens in a job's own process: the functions that `supervision.watch` runs.
 
-Each takes its payload and `send`. Sources are other people's code: whatever one raises, exits or yields becomes a
-value here, with its secrets masked, and stops nobody else.
+Each takes its payload and `send`, and imports what the others do not need: no sync waits for the reader of signatures.
+Sources are other people's code: whatever one raises, exits or yields becomes a value here, with its secrets masked,
+and stops nobody else.
 """
 
 from __future__ import annotations
@@ -17,8 +18,7 @@ from typing import Any
 
 import duckdb
 
-from dango import destinations, imports, pipeline, probing
-from dango.describe import described
+from dango import destinations, imports, pipeline
 from dango.dlt_adapter import (
     ConfigFieldMissingException,
     IncrementalCursorInvalidCoercion,
@@ -26,11 +26,8 @@ from dango.dlt_adapter import (
 )
 from dango.entry import Entry
 from dango.errors import DangoError, Held, Problem, root_cause
-from dango.examination import examined
-from dango.explain import fields, parameters
 from dango.history import History
 from dango.job import Event, Examination, Finding, Job, PathTaken, Probe, RunError, Secrets, Skipped
-from dango.lint_build import lint_built
 from dango.lock import lock
 from dango.processes import Send
 from dango.profiling import Sampler, Steps, profile
@@ -38,7 +35,6 @@ from dango.project import Project
 from dango.record_errors import RecordErrors
 from dango.resolve import Resolved, missing_parameters, missing_secret, resolve, secret_in_git
 from dango.secrets import Mask, leaves, project_mask
-from dango.traps import traps
 
 
 def load(job: Job, send: Send) -> None:
@@ -80,18 +76,18 @@ def load(job: Job, send: Send) -> None:
 
 def check(jobs: tuple[Job, ...], send: Send) -> None:
     """Imports each source and fits its arguments; sends a `Finding` for each. Touches no network."""
-    for job in jobs:
-        _find(job, send, rehearse=False)
+    _find_in(jobs, send, rehearse=False)
 
 
 def rehearse(jobs: tuple[Job, ...], send: Send) -> None:
     """As `check`, and looks for every secret and connects to the destination."""
-    for job in jobs:
-        _find(job, send, rehearse=True)
+    _find_in(jobs, send, rehearse=True)
 
 
 def explain(job: Job, send: Send) -> None:
     """Sends the list of the source's `Parameter`s, or a `RunError`."""
+    from dango.explain import fields, parameters
+
     mask = project_mask(Project(job.root), os.environ)
     send(_importing(job))
     with _boundary(job, mask) as failures:
@@ -120,6 +116,8 @@ def describe(job: Job, send: Send) -> None:
 
     Where the source names no function, the names of those that its module has are sent.
     """
+    from dango.describe import described
+
     block = job.source.dlt_native
     assert block is not None
     folder = Project(job.root).custom_sources
@@ -137,6 +135,8 @@ def describe(job: Job, send: Send) -> None:
 
 def examine(examination: Examination, send: Send) -> None:
     """Looks into a destination for what past runs left there; sends `Leftover`s, at last a `RunError` if it cannot."""
+    from dango.examination import examined
+
     job = examination.job
     mask = project_mask(Project(job.root), os.environ)
     with _boundary(job, mask) as failures:
@@ -153,6 +153,8 @@ def lint(registry: tuple[Path, tuple[Entry, ...]], send: Send) -> None:
         registry: the project's root, and the entries.
         send: takes a pair for each entry.
     """
+    from dango.lint_build import lint_built
+
     root, entries = registry
     folder = Project(root).custom_sources
     imports.install(folder)
@@ -161,6 +163,8 @@ def lint(registry: tuple[Path, tuple[Entry, ...]], send: Send) -> None:
 
 
 def _ask(probe: Probe, send: Send, *, rows: bool) -> None:
+    from dango import probing
+
     job = probe.job
     mask = project_mask(Project(job.root), os.environ)
     send(_importing(job))
@@ -180,15 +184,24 @@ def _ask(probe: Probe, send: Send, *, rows: bool) -> None:
         send(told)
 
 
-def _find(job: Job, send: Send, *, rehearse: bool) -> None:
-    mask = project_mask(Project(job.root), os.environ)
-    problems: list[Problem] = []
+def _find_in(jobs: tuple[Job, ...], send: Send, *, rehearse: bool) -> None:
+    # One reading of the project for all of them.
+    project = Project(jobs[0].root)
+    mask = project_mask(project, os.environ)
+    for job in jobs:
+        send(Finding(job.source.name, tuple(_found(job, project, mask, send, rehearse=rehearse))))
+
+
+def _found(job: Job, project: Project, mask: Mask, send: Send, *, rehearse: bool) -> Iterator[Problem]:
+    from dango.explain import parameters
+    from dango.traps import traps
+
     send(_importing(job))
     with _boundary(job, mask) as failures:
         resolved = resolve(job)
         _reveal(resolved, mask, send)
-        problems += traps(resolved.function, job.root)
-        problems += _literal_secrets(resolved, job)
+        yield from traps(resolved.function, job.root)
+        yield from _literal_secrets(resolved, job, project)
         destinations.build(job)
         if rehearse:
             pipeline.require_room(job.root)
@@ -197,9 +210,7 @@ def _find(job: Job, send: Send, *, rehearse: bool) -> None:
                 raise missing_parameters(missing, job.source.name)
             pipeline.reachable(job)
     for told in failures:
-        place = told.place or Project(job.root).place(job.source.name)
-        problems.append(Problem.at(place, told.message, told.hint))
-    send(Finding(job.source.name, tuple(problems)))
+        yield Problem.at(told.place or project.place(job.source.name), told.message, told.hint)
 
 
 @contextmanager
@@ -214,13 +225,13 @@ def _boundary(job: Job, mask: Mask) -> Iterator[list[RunError]]:
 
 def _reveal(resolved: Resolved, mask: Mask, send: Send) -> None:
     """The source's signature says what is secret; from here on both sides mask it."""
-    mask.add(*resolved.secrets.values())
-    send(Secrets(tuple(resolved.secrets.values())))
+    secrets = tuple(resolved.secrets.values())
+    mask.add(*secrets)
+    send(Secrets(secrets))
 
 
-def _literal_secrets(resolved: Resolved, job: Job) -> list[Problem]:
+def _literal_secrets(resolved: Resolved, job: Job, project: Project) -> list[Problem]:
     keys, written = job.source.expandable()
-    project = Project(job.root)
     return [
         Problem.at(
             project.place(job.source.name, (*keys, name)),
@@ -228,8 +239,8 @@ def _literal_secrets(resolved: Resolved, job: Job) -> list[Problem]:
             f"move it to .dlt/secrets.toml under [sources.{job.source.name}], or write env:NAME",
             "warning",
         )
-        for name in resolved.secrets
-        if name in written and _literal(written[name], resolved.secrets[name])
+        for name, secret in resolved.secrets.items()
+        if name in written and _literal(written[name], secret)
     ]
 
 

@@ -111,6 +111,64 @@ def test_what_reads_the_registry_loads_no_engine_and_draws_only_for_people(
     assert not (root / "imported").exists()
 
 
+@pytest.mark.parametrize("arguments", [["status", "--json"], ["history", "--json"], ["status"], ["source", "list"]])
+def test_what_is_known_already_needs_no_parser(
+    root: Path, write: Callable[..., None], dango: Callable[..., Said], arguments: list[str]
+) -> None:
+    write({"sources": sources(native("shop"))})
+    dango("status")
+    modules = imported(root, *arguments)
+    assert modules & {"ruamel", "filelock", "tomlkit", "dango.text.yaml_tree", "dango.secrets"} == set()
+
+
+def test_who_plans_a_sync_imports_no_engine_and_asks_nothing(root: Path, write: Callable[..., None]) -> None:
+    write({"sources": sources(native("shop")), "custom_sources/shop.py": SHOP})
+    modules = imported(root, "sync")
+    assert modules & {*ENGINE, "questionary", "prompt_toolkit", "filelock", "dango.worker", "dango.pipeline"} == set()
+
+
+# What a worker holds at the end of a sync, besides what an empty one with dlt and DuckDB does.
+WORKED = """\
+import json, os, sys
+import dlt, duckdb
+
+engine = set(sys.modules)
+from dango import worker
+from dango.project import Project
+from dango.runner import Request, plan
+from dango.supervision import surroundings
+
+project = Project.at(".")
+os.environ.update(surroundings(project))
+sent = []
+worker.load(plan(project, [], Request())[0], sent.append)
+print(json.dumps([sent[-1].status, sent[-1].rows, sorted(set(sys.modules) - engine)]))
+"""
+SHOP = """\
+import dlt
+
+@dlt.resource(primary_key="id")
+def rows(id=dlt.sources.incremental("id", initial_value=0)):
+    yield [{"id": 1}]
+"""
+
+
+def test_a_sync_that_finds_nothing_new_imports_nothing_that_only_loading_or_checking_needs(
+    root: Path, write: Callable[..., None], dango: Callable[..., Said]
+) -> None:
+    write({"sources": sources(native("shop")), "custom_sources/shop.py": SHOP})
+    assert dango("sync").code == 0
+    done = subprocess.run(
+        [sys.executable, "-c", WORKED], cwd=root, capture_output=True, text=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    status, rows, modules = json.loads(done.stdout.splitlines()[-1])
+    assert (status, rows) == ("ok", 0), done.stderr
+    others = {f"dango.{name}" for name in ("copying", "describe", "examination", "explain", "lint_build", "probing")}
+    parsers = {"dango.traps", "dango.text.yaml_tree", "dango.text.yaml_edits"}
+    assert {*modules} & {"pyarrow", "pandas", "sqlalchemy", "rich", "questionary", *others, *parsers} == set()
+
+
 def test_init_imports_no_engine(tmp_path: Path) -> None:
     assert imported(tmp_path, "init") & ENGINE == set()
 
