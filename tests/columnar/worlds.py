@@ -1,0 +1,170 @@
+"""The same documents through dlt by columns and by dlt's own code, and what came of each, made comparable."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dlt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from dlt.common import logger
+from dlt.common.utils import digest128
+
+from dango import columnar, dlt_packages
+from dango.errors import root_cause
+
+Page = list[Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One extraction and normalisation.
+
+    Attributes:
+        pages: what the resource yields.
+        hints: of the resource.
+        extracted: whether it is extracted by columns, in the world where that is done at all.
+        normalized: whether it is normalised so.
+        contract: of the whole source.
+    """
+
+    pages: Sequence[Page]
+    hints: Mapping[str, Any] = field(default_factory=dict)
+    extracted: bool = True
+    normalized: bool = True
+    contract: Any = None
+
+
+@dataclass
+class World:
+    """What came of some runs.
+
+    Attributes:
+        told: of each run, all that must be the same whatever the way.
+        paths: of each run, the way each table went.
+    """
+
+    told: list[Any] = field(default_factory=list)
+    paths: list[Mapping[str, tuple[str, str]]] = field(default_factory=list)
+
+    @property
+    def columnar(self) -> bool:
+        """Whether every page went by columns."""
+        return all(path == "columnar" for paths in self.paths for path, _ in paths.values())
+
+
+def live(folder: Path, runs: Sequence[Run], *, columns: bool, settings: Mapping[str, Any] | None = None) -> World:
+    """Takes runs one after the other through a pipeline that is opened anew for each step, as after a crash."""
+    world = World()
+    for run in runs:
+        with _warnings() as warned:
+            try:
+                taken = _extract(folder, run, columns and run.extracted, settings or {})
+                world.paths.append(taken.paths)
+                taken, counts = _normalize(folder, columns and run.normalized)
+                world.paths.append(taken.paths)
+            except Exception as error:
+                world.told.append((type(root_cause(error)).__name__, str(root_cause(error))))
+                break
+        world.told.append((_packages(folder), counts, warned))
+    return world
+
+
+def _pipeline(folder: Path) -> dlt.Pipeline:
+    return dlt.pipeline(
+        "world", pipelines_dir=str(folder), destination=dlt.destinations.duckdb(str(folder / "w.duckdb")), dataset_name="w"
+    )
+
+
+def _extract(folder: Path, run: Run, columns: bool, settings: Mapping[str, Any]) -> columnar.Taken:
+    pipeline = _pipeline(folder)
+    resource = dlt.resource(lambda: iter(run.pages), name="Things", **run.hints)
+    schema = dlt.Schema("world") if "world" not in pipeline.schemas else pipeline.schemas["world"]
+    source = dlt.sources.DltSource(schema, "world", [resource])
+    for name, value in settings.items():
+        setattr(source, name, value)
+    with columnar.switched_on(columns, Path(pipeline.working_dir)) as taken:
+        pipeline.extract(source, loader_file_format="parquet", schema_contract=run.contract)
+    return taken
+
+
+def _normalize(folder: Path, columns: bool) -> tuple[columnar.Taken, dict[str, int]]:
+    pipeline = _pipeline(folder)
+    with columnar.switched_on(columns, Path(pipeline.working_dir)) as taken:
+        counts = pipeline.normalize().row_counts
+    return taken, dict(counts)
+
+
+def _packages(folder: Path) -> Any:
+    """The packages that wait to be loaded, which are then taken away: schemas, types, rows."""
+    pipeline = _pipeline(folder)
+    told = []
+    for package in dlt_packages.waiting(pipeline):
+        schema = package.schema.to_dict()
+        for key in ("version", "version_hash", "previous_hashes"):
+            del schema[key]
+        told.append((list(schema["tables"].items()), schema, _rows(package)))
+        dlt_packages.remove(pipeline, package.load_id)
+    return json.dumps(told, default=repr, indent=1).splitlines()
+
+
+def _rows(package: dlt_packages.Package) -> dict[str, Any]:
+    """Types and rows of each table, ids as what they stand for: those of nested rows are checked to be dlt's digests."""
+    names: dict[str, str] = {package.load_id: "this load"}
+    tables: dict[str, Any] = {}
+    order = [name for name in package.schema.tables if name in package.tables and not name.startswith("_dlt")]
+    for table in sorted(order, key=lambda name: _depth(package, name)):
+        parts = [pq.read_table(file.path) for file in package.files if file.table == table and file.format == "parquet"]
+        rows = [row for part in sorted(parts, key=_first(package, table)) for row in part.to_pylist()]
+        hashed = _hashed(package, table)
+        for number, row in enumerate(rows):
+            if "_dlt_parent_id" in row:
+                made = digest128(f"{row['_dlt_parent_id']}_{table}_{row['_dlt_list_idx']}", 10)
+                assert row["_dlt_id"] == made, f"the id of a row of {table} is not made of its place"
+            names.setdefault(row["_dlt_id"], row["_dlt_id"] if hashed else f"{table} {number}")
+        assert hashed or len({row["_dlt_id"] for row in rows}) == len(rows)
+        ids = ("_dlt_id", "_dlt_parent_id", "_dlt_root_id", "_dlt_load_id")
+        tables[table] = (
+            sorted({str(field) for part in parts for field in part.schema}),
+            [{key: names.get(value, value) if key in ids else value for key, value in row.items()} for row in rows],
+        )
+    return tables
+
+
+def _depth(package: dlt_packages.Package, table: str) -> int:
+    above = package.schema.tables[table].get("parent")
+    return 1 + _depth(package, above) if above else 0
+
+
+def _hashed(package: dlt_packages.Package, table: str) -> bool:
+    """Whether the ids of its rows are made of them rather than drawn."""
+    root = package.schema.tables[package.root(table)]
+    return package.disposition(table) == "merge" and root.get("x-merge-strategy") in ("upsert", "scd2")
+
+
+def _first(package: dlt_packages.Package, table: str) -> Callable[[pa.Table], int]:
+    """Files of one table have no order of their own; the rows are numbered where it matters."""
+    return lambda part: part.column("n")[0].as_py() if "n" in part.column_names else 0
+
+
+@contextmanager
+def _warnings() -> Iterator[list[str]]:
+    heard: list[str] = []
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.levelno >= logging.WARNING:
+                heard.append(record.getMessage())
+
+    ear, log = Ear(), logger.LOGGER or logging.getLogger("dlt")
+    log.addHandler(ear)
+    try:
+        yield heard
+    finally:
+        log.removeHandler(ear)
