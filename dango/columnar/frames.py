@@ -17,6 +17,7 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
+import pendulum
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -212,7 +213,7 @@ def _instants(values: Sequence[Any]) -> Made:
     zones = {value.tzinfo for value in values if value is not None}
     if zones == {None}:
         return Spec("naive"), _array(values, pa.timestamp("us"))
-    if not zones <= {dt.timezone.utc}:
+    if any(zone is not dt.timezone.utc and getattr(zone, "key", "") != "UTC" for zone in zones):
         raise Unfit("times of other zones than UTC")
     return Spec("timestamp"), _array(values, pa.timestamp("us", "UTC"))
 
@@ -221,6 +222,12 @@ def _times(values: Sequence[Any]) -> Made:
     if any(value is not None and value.tzinfo is not None for value in values):
         raise Unfit("times of day with a zone")
     return Spec("time"), _array(values, pa.time64("us"))
+
+
+def _bytes(values: Sequence[Any]) -> Made:
+    if b"" in values:
+        raise Unfit("bytes of no length, which dlt keeps as text")
+    return Spec("binary"), _array(values, pa.binary())
 
 
 def _plain(kind: str, data_type: pa.DataType) -> Callable[[Sequence[Any]], Made]:
@@ -244,8 +251,9 @@ _MAKERS: dict[type, Callable[..., Made]] = {
     int: _plain("bigint", pa.int64()),
     float: _doubles,
     bool: _plain("bool", pa.bool_()),
-    bytes: _plain("binary", pa.binary()),
+    bytes: _bytes,
     dt.datetime: _instants,
+    pendulum.DateTime: _instants,
     dt.date: _plain("date", pa.date32()),
     dt.time: _times,
 }

@@ -47,6 +47,8 @@ class Taken:
 
     def note(self, table: str, why: str) -> None:
         """Takes the way of one page; `why` is empty where it went by columns."""
+        if table.startswith("_dlt"):
+            return
         if why:
             self.paths.setdefault(table, ("rows", why))
             if self.paths[table][0] == "columnar":
@@ -133,23 +135,30 @@ _HOOKS = _Hooks()
 
 def _write_page(own: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     def write_data(self: Any, items: Any) -> None:
-        taken = _active.get()
-        failed: int = getattr(self, "dango_unfit", 0)
-        if taken is None or failed >= _PATIENCE or not len(items):
+        line = _line(self, items)
+        if line is None:
             own(self, items)
             return
-        try:
-            line = Frame.of(items).line()
-        except Unfit as why:
-            self.dango_unfit = failed + 1
-            taken.note(ParsedLoadJobFileName.parse(Path(self._f.name).name).table_name, str(why))
-            own(self, items)
-            return
-        self.dango_unfit = 0
         DataWriter.write_data(self, items)
         self._f.write(line)
 
     return write_data
+
+
+def _line(writer: Any, items: Any) -> bytes | None:
+    """A page as a frame; None where it cannot be one, or the pages before it could not."""
+    taken = _active.get()
+    failed: int = getattr(writer, "dango_unfit", 0)
+    if taken is None or failed >= _PATIENCE or not len(items):
+        return None
+    try:
+        line = Frame.of(items).line()
+    except Unfit as why:
+        writer.dango_unfit = failed + 1
+        taken.note(ParsedLoadJobFileName.parse(Path(writer._f.name).name).table_name, str(why))
+        return None
+    writer.dango_unfit = 0
+    return line
 
 
 def _write_parquet(own: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:

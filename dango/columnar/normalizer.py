@@ -59,20 +59,28 @@ class ColumnarNormalizer(JsonLItemsNormalizer):
         frame = Frame.read(items)
         if frame is None:
             return super()._normalize_chunk(root_table_name, items, may_have_pua, skip_write)
-        try:
-            plan = self._planned(frame, root_table_name)
-            drafts = self._drafted(plan)
-            news = self._news(drafts)
-            self._require_evolving(news, plan)
-        except Unfit as why:
-            self._note(root_table_name, str(why))
+        drafts, news = self._foreseen(frame, root_table_name)
+        # Not where `Unfit` is handled: an error of dlt's would seem to come of it.
+        if not drafts:
             return self._by_rows(frame, root_table_name)
-        learnt = self._learn(frame, root_table_name, sorted({row for rows in news.values() for row in rows}))
-        if not all(map(self._foreseen, drafts)):
+        learnt = self._learn(frame, root_table_name, news)
+        if not all(map(self._as_foreseen, drafts)):
             self._note(root_table_name, "columns that dlt has made otherwise than foreseen")
             return _joined(learnt, self._by_rows(frame, root_table_name))
         self._write(drafts)
         return learnt
+
+    def _foreseen(self, frame: Frame, table: str) -> tuple[Sequence[_Draft], Sequence[int]]:
+        """What is to be written, and the documents that the schema is to learn from; nothing where rows must do."""
+        try:
+            plan = self._planned(frame, table)
+            drafts = self._drafted(plan)
+            news = self._news(drafts)
+            self._require_evolving(news, plan)
+        except Unfit as why:
+            self._note(table, str(why))
+            return (), ()
+        return drafts, sorted({row for rows in news.values() for row in rows})
 
     # --- nothing is changed yet -------------------------------------------------------------------
 
@@ -203,7 +211,7 @@ class ColumnarNormalizer(JsonLItemsNormalizer):
 
     # --- to the files -----------------------------------------------------------------------------
 
-    def _foreseen(self, draft: _Draft) -> bool:
+    def _as_foreseen(self, draft: _Draft) -> bool:
         hints = {name: self._hint(draft.rows.table, name) for name in draft.arrays}
         return all(
             "data_type" in hints[name] and self._arrow_type(hints[name]) == array.type

@@ -31,6 +31,7 @@ class Run:
         hints: of the resource.
         extracted: whether it is extracted by columns, in the world where that is done at all.
         normalized: whether it is normalised so.
+        restarted: whether another process goes on between the two.
         contract: of the whole source.
     """
 
@@ -38,6 +39,7 @@ class Run:
     hints: Mapping[str, Any] = field(default_factory=dict)
     extracted: bool = True
     normalized: bool = True
+    restarted: bool = False
     contract: Any = None
 
 
@@ -60,19 +62,22 @@ class World:
 
 
 def live(folder: Path, runs: Sequence[Run], *, columns: bool, settings: Mapping[str, Any] | None = None) -> World:
-    """Takes runs one after the other through a pipeline that is opened anew for each step, as after a crash."""
+    """Takes runs one after the other through a pipeline."""
     world = World()
     for run in runs:
         with _warnings() as warned:
             try:
-                taken = _extract(folder, run, columns and run.extracted, settings or {})
-                world.paths.append(taken.paths)
-                taken, counts = _normalize(folder, columns and run.normalized)
+                pipeline = _pipeline(folder)
+                world.paths.append(_extract(pipeline, run, columns and run.extracted, settings or {}))
+                if run.restarted:
+                    pipeline = _pipeline(folder)
+                with columnar.switched_on(columns and run.normalized, Path(pipeline.working_dir)) as taken:
+                    counts = dict(pipeline.normalize().row_counts)
                 world.paths.append(taken.paths)
             except Exception as error:
                 world.told.append((type(root_cause(error)).__name__, str(root_cause(error))))
                 break
-        world.told.append((_packages(folder), counts, warned))
+        world.told.append((_packages(pipeline), counts, warned))
     return world
 
 
@@ -82,28 +87,19 @@ def _pipeline(folder: Path) -> dlt.Pipeline:
     )
 
 
-def _extract(folder: Path, run: Run, columns: bool, settings: Mapping[str, Any]) -> columnar.Taken:
-    pipeline = _pipeline(folder)
+def _extract(pipeline: dlt.Pipeline, run: Run, columns: bool, settings: Mapping[str, Any]) -> Mapping[str, Any]:
     resource = dlt.resource(lambda: iter(run.pages), name="Things", **run.hints)
-    schema = dlt.Schema("world") if "world" not in pipeline.schemas else pipeline.schemas["world"]
+    schema = pipeline.schemas["world"] if "world" in pipeline.schemas else dlt.Schema("world")
     source = dlt.sources.DltSource(schema, "world", [resource])
     for name, value in settings.items():
         setattr(source, name, value)
     with columnar.switched_on(columns, Path(pipeline.working_dir)) as taken:
         pipeline.extract(source, loader_file_format="parquet", schema_contract=run.contract)
-    return taken
+    return taken.paths
 
 
-def _normalize(folder: Path, columns: bool) -> tuple[columnar.Taken, dict[str, int]]:
-    pipeline = _pipeline(folder)
-    with columnar.switched_on(columns, Path(pipeline.working_dir)) as taken:
-        counts = pipeline.normalize().row_counts
-    return taken, dict(counts)
-
-
-def _packages(folder: Path) -> Any:
+def _packages(pipeline: dlt.Pipeline) -> Any:
     """The packages that wait to be loaded, which are then taken away: schemas, types, rows."""
-    pipeline = _pipeline(folder)
     told = []
     for package in dlt_packages.waiting(pipeline):
         schema = package.schema.to_dict()
@@ -115,22 +111,26 @@ def _packages(folder: Path) -> Any:
 
 
 def _rows(package: dlt_packages.Package) -> dict[str, Any]:
-    """Types and rows of each table, ids as what they stand for: those of nested rows are checked to be dlt's digests."""
+    """Types and rows of each table, ids as what they stand for."""
     names: dict[str, str] = {package.load_id: "this load"}
     tables: dict[str, Any] = {}
     order = [name for name in package.schema.tables if name in package.tables and not name.startswith("_dlt")]
     for table in sorted(order, key=lambda name: _depth(package, name)):
         parts = [pq.read_table(file.path) for file in package.files if file.table == table and file.format == "parquet"]
-        rows = [row for part in sorted(parts, key=_first(package, table)) for row in part.to_pylist()]
+        # Where a file ends and the next begins, with a column more, makes no difference to what is loaded.
+        columns = dict.fromkeys(name for part in parts for name in part.column_names)
+        every = [row for part in sorted(parts, key=_first(package, table)) for row in part.to_pylist()]
+        rows = [{name: row.get(name) for name in sorted(columns)} for row in every]
         hashed = _hashed(package, table)
         for number, row in enumerate(rows):
             if "_dlt_parent_id" in row:
-                made = digest128(f"{row['_dlt_parent_id']}_{table}_{row['_dlt_list_idx']}", 10)
-                assert row["_dlt_id"] == made, f"the id of a row of {table} is not made of its place"
+                digest = digest128(f"{row['_dlt_parent_id']}_{table}_{row['_dlt_list_idx']}", 10)
+                row["is a digest"] = row["_dlt_id"] == digest
             names.setdefault(row["_dlt_id"], row["_dlt_id"] if hashed else f"{table} {number}")
-        assert hashed or len({row["_dlt_id"] for row in rows}) == len(rows)
+        distinct = len({row["_dlt_id"] for row in rows})
         ids = ("_dlt_id", "_dlt_parent_id", "_dlt_root_id", "_dlt_load_id")
         tables[table] = (
+            distinct,
             sorted({str(field) for part in parts for field in part.schema}),
             [{key: names.get(value, value) if key in ids else value for key, value in row.items()} for row in rows],
         )
