@@ -42,8 +42,8 @@ class Spec:
     """What stands at one place of the documents.
 
     Attributes:
-        kind: `null`, `text`, `bigint`, `double`, `number` (both), `bool`, `binary`, `timestamp` (in UTC), `naive`, `date`,
-            `time`, `decimal`, or what has others in it: `document`, `list`.
+        kind: `null`, `text`, `bigint`, `double`, `number` (both), `bool`, `binary`, `timestamp` (in UTC), `naive`,
+            `date`, `time`, `decimal`, or what has others in it: `document`, `list`.
         shapes: of documents, the keys in their order, once for each combination that there is.
         fields: of documents, what stands under each key; of lists, what they hold, under an empty one.
     """
@@ -144,7 +144,9 @@ def _column(values: Sequence[Any], depth: int) -> Made:
 
 def _documents(values: Sequence[Any], absent: pa.Array | None, depth: int) -> Made:
     rows = values if absent is None else [{} if value is None else value for value in values]
-    numbers: dict[tuple[str, ...], int] = {shape: number for number, shape in enumerate(dict.fromkeys(map(tuple, rows)))}
+    numbers: dict[tuple[str, ...], int] = {
+        shape: number for number, shape in enumerate(dict.fromkeys(map(tuple, rows)))
+    }
     shapes = tuple(numbers)
     keys = shapes[0] if len(shapes) == 1 else tuple(dict.fromkeys(chain.from_iterable(shapes)))
     if not {*map(type, keys)} <= {str}:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextvars
 import gzip
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -91,6 +91,7 @@ def _able() -> bool:
     zone: Callable[[], str] = getattr(dlt_time, "get_context_timezone_name", lambda: "UTC")
     return (
         dlt.__version__ in PROVEN
+        and dlt.config.get("dango.columnar", bool) is not False
         and getattr(json, "_impl_name", "") == "orjson"
         and ID_BYTES == DLT_ID_LENGTH_BYTES
         and zone() == "UTC"

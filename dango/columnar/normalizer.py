@@ -82,10 +82,14 @@ class ColumnarNormalizer(JsonLItemsNormalizer):
             return (), ()
         return drafts, sorted({row for rows in news.values() for row in rows})
 
+    @property
+    def _relational(self) -> Any:
+        return self.schema.data_item_normalizer
+
     # --- nothing is changed yet -------------------------------------------------------------------
 
     def _planned(self, frame: Frame, table: str) -> Plan:
-        normalizer = self.schema.data_item_normalizer
+        normalizer = self._relational
         if type(normalizer) is not DataItemNormalizer or self.schema._compiled_excludes:
             raise Unfit("a normaliser or filters of the source's own")
         if self.item_storage.writer_cls is not ParquetDataWriter:
@@ -123,7 +127,7 @@ class ColumnarNormalizer(JsonLItemsNormalizer):
 
     def _own(self, rows: Rows, ids: dict[str, pa.Array]) -> dict[str, pa.Array]:
         """The columns that the normaliser adds. `ids` are those of the tables above; this one's are put there."""
-        normalizer = self.schema.data_item_normalizer
+        normalizer = self._relational
         propagated = self._propagated(rows)
         if rows.above is None:
             made = self._root_ids(rows)
@@ -139,7 +143,7 @@ class ColumnarNormalizer(JsonLItemsNormalizer):
 
     def _propagated(self, rows: Rows) -> str:
         """The column of nested tables that has the id of the document; empty where none has."""
-        normalizer = self.schema.data_item_normalizer
+        normalizer = self._relational
         if not normalizer.propagation_config:
             return ""
         if rows.above is not None and normalizer._get_propagation_mapping(rows.table, False):
@@ -150,7 +154,7 @@ class ColumnarNormalizer(JsonLItemsNormalizer):
         return str(mapping.get(normalizer.c_dlt_id, ""))
 
     def _root_ids(self, rows: Rows) -> pa.Array:
-        normalizer = self.schema.data_item_normalizer
+        normalizer = self._relational
         made_of = normalizer._get_root_row_id_type(rows.table)
         if made_of == "random":
             return random_ids(rows.size)
@@ -231,7 +235,7 @@ class ColumnarNormalizer(JsonLItemsNormalizer):
         """The type of a column in the files, which the writer itself tells."""
         said = tuple(hint.get(key) for key in ("data_type", "precision", "scale", "timezone"))
         if said not in self._types:
-            writer = ParquetDataWriter(io.BytesIO(), caps=self.config.destination_capabilities)
+            writer: Any = ParquetDataWriter(io.BytesIO(), caps=self.config.destination_capabilities)
             writer.write_header({"column": {**hint, "name": "column"}})
             self._types[said] = writer.schema.field(0).type
             writer.close()

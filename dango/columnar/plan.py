@@ -47,13 +47,12 @@ class Rows:
     table: str
     size: int
     above: Rows | None = None
-    counts: pa.Array | None = None
+    counts: Any = None
     columns: dict[str, Column] = field(default_factory=dict)
 
     @cached_property
     def parents(self) -> pa.Array:
         """For each row, the place of the one above."""
-        assert self.counts is not None
         return pc.list_parent_indices(self._layout)
 
     @property
@@ -70,7 +69,6 @@ class Rows:
     @cached_property
     def places(self) -> pa.Array:
         """For each row, its place in its list."""
-        assert self.counts is not None
         first = self._layout.offsets.take(self.parents)
         return pc.subtract(pa.array(range(self.size), pa.int64()), first.cast(pa.int64()))
 

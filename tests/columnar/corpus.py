@@ -16,17 +16,57 @@ import pendulum
 from tests.columnar.worlds import Page, Run
 
 _KEYS = (
-    *("id", "name", "Name", "createdAt", "created_at", "a__b", "a b", "value", "list", "items", "Items", "tags", "price"),
+    *(
+        "id",
+        "name",
+        "Name",
+        "createdAt",
+        "created_at",
+        "a__b",
+        "a b",
+        "value",
+        "list",
+        "items",
+        "Items",
+        "tags",
+        "price",
+    ),
     *("data", "ä", "1x", "", " ", "x" * 90, "amount.total", "@type", "$ref", "_dlt_id", "_id", "late", "_dlt_load_id"),
 )
-_ZONES = (None, dt.timezone.utc, dt.timezone.utc, pendulum.UTC, dt.timezone(dt.timedelta(hours=2)), ZoneInfo("Europe/Berlin"))
-_TEXTS = ("", " ", "x", "Ärger", "日本", "0", "1.5", "true", "null", "{}", "[1]", "\uf026" + "1.5", "\u0000", "a\nb", "nan", "2024")
+_ZONES = (
+    None,
+    dt.timezone.utc,
+    dt.timezone.utc,
+    pendulum.UTC,
+    dt.timezone(dt.timedelta(hours=2)),
+    ZoneInfo("Europe/Berlin"),
+)
+_TEXTS = (
+    "",
+    " ",
+    "x",
+    "Ärger",
+    "日本",
+    "0",
+    "1.5",
+    "true",
+    "null",
+    "{}",
+    "[1]",
+    "\uf026" + "1.5",
+    "\u0000",
+    "a\nb",
+    "nan",
+    "2024",
+)
 
 Draw = Callable[[Random], Any]
 
 
 def _text(random: Random) -> str:
-    return random.choice(_TEXTS) if random.random() < 0.5 else "".join(random.choices("abc äé€😀", k=random.randrange(12)))
+    return (
+        random.choice(_TEXTS) if random.random() < 0.5 else "".join(random.choices("abc äé€😀", k=random.randrange(12)))
+    )
 
 
 def _day(random: Random) -> dt.date:
@@ -34,7 +74,9 @@ def _day(random: Random) -> dt.date:
 
 
 def _instant(random: Random, zone: Any = dt.timezone.utc) -> dt.datetime:
-    time = dt.time(random.randrange(24), random.randrange(60), random.randrange(60), random.choice((0, 1, 123456, 500000)))
+    time = dt.time(
+        random.randrange(24), random.randrange(60), random.randrange(60), random.choice((0, 1, 123456, 500000))
+    )
     return dt.datetime.combine(dt.date.fromordinal(random.randrange(693596, 766644)), time, zone)
 
 
@@ -90,7 +132,10 @@ def _make(random: Random, depth: int) -> Draw:
 def documents(random: Random, depth: int) -> Draw:
     """A kind of document: its keys, what stands under each, and how often it is missing, null or of another kind."""
     keys = random.sample(_KEYS, random.randrange(0, 7))
-    makes = [(key, _make(random, depth), random.choice((0.0, 0.0, 0.1, 0.6)), random.choice((0.0, 0.0, 0.1, 0.7))) for key in keys]
+    makes = [
+        (key, _make(random, depth), random.choice((0.0, 0.0, 0.1, 0.6)), random.choice((0.0, 0.0, 0.1, 0.7)))
+        for key in keys
+    ]
     strange, shuffled = random.choice((0.0, 0.0, 0.0, 0.01)), random.random() < 0.05
 
     def draw(r: Random) -> dict[str, Any]:
@@ -113,7 +158,10 @@ _HINTS: tuple[Callable[[Random], dict[str, Any]], ...] = (
     lambda r: {"write_disposition": "replace"},
     lambda r: {"write_disposition": "merge", "primary_key": "n"},
     lambda r: {"write_disposition": "merge", "merge_key": r.choice(("n", "id"))},
-    lambda r: {"write_disposition": {"disposition": "merge", "strategy": "upsert"}, "primary_key": r.choice(("n", ("n", "id")))},
+    lambda r: {
+        "write_disposition": {"disposition": "merge", "strategy": "upsert"},
+        "primary_key": r.choice(("n", ("n", "id"))),
+    },
     lambda r: {"write_disposition": {"disposition": "merge", "strategy": "scd2"}},
     lambda r: {"max_table_nesting": r.randrange(4)},
     lambda r: {"columns": {r.choice(_KEYS[:12]): {"data_type": r.choice(_TYPES), "nullable": r.random() < 0.9}}},
@@ -123,7 +171,12 @@ _HINTS: tuple[Callable[[Random], dict[str, Any]], ...] = (
     lambda r: {"columns": {"n": {"data_type": "bigint", "precision": r.choice((8, 16, 32))}}},
 )
 _TYPES = ("text", "double", "bool", "timestamp", "bigint", "json", "decimal", "date", "binary", "time", "wei")
-_CONTRACTS = ({"columns": "freeze"}, {"data_type": "discard_value"}, {"columns": "discard_row"}, {"tables": "discard_value"})
+_CONTRACTS = (
+    {"columns": "freeze"},
+    {"data_type": "discard_value"},
+    {"columns": "discard_row"},
+    {"tables": "discard_value"},
+)
 
 
 def case(random: Random, size: int = 25) -> list[Run]:
@@ -135,7 +188,10 @@ def case(random: Random, size: int = 25) -> list[Run]:
             draw = documents(random, 3)
         if random.random() < 0.15:
             hints = random.choice(_HINTS)(random)
-        pages = [page(random, draw, 1000 * number + 100 * part, random.randrange(1, size)) for part in range(random.randrange(1, 4))]
+        pages = [
+            page(random, draw, 1000 * number + 100 * part, random.randrange(1, size))
+            for part in range(random.randrange(1, 4))
+        ]
         contract = random.choice(_CONTRACTS) if random.random() < 0.1 else None
         columns = [random.random() < 0.85 for _ in range(2)]
         runs.append(Run(pages, hints, *columns, random.random() < 0.3, contract))

@@ -74,7 +74,7 @@ def live(folder: Path, runs: Sequence[Run], *, columns: bool, settings: Mapping[
                 with columnar.switched_on(columns and run.normalized, Path(pipeline.working_dir)) as taken:
                     counts = dict(pipeline.normalize().row_counts)
                 world.paths.append(taken.paths)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever dlt raises is what came of it
                 world.told.append((type(root_cause(error)).__name__, str(root_cause(error))))
                 break
         world.told.append((_packages(pipeline), counts, warned))
@@ -83,7 +83,10 @@ def live(folder: Path, runs: Sequence[Run], *, columns: bool, settings: Mapping[
 
 def _pipeline(folder: Path) -> dlt.Pipeline:
     return dlt.pipeline(
-        "world", pipelines_dir=str(folder), destination=dlt.destinations.duckdb(str(folder / "w.duckdb")), dataset_name="w"
+        "world",
+        pipelines_dir=str(folder),
+        destination=dlt.destinations.duckdb(str(folder / "w.duckdb")),
+        dataset_name="w",
     )
 
 
