@@ -1,6 +1,6 @@
-"""Where frames get into dlt: the writer of extracted pages, the reader of them, and the writer of Parquet.
+"""Where frames get into dlt: the writer of extracted pages, the normalisers, and the writer of Parquet.
 
-None of the three is dlt's public API. They are replaced while a block lasts and act only for the block's own thread;
+None of them is dlt's public API. They are replaced while a block lasts and act only for the block's own thread;
 dlt's code does all that frames are not made for. Whoever meets a frame without them fails, rather than loads it.
 """
 
@@ -25,6 +25,7 @@ from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.normalize import worker
 
 from dango.columnar.arrays import ID_BYTES, aligned
+from dango.columnar.following import FollowingNormalizer
 from dango.columnar.frames import Frame, Unfit, is_line, restored
 from dango.columnar.normalizer import ColumnarNormalizer
 
@@ -104,7 +105,7 @@ def _able() -> bool:
 
 
 class _Hooks:
-    """The three replacements, there as long as any thread needs them."""
+    """The replacements, there as long as any thread needs them."""
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
@@ -117,6 +118,7 @@ class _Hooks:
                 self._replace(TypedJsonlListWriter, "write_data", _write_page)
                 self._replace(ParquetDataWriter, "write_data", _write_parquet)
                 self._replace(worker, "JsonLItemsNormalizer", _normalizer)
+                self._replace(worker, "ArrowItemsNormalizer", _arrow_normalizer)
             self._users += 1
 
     def __exit__(self, *_: object) -> None:
@@ -179,6 +181,13 @@ def _normalizer(own: Callable[..., Any]) -> Callable[..., Any]:
     def made(*args: Any, **kwargs: Any) -> Any:
         taken = _active.get()
         return own(*args, **kwargs) if taken is None else ColumnarNormalizer(taken.note, *args, **kwargs)
+
+    return made
+
+
+def _arrow_normalizer(own: Callable[..., Any]) -> Callable[..., Any]:
+    def made(*args: Any, **kwargs: Any) -> Any:
+        return (own if _active.get() is None else FollowingNormalizer)(*args, **kwargs)
 
     return made
 

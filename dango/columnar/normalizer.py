@@ -8,7 +8,7 @@ the few documents that show it something new.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -23,6 +23,7 @@ from dlt.common.schema.utils import is_complete_column
 from dlt.normalize.items_normalizers import JsonLItemsNormalizer
 
 from dango.columnar.arrays import converted, nested_ids, random_ids
+from dango.columnar.following import leave_room
 from dango.columnar.frames import Frame, Unfit
 from dango.columnar.plan import Column, Plan, Rows, occasions
 
@@ -56,6 +57,7 @@ class ColumnarNormalizer(JsonLItemsNormalizer):
         self._types: dict[tuple[Any, ...], pa.DataType] = {}
 
     def _normalize_chunk(self, root_table_name: str, items: Any, may_have_pua: bool, skip_write: bool) -> Any:
+        leave_room(self.schema, root_table_name)
         frame = Frame.read(items)
         if frame is None:
             return super()._normalize_chunk(root_table_name, items, may_have_pua, skip_write)
@@ -75,12 +77,11 @@ class ColumnarNormalizer(JsonLItemsNormalizer):
         try:
             plan = self._planned(frame, table)
             drafts = self._drafted(plan)
-            news = self._news(drafts)
-            self._require_evolving(news, plan)
+            self._require_evolving(drafts)
         except Unfit as why:
             self._note(table, str(why))
             return (), ()
-        return drafts, sorted({row for rows in news.values() for row in rows})
+        return drafts, sorted({document for draft in drafts for document in self._news(draft)})
 
     @property
     def _relational(self) -> Any:
@@ -94,10 +95,7 @@ class ColumnarNormalizer(JsonLItemsNormalizer):
             raise Unfit("a normaliser or filters of the source's own")
         if self.item_storage.writer_cls is not ParquetDataWriter:
             raise Unfit("files that are not Parquet")
-        plan = Plan(frame, normalizer, table)
-        if any(name in self._filtered_tables or name in self._filtered_tables_columns for name in plan.tables):
-            raise Unfit("a contract that keeps something out")
-        return plan
+        return Plan(frame, normalizer, table)
 
     def _drafted(self, plan: Plan) -> list[_Draft]:
         drafts = [_Draft(rows, self._arrays(rows)) for rows in plan.tables.values()]
@@ -177,23 +175,20 @@ class ColumnarNormalizer(JsonLItemsNormalizer):
             if column.get("nullable") is False and is_complete_column(column) and name not in draft.arrays:
                 raise Unfit(f"no `{name}`")
 
-    def _news(self, drafts: Sequence[_Draft]) -> dict[str, set[int]]:
-        """The documents that show the schema something, by the table of which."""
-        news: dict[str, set[int]] = {}
-        for draft in drafts:
-            rows, found = draft.rows, set()
-            if any("data_type" not in self._hint(rows.table, name) for name in draft.arrays.keys() - rows.columns):
-                found.add(rows.document(0))
-            for name in rows.columns:
-                if "data_type" not in self._hint(rows.table, name):
-                    found.update(map(rows.document, occasions(rows, name)))
-            if found:
-                news[rows.table] = found
-        return news
+    def _news(self, draft: _Draft) -> Iterator[int]:
+        """The documents that show the schema something of a table: a value, or that there is none."""
+        rows = draft.rows
+        if any("data_type" not in self._hint(rows.table, name) for name in draft.arrays.keys() - rows.columns):
+            yield rows.document(0)
+        for name in rows.columns:
+            if "data_type" not in self._hint(rows.table, name):
+                yield from map(rows.document, occasions(rows, name))
 
-    def _require_evolving(self, news: Mapping[str, object], plan: Plan) -> None:
-        for table in news:
-            rows = plan.tables[table]
+    def _require_evolving(self, drafts: Sequence[_Draft]) -> None:
+        for draft in drafts:
+            rows = draft.rows
+            if all("data_type" in self._hint(rows.table, name) for name in draft.arrays):
+                continue
             while rows.above is not None and rows.table not in self.schema.tables:
                 rows = rows.above
             contract = self.schema.resolve_contract_settings_for_table(rows.table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ Page = list[Any]
 
 @dataclass(frozen=True)
 class Run:
-    """One extraction and normalisation.
+    """One extraction and normalisation of one resource.
 
     Attributes:
         pages: what the resource yields.
@@ -33,6 +34,7 @@ class Run:
         normalized: whether it is normalised so.
         restarted: whether another process goes on between the two.
         contract: of the whole source.
+        name: of the resource.
     """
 
     pages: Sequence[Page]
@@ -41,6 +43,7 @@ class Run:
     normalized: bool = True
     restarted: bool = False
     contract: Any = None
+    name: str = "Things"
 
 
 @dataclass
@@ -74,10 +77,11 @@ def live(folder: Path, runs: Sequence[Run], *, columns: bool, settings: Mapping[
                 with columnar.switched_on(columns and run.normalized, Path(pipeline.working_dir)) as taken:
                     counts = dict(pipeline.normalize().row_counts)
                 world.paths.append(taken.paths)
+                world.told.append((_packages(pipeline), counts, warned))
             except Exception as error:  # noqa: BLE001 - whatever dlt raises is what came of it
-                world.told.append((type(root_cause(error)).__name__, str(root_cause(error))))
+                cause = root_cause(error)
+                world.told.append((type(cause).__name__, re.sub(r"(_dlt_\w*id: )\S+", r"\1…", str(cause))))
                 break
-        world.told.append((_packages(pipeline), counts, warned))
     return world
 
 
@@ -91,7 +95,7 @@ def _pipeline(folder: Path) -> dlt.Pipeline:
 
 
 def _extract(pipeline: dlt.Pipeline, run: Run, columns: bool, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    resource = dlt.resource(lambda: iter(run.pages), name="Things", **run.hints)
+    resource = dlt.resource(lambda: iter(run.pages), name=run.name, **run.hints)
     schema = pipeline.schemas["world"] if "world" in pipeline.schemas else dlt.Schema("world")
     source = dlt.sources.DltSource(schema, "world", [resource])
     for name, value in settings.items():
