@@ -198,12 +198,18 @@ def _arrow_normalizer(own: Callable[..., Any]) -> Callable[..., Any]:
 def restore(working_dir: Path) -> None:
     """Makes the frames among a pipeline's extracted files into the documents that they were made of."""
     for path in sorted((working_dir / "normalize" / "extracted").glob("*/new_jobs/*.typed-jsonl*")):
-        opened: Any = gzip.open if path.suffix == ".gz" else open
-        with opened(path, "rb") as file:
-            if not any(map(is_line, file)):
-                continue
-        # Not beside it: all that stands there is a job. A file is there as it was, or whole.
-        temporary = working_dir / _RESTORING
-        with opened(path, "rb") as file, opened(temporary, "wb") as made:
-            made.writelines(restored(file, json.typed_dumpb))
-        temporary.replace(path)
+        if _has_frames(path):
+            # Not beside it: all that stands there is a job. A file is there as it was, or whole.
+            temporary = working_dir / _RESTORING
+            with _opened(path)(path, "rb") as file, _opened(path)(temporary, "wb") as made:
+                made.writelines(restored(file, json.typed_dumpb))
+            temporary.replace(path)
+
+
+def _has_frames(path: Path) -> bool:
+    with _opened(path)(path, "rb") as file:
+        return any(map(is_line, file))
+
+
+def _opened(path: Path) -> Any:
+    return gzip.open if path.suffix == ".gz" else open

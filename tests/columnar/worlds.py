@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import dlt
-import pyarrow as pa
 import pyarrow.parquet as pq
 from dlt.common import logger
 from dlt.common.utils import digest128
@@ -126,7 +125,8 @@ def _rows(package: dlt_packages.Package) -> dict[str, Any]:
         parts = [pq.read_table(file.path) for file in package.files if file.table == table and file.format == "parquet"]
         # Where a file ends and the next begins, with a column more, makes no difference to what is loaded.
         columns = dict.fromkeys(name for part in parts for name in part.column_names)
-        every = [row for part in sorted(parts, key=_first(package, table)) for row in part.to_pylist()]
+        # Nor does the order of files.
+        every = sorted((row for part in parts for row in part.to_pylist()), key=_place(list(names)))
         rows = [{name: row.get(name) for name in sorted(columns)} for row in every]
         hashed = _hashed(package, table)
         for number, row in enumerate(rows):
@@ -155,9 +155,14 @@ def _hashed(package: dlt_packages.Package, table: str) -> bool:
     return package.disposition(table) == "merge" and root.get("x-merge-strategy") in ("upsert", "scd2")
 
 
-def _first(package: dlt_packages.Package, table: str) -> Callable[[pa.Table], int]:
-    """Files of one table have no order of their own; the rows are numbered where it matters."""
-    return lambda part: part.column("n")[0].as_py() if "n" in part.column_names else 0
+def _place(ids: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[int, int]]:
+    """Where a row stands: by its number, or behind its parent. `ids` are those of the rows above, in their order."""
+    order = {id: place for place, id in enumerate(ids)}
+    return lambda row: (
+        (order.get(row["_dlt_parent_id"], -1), row["_dlt_list_idx"])
+        if "_dlt_parent_id" in row
+        else (row.get("n", 0), 0)
+    )
 
 
 @contextmanager
