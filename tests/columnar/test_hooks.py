@@ -1,4 +1,4 @@
-"""How frames get into dlt and out of it again: packages in flight, switches, threads, tables that come as Arrow, too."""
+"""How frames get into dlt and out of it again: packages in flight, switches, threads, tables that are Arrow, too."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import logging
 import re
@@ -65,11 +66,10 @@ class World:
 
 def live(folder: Path, runs: Sequence[Run], *, columns: bool, settings: Mapping[str, Any] | None = None) -> World:
     """Takes runs one after the other through a pipeline."""
-    world = World()
+    world, pipeline = World(), _pipeline(folder)
     for run in runs:
         with _warnings() as warned:
             try:
-                pipeline = _pipeline(folder)
                 world.paths.append(_extract(pipeline, run, columns and run.extracted, settings or {}))
                 if run.restarted:
                     pipeline = _pipeline(folder)
@@ -157,12 +157,24 @@ def _hashed(package: dlt_packages.Package, table: str) -> bool:
 
 def _place(ids: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[int, int]]:
     """Where a row stands: by its number, or behind its parent. `ids` are those of the rows above, in their order."""
-    order = {id: place for place, id in enumerate(ids)}
+    order = {name: place for place, name in enumerate(ids)}
     return lambda row: (
         (order.get(row["_dlt_parent_id"], -1), row["_dlt_list_idx"])
         if "_dlt_parent_id" in row
         else (row.get("n", 0), 0)
     )
+
+
+def difference(one: World, other: World) -> str:
+    """What one tells that the other does not; empty where they tell the same."""
+    for mine, others in zip(one.told, other.told, strict=False):
+        if mine != others:
+            lines = [
+                [*told[0], *map(repr, told[1:])] if isinstance(told[0], list) else [repr(told)]
+                for told in (mine, others)
+            ]
+            return "\n".join(difflib.unified_diff(*lines, lineterm="", n=2))
+    return "" if len(one.told) == len(other.told) else "one of them ended earlier"
 
 
 @contextmanager
