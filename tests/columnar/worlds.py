@@ -159,9 +159,9 @@ def _place(ids: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[int, int]]
     """Where a row stands: by its number, or behind its parent. `ids` are those of the rows above, in their order."""
     order = {name: place for place, name in enumerate(ids)}
     return lambda row: (
-        (order.get(row["_dlt_parent_id"], -1), row["_dlt_list_idx"])
+        (order.get(row["_dlt_parent_id"], -1), row["_dlt_list_idx"] or 0)
         if "_dlt_parent_id" in row
-        else (row.get("n", 0), 0)
+        else (row.get("n") or 0, 0)
     )
 
 
