@@ -13,7 +13,7 @@ import dlt
 from dlt.common.schema import Schema
 from dlt.sources import DltSource
 
-from dango import dataset, destinations, dlt_packages, extraction, loading, schema_changes, working_folder
+from dango import columnar, dataset, destinations, dlt_packages, extraction, loading, schema_changes, working_folder
 from dango.dlt_packages import Package
 from dango.emptying import refused, resources_of, would_empty
 from dango.enforcement import KeptOut, enforced
@@ -142,10 +142,11 @@ def _through(
     pipeline, name = source_pipeline.pipeline, source.schema.name
     stored = pipeline.schemas[name].clone() if name in pipeline.schema_names else None
     progress.begin("extract")
-    with enforced(source, job, stored) as kept_out:
+    file_format, folder = _file_format(job), Path(pipeline.working_dir)
+    with enforced(source, job, stored) as kept_out, columnar.switched_on(file_format == "parquet", folder):
         with records:
             records.watch(source)
-            left_out = extraction.extract(pipeline, source, job, _file_format(job), records)
+            left_out = extraction.extract(pipeline, source, job, file_format, records)
         status = _judged(records, job)
         _extract_failed(pipeline, records)
         progress.begin("normalize")

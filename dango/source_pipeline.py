@@ -13,7 +13,7 @@ from dlt.destinations.exceptions import DatabaseTransientException, DestinationC
 from dlt.pipeline.exceptions import PipelineStepFailed
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from dango import dataset, destinations, dlt_packages, loading, working_folder
+from dango import columnar, dataset, destinations, dlt_packages, loading, working_folder
 from dango.dlt_adapter import TRACE_FILE_NAME, ConfigFieldMissingException, TerminalException
 from dango.dlt_packages import Client, Package
 from dango.errors import Held, root_cause
@@ -103,7 +103,8 @@ class SourcePipeline:
 
     def _load_pending(self, permit: Callable[[Sequence[Package]], object]) -> Sequence[Package]:
         self._forget_normalized()
-        self.pipeline.normalize()
+        with columnar.switched_on(self._atomic, Path(self.pipeline.working_dir)):
+            self.pipeline.normalize()
         packages = dlt_packages.waiting(self.pipeline)
         permit(packages)
         self.load(packages)

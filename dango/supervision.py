@@ -60,14 +60,24 @@ def watch(
 def surroundings(project: Project) -> dict[str, str]:
     """The environment of a worker: the project's, with dlt kept inside the project and silent."""
     environment = project.environment
-    settings = read_toml(project.root / CONFIG_FILE, CONFIG_FILE).get("runtime", {})
+    settings = read_toml(project.root / CONFIG_FILE, CONFIG_FILE)
     environment["DLT_PROJECT_DIR"] = str(project.root)
     environment["DLT_DATA_DIR"] = str(project.state / "dlt")
-    if "dlthub_telemetry" not in settings:
+    if "dlthub_telemetry" not in settings.get("runtime", {}):
         environment.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
     environment.setdefault("RUNTIME__INTERCEPT_SIGNALS", "false")
+    if not _says_of_compression(settings, environment):
+        # What is extracted is read once, by the same process; gzip would take half of the time.
+        environment["SOURCES__DATA_WRITER__DISABLE_COMPRESSION"] = "true"
     environment["DANGO_IMPORT_SECONDS"] = str(import_seconds(environment))
     return environment
+
+
+def _says_of_compression(settings: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
+    """Whether the user says how extracted files are written, in `config.toml` or the environment."""
+    places = (settings.get("data_writer", {}), settings.get("sources", {}).get("data_writer", {}))
+    names = ("DATA_WRITER__DISABLE_COMPRESSION", "SOURCES__DATA_WRITER__DISABLE_COMPRESSION")
+    return any("disable_compression" in place for place in places) or any(name in environment for name in names)
 
 
 def import_seconds(environment: Mapping[str, str]) -> float:

@@ -8,6 +8,7 @@ and stops nobody else.
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import os
 import traceback
 from collections.abc import Iterator, Mapping
@@ -36,6 +37,9 @@ from dango.record_errors import RecordErrors
 from dango.resolve import Resolved, missing_parameters, missing_secret, resolve, secret_in_git
 from dango.secrets import Mask, leaves, project_mask
 
+_BETWEEN_COLLECTIONS = 200_000
+"""So many objects more than went away are there before Python looks for garbage again."""
+
 
 def load(job: Job, send: Send) -> None:
     """Syncs one source; sends events and at last its `RunResult`."""
@@ -63,7 +67,8 @@ def load(job: Job, send: Send) -> None:
             send(_importing(job))
             resolved = resolve(job)
             _reveal(resolved, mask, send)
-            outcome = pipeline.load(job, resolved, folder, tell, records)
+            with _rarely_collected():
+                outcome = pipeline.load(job, resolved, folder, tell, records)
         skipped = tuple(Skipped(name, _told(error, job, mask)) for name, error in outcome.left_out)
         result = replace(result, status=outcome.status, tables=outcome.tables, skipped=skipped)
         paths = outcome.paths
@@ -72,6 +77,19 @@ def load(job: Job, send: Send) -> None:
     if job.profile:
         result = replace(result, profile=profile(steps.ended(), sampler.seconds, paths))
     send(replace(result, failed=records.sample(), failed_count=records.failed).ended())
+
+
+@contextmanager
+def _rarely_collected() -> Iterator[None]:
+    """Python looks for garbage in cycles whenever it has made some hundred objects; rows are millions, and in none."""
+    thresholds = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(_BETWEEN_COLLECTIONS, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
 
 
 def check(jobs: tuple[Job, ...], send: Send) -> None:
