@@ -44,6 +44,8 @@ class AsJson(sqltypes.JSON):
 class ArrayAsJson(AsJson):
     """An array of PostgreSQL's: what its elements look like in JSON, the server knows."""
 
+    item_type: Any = None
+
     def column_expression(self, colexpr: Any) -> Any:
         """What stands in the SELECT in the column's place."""
         return sa.type_coerce(sa.cast(sa.func.to_jsonb(colexpr), sa.Text()), AsJson())
@@ -169,6 +171,9 @@ class SqliteBoolean(sqltypes.Boolean):
         return lambda value: bool(value) if value in (0, 1) else value
 
 
+_FLOAT = sqltypes.Numeric(asdecimal=False)
+"""Not `Float`, which is none of dlt's types since SQLAlchemy 2.1: a column without values would be left out."""
+
 Make = Callable[[Any], Any]
 Rules = tuple[tuple[Any, Make], ...]
 
@@ -197,8 +202,14 @@ def _text(kind: Any) -> Any:
 def _number(kind: Any) -> Any:
     """Binary fractions as floats; what has more digits than a decimal can hold as text."""
     if isinstance(kind, sqltypes.Float):
-        return sa.Float()
+        return _FLOAT
     return AsText() if (kind.precision or 0) > MOST_DIGITS else kind
+
+
+def _array(kind: Any) -> Any:
+    array = ArrayAsJson()
+    array.item_type = kind.item_type
+    return array
 
 
 def _time_of_day(kind: Any) -> Any:
@@ -230,7 +241,7 @@ _MYSQL: Rules = (
 _RULES: dict[str, Rules] = {
     "postgresql": (
         *_PLAIN,
-        (postgresql.ARRAY, lambda kind: ArrayAsJson()),
+        (postgresql.ARRAY, _array),
         (sqltypes.JSON, lambda kind: AsJson()),
         (postgresql.OID, lambda kind: sa.BigInteger()),
         (sqltypes.Time, _time_of_day),
@@ -244,7 +255,7 @@ _RULES: dict[str, Rules] = {
         (sqltypes.Date, lambda kind: SqliteDate()),  # type: ignore[no-untyped-call]
         (sqltypes.Time, lambda kind: SqliteTime()),  # type: ignore[no-untyped-call]
         (sqltypes.Boolean, lambda kind: SqliteBoolean()),
-        (sqltypes.Float, lambda kind: sa.Float()),
+        (sqltypes.Float, lambda kind: _FLOAT),
         (
             sqltypes.Numeric,
             lambda kind: SqliteDecimal(kind.precision, kind.scale) if kind.precision else sa.types.NullType(),
