@@ -15,6 +15,7 @@ from typing import Any, Literal
 from dango.config import Destination, Source
 from dango.entry import Entry
 from dango.errors import Problem
+from dango.paths import TablePath
 
 Step = Literal["queued", "import", "resolve", "recover", "extract", "normalize", "load", "verify", "log"]
 Status = Literal["running", "ok", "partial", "failed", "held", "interrupted", "crashed"]
@@ -120,15 +121,6 @@ Kind = Literal["network", "database", "parse", "source", "normalize", "write", "
 
 
 @dataclass(frozen=True, slots=True)
-class PathTaken:
-    """How a table's rows came: `arrow`, `columnar` (dicts, by columns) or `rows`, and why not in a quicker way."""
-
-    table: str
-    path: str
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Profile:
     """Where the time of a job went."""
 
@@ -136,7 +128,7 @@ class Profile:
     """Seconds of each step, in their order."""
     kinds: Mapping[Kind, float]
     """Seconds of each kind of work, the longest first."""
-    paths: tuple[PathTaken, ...] = ()
+    paths: tuple[TablePath, ...] = ()
     advice: tuple[str, ...] = ()
     """What would make it faster."""
 

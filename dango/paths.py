@@ -14,7 +14,8 @@ class TablePath:
 
     Attributes:
         table: the resource's name.
-        path: `copy` (PostgreSQL's COPY), `columns` (fetched, column by column) or `rows` (dicts, the slow one).
+        path: `copy` (PostgreSQL's COPY), `columns` (fetched, column by column), `columnar` (dicts, made into columns) or
+            `rows` (dicts one by one, the slow one).
         reason: why it took the slow one; empty for the others.
     """
 

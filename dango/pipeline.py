@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,12 +14,14 @@ from dlt.common.schema import Schema
 from dlt.sources import DltSource
 
 from dango import columnar, dataset, destinations, dlt_packages, extraction, loading, schema_changes, working_folder
+from dango.columnar import Taken
 from dango.dlt_packages import Package
 from dango.emptying import refused, resources_of, would_empty
 from dango.enforcement import KeptOut, enforced
 from dango.errors import DestinationError
 from dango.extraction import LeftOut
-from dango.job import Event, Job, PathTaken, Status, TableResult
+from dango.job import Event, Job, Status, TableResult
+from dango.paths import TablePath, collecting
 from dango.progress import Progress
 from dango.record_errors import RecordErrors
 from dango.resolve import Resolved, build
@@ -38,7 +40,7 @@ class Outcome:
     status: Status
     tables: tuple[TableResult, ...]
     left_out: tuple[LeftOut, ...] = ()
-    paths: tuple[PathTaken, ...] = ()
+    paths: tuple[TablePath, ...] = ()
     """Which way the rows of each table took."""
 
 
@@ -143,7 +145,11 @@ def _through(
     stored = pipeline.schemas[name].clone() if name in pipeline.schema_names else None
     progress.begin("extract")
     file_format, folder = _file_format(job), Path(pipeline.working_dir)
-    with enforced(source, job, stored) as kept_out, columnar.switched_on(file_format == "parquet", folder):
+    with (
+        enforced(source, job, stored) as kept_out,
+        collecting() as ways,
+        columnar.switched_on(file_format == "parquet", folder) as taken,
+    ):
         with records:
             records.watch(source)
             left_out = extraction.extract(pipeline, source, job, file_format, records)
@@ -165,7 +171,15 @@ def _through(
     ours = [package for package in packages if package.schema.name != _ERRORS]
     kept_out = kept_out.without([name for name, _ in left_out])
     tables = _tables(pipeline, job, ours, counts, seconds, changes, kept_out)
-    return Outcome("partial" if left_out else status, tables, left_out)
+    return Outcome("partial" if left_out else status, tables, left_out, tuple(_paths(taken, ways)))
+
+
+def _paths(taken: Taken, ways: Mapping[str, TablePath]) -> Iterator[TablePath]:
+    """Which way each table went: what the connector says of it, or what became of its dicts."""
+    yield from ways.values()
+    for table, (path, reason) in taken.paths.items():
+        if table not in ways:
+            yield TablePath(table, path, reason)
 
 
 # --- records that failed ------------------------------------------------------------------------------

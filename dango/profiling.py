@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
-from dango.job import Kind, PathTaken, Profile, Step
+from dango.job import Kind, Profile, Step
+from dango.paths import TablePath
 
 _SECONDS_BETWEEN = 0.005
 
@@ -107,13 +108,13 @@ class Steps:
         return self._seconds
 
 
-def profile(steps: Mapping[Step, float], kinds: Mapping[Kind, float], paths: Iterable[PathTaken]) -> Profile:
+def profile(steps: Mapping[Step, float], kinds: Mapping[Kind, float], paths: Iterable[TablePath]) -> Profile:
     """What is told of a sync: where its time went, which ways its tables took, and what would make it faster."""
     taken = tuple(paths)
     return Profile(steps, kinds, taken, tuple(_advice(kinds, taken)))
 
 
-def _advice(seconds: Mapping[Kind, float], paths: Iterable[PathTaken]) -> Iterator[str]:
+def _advice(seconds: Mapping[Kind, float], paths: Iterable[TablePath]) -> Iterator[str]:
     whole = sum(seconds.values()) or 1.0
     if seconds.get("network", 0.0) + seconds.get("wait", 0.0) > 0.5 * whole:
         yield (

@@ -28,8 +28,9 @@ from dango.dlt_adapter import (
 from dango.entry import Entry
 from dango.errors import DangoError, Held, Problem, root_cause
 from dango.history import History
-from dango.job import Event, Examination, Finding, Job, PathTaken, Probe, RunError, Secrets, Skipped
+from dango.job import Event, Examination, Finding, Job, Probe, RunError, Secrets, Skipped
 from dango.lock import lock
+from dango.paths import TablePath
 from dango.processes import Send
 from dango.profiling import Sampler, Steps, profile
 from dango.project import Project
@@ -51,7 +52,7 @@ def load(job: Job, send: Send) -> None:
     spool = folder.with_name(f"{folder.name}.failed.jsonl")
     records = RecordErrors(spool, job.run, job.source.name, mask, job.root, job.limit)
     sampler, steps = Sampler(), Steps("import")
-    paths: tuple[PathTaken, ...] = ()
+    paths: tuple[TablePath, ...] = ()
 
     def tell(event: Event) -> None:
         steps.note(event.step)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dango.job import PathTaken
+from dango.paths import TablePath
 from dango.profiling import Sampler, Steps, profile
 from tests.conftest import Said, native, sources
 
@@ -61,14 +61,14 @@ def test_steps_add_up_in_their_order() -> None:
         ({"source": 3.0, "load": 1.0}, [], "yield lists"),
         (
             {"load": 1.0},
-            [PathTaken("orders", "rows", "its column `a` has a type of its own")],
+            [TablePath("orders", "rows", "its column `a` has a type of its own")],
             "orders was read as rows",
         ),
-        ({"load": 1.0}, [PathTaken("orders", "columnar")], None),
+        ({"load": 1.0}, [TablePath("orders", "columnar")], None),
         ({}, [], None),
     ],
 )
-def test_the_advice_follows_from_what_took_longest(kinds: dict[str, float], paths: list[PathTaken], said: str) -> None:
+def test_the_advice_follows_from_what_took_longest(kinds: dict[str, float], paths: list[TablePath], said: str) -> None:
     advice = profile({}, kinds, paths).advice  # type: ignore[arg-type]
     assert (len(advice) == 1 and said in advice[0]) if said else advice == ()
 
