@@ -74,11 +74,11 @@ class Csv:
         self._text = text
         self._database = database
         database.execute("SET TimeZone = 'UTC'")
-        columns = ", ".join(f"{_literal(name)}: 'VARCHAR'" for name in self.names)
+        columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in self.names)
         # Left to itself DuckDB passes over lines at the top until the rest is of one shape: rows would be lost.
         self._rows = (
-            f"read_csv({_literal(str(file))}, auto_detect = false, columns = {{{columns}}}, header = {header},"
-            f" delim = {_literal(delimiter)}, quote = '\"', escape = '\"')"
+            f"read_csv({literal(str(file))}, auto_detect = false, columns = {{{columns}}}, header = {header},"
+            f" delim = {literal(delimiter)}, quote = '\"', escape = '\"')"
         )
 
     def kinds(self) -> Kinds:
@@ -118,14 +118,14 @@ class Csv:
     @cached_property
     def _first(self) -> Mapping[str, str]:
         """The first value of each column that has one in the sample."""
-        firsts = ", ".join(f"arg_min({_quoted(name)}, rowid)" for name in self.names)
+        firsts = ", ".join(f"arg_min({quoted(name)}, rowid)" for name in self.names)
         values = self._row(f"SELECT {firsts} FROM {self._sample}")
         return {name: value for name, value in zip(self.names, values, strict=True) if value is not None}
 
     def _first_of(self, name: str) -> str:
         if name in self._first:
             return self._first[name]
-        query = f"SELECT {_quoted(name)} FROM {self._rows} WHERE {_quoted(name)} IS NOT NULL LIMIT 1"
+        query = f"SELECT {quoted(name)} FROM {self._rows} WHERE {quoted(name)} IS NOT NULL LIMIT 1"
         return str(self._row(query)[0])
 
     @cached_property
@@ -137,7 +137,7 @@ class Csv:
     def _fitting(self, relation: str, asked: Mapping[str, list[str]]) -> dict[str, list[str]]:
         """Those of the types that fit all values, of the columns that have any."""
         tests = [(name, kind) for name, kinds in asked.items() for kind in kinds]
-        counts = [f"count({_quoted(name)}) > 0" for name in asked]
+        counts = [f"count({quoted(name)}) > 0" for name in asked]
         fits = [f"bool_and({_fits(name, kind)})" for name, kind in tests]
         answers = self._row(f"SELECT {', '.join([*counts, *fits])} FROM {relation}")
         found: dict[str, list[str]] = {name: [] for name, held in zip(asked, answers, strict=False) if held}
@@ -154,14 +154,14 @@ class Csv:
 
     @contextmanager
     def _batches(self, kinds: Kinds, size: int) -> Iterator[Iterator[pa.RecordBatch]]:
-        columns = ", ".join(f"{_cast(name, kind)} AS {_quoted(name)}" for name, kind in kinds.items())
+        columns = ", ".join(f"{_cast(name, kind)} AS {quoted(name)}" for name, kind in kinds.items())
         with self._database.sql(f"SELECT {columns} FROM {self._rows}").to_arrow_reader(size) as reader:
             yield reader
 
     @contextmanager
     def _checked(self, kinds: Kinds, size: int) -> Iterator[Iterator[pa.RecordBatch]]:
-        columns = ", ".join(f"{_checked(name, kind)} AS {_quoted(name)}" for name, kind in kinds.items())
-        empty = " AND ".join(f"{_quoted(name)} IS NULL" for name in self.names if name not in kinds) or "true"
+        columns = ", ".join(f"{_checked(name, kind)} AS {quoted(name)}" for name, kind in kinds.items())
+        empty = " AND ".join(f"{quoted(name)} IS NULL" for name in self.names if name not in kinds) or "true"
         query = f"SELECT {columns} FROM {self._rows} WHERE CASE WHEN {empty} THEN true ELSE error('unlike') END"
         try:
             with self._database.sql(query).to_arrow_reader(size) as reader:
@@ -172,21 +172,21 @@ class Csv:
 
 
 def _fits(name: str, kind: str) -> str:
-    column = _quoted(name)
+    column = quoted(name)
     return f"regexp_full_match({column}, '{_PATTERNS[kind]}') AND TRY_CAST({column} AS {kind}) IS NOT NULL"
 
 
 def _cast(name: str, kind: str) -> str:
     """A value in its type; a time without a zone is one of UTC."""
-    cast = f"CAST({_quoted(name)} AS {kind})"
+    cast = f"CAST({quoted(name)} AS {kind})"
     return f"CAST({cast} AS TIMESTAMPTZ)" if kind == "TIMESTAMP" else cast
 
 
 def _checked(name: str, kind: str) -> str:
     if kind == "VARCHAR":
-        return _quoted(name)
-    fits = f"regexp_full_match({_quoted(name)}, '{_PATTERNS[kind]}')"
-    return f"CASE WHEN {_quoted(name)} IS NULL THEN NULL WHEN {fits} THEN {_cast(name, kind)} ELSE error('unlike') END"
+        return quoted(name)
+    fits = f"regexp_full_match({quoted(name)}, '{_PATTERNS[kind]}')"
+    return f"CASE WHEN {quoted(name)} IS NULL THEN NULL WHEN {fits} THEN {_cast(name, kind)} ELSE error('unlike') END"
 
 
 def _delimiter(file: Path) -> str:
@@ -196,9 +196,11 @@ def _delimiter(file: Path) -> str:
     return max(_DELIMITERS, key=plain.count)
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name in DuckDB's SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """A text in DuckDB's SQL."""
     return "'" + text.replace("'", "''") + "'"

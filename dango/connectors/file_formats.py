@@ -14,7 +14,8 @@ import duckdb
 import pyarrow as pa
 from pyarrow import parquet
 
-from dango.connectors import parquet_columns
+from dango import dlt_files
+from dango.connectors import jsonl_columns, parquet_columns
 from dango.connectors.csv_columns import Csv, Unlike
 from dango.connectors.file_tables import Irregular, Table, write
 from dango.connectors.headers import distinct
@@ -70,13 +71,15 @@ def written(file: Path, kind: Format, options: Options, table: Table, to: Path) 
         Irregular: when that would not be the same as its rows in the table.
         Broken: when the file is not what its format says.
     """
-    if kind not in ("csv", "parquet"):
+    if kind not in ("csv", "jsonl", "parquet"):
         raise Irregular(f"{kind} is read row by row")
     if not file.stat().st_size:
         return pa.schema([]), 0
     with _told():
         if kind == "csv":
             return _csv_written(file, options, table, to)
+        if kind == "jsonl":
+            return _jsonl_written(file, table, to)
         with parquet_columns.opened(file) as contents:
             return write(to, contents, table.columns(contents))
 
@@ -90,6 +93,15 @@ def _csv_written(file: Path, options: Options, table: Table, to: Path) -> tuple[
         except Unlike:
             contents = csv.certain()
             return write(to, contents, table.columns(contents))
+
+
+def _jsonl_written(file: Path, table: Table, to: Path) -> tuple[pa.Schema, int]:
+    with closing(duckdb.connect()) as database:
+        contents = jsonl_columns.contents(database, file, table.said, dlt_files.taken_for_time)
+        try:
+            return write(to, contents, table.columns(contents))
+        except Unlike as error:
+            raise Irregular("a document of it is not like the first ones") from error
 
 
 @contextmanager

@@ -96,6 +96,10 @@ class Table:
         if strategy != "delete-insert":
             raise Irregular(f"the merge strategy `{strategy}` looks at each row")
 
+    def said(self, source: str) -> str | None:
+        """The type in the table of a file's column, where it has one."""
+        return self._said.get(dlt_files.normalized(source), {}).get("data_type")
+
     def columns(self, contents: Contents) -> list[Column]:
         """What fills the table's columns, in their order. Raises `Irregular`."""
         if not contents.types:

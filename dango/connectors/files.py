@@ -239,7 +239,8 @@ def _read(
             rows = yield from _row_by_row(file, plain, kind, reading)
     except Broken as error:
         raise SourceError(f"{file.address}: {error.message}", error.hint or "nothing of this sync is loaded") from error
-    ways[why] = ways.get(why, 0) + 1
+    if rows:
+        ways[why] = ways.get(why, 0) + 1
     if not rows and changed:
         # What it held before goes: a row that says so, and is not loaded itself.
         hints = dlt.mark.make_hints(columns={EMPTIED: {"data_type": "bool", "hard_delete": True}})

@@ -49,16 +49,12 @@ def _holds(parquet: pq.ParquetFile, name: str) -> bool:
 
 def _type(field: pa.Field) -> str:
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    for name, fits in _KINDS.items():
-        if any(test(kind) for test in fits):
-            break
-    else:
+    finer = (pa.types.is_timestamp(kind) or pa.types.is_time(kind)) and kind.unit == "ns"
+    longer = pa.types.is_decimal(kind) and not (0 <= kind.scale <= 9 and kind.precision - kind.scale <= 29)
+    found = [name for name, tests in _KINDS.items() if any(test(kind) for test in tests)]
+    if not found or finer or longer:
         raise Irregular(f"`{field.name}` is {kind}")
-    if pa.types.is_timestamp(kind) and kind.unit == "ns":
-        raise Irregular(f"`{field.name}` is {kind}")
-    if pa.types.is_decimal(kind) and (kind.scale > 9 or kind.scale < 0 or kind.precision - kind.scale > 29):
-        raise Irregular(f"`{field.name}` is {kind}")
-    return name
+    return found[0]
 
 
 _KINDS: Mapping[str, Sequence[Callable[[Any], bool]]] = {
@@ -68,7 +64,8 @@ _KINDS: Mapping[str, Sequence[Callable[[Any], bool]]] = {
     "bool": (pa.types.is_boolean,),
     "date": (pa.types.is_date,),
     "timestamp": (pa.types.is_timestamp,),
-    "binary": (pa.types.is_binary, pa.types.is_large_binary),
+    "time": (pa.types.is_time,),
+    "binary": (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary),
     "decimal": (pa.types.is_decimal128,),
 }
 
