@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,13 @@ class Contents:
         first: the first text of each column that is text.
         batches: opens the rows, in batches of Arrow with these columns and types. What cannot be read so raises
             `Irregular` there, too.
+        narrower: the types of columns that the destination widens to the table's while it loads, and loses nothing.
     """
 
     types: Mapping[str, str]
     first: Mapping[str, str]
     batches: Callable[[], AbstractContextManager[Iterator[pa.RecordBatch]]]
+    narrower: Mapping[str, pa.DataType] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +170,14 @@ def write(path: Path, contents: Contents, columns: Sequence[Column]) -> tuple[pa
     """Writes a file's rows as Parquet.
 
     Returns:
-        the columns, and how many rows there are.
+        the columns as the table has them, and how many rows there are.
 
     Raises:
         Irregular: when a value is missing that must be there.
     """
-    schema = pa.schema([column.field for column in columns])
-    repeated = [field.name for field in schema if field.name != ROW_ID]
+    kept = [contents.narrower.get(column.source or "", column.field.type) for column in columns]
+    schema = pa.schema([column.field.with_type(kind) for column, kind in zip(columns, kept, strict=True)])
+    repeated = [name for name in schema.names if name != ROW_ID]
     begin, rows = dlt_files.row_ids(), 0
     # What is read once, and soon, is not worth packing.
     options = {"compression": "none", "use_dictionary": repeated, "write_statistics": False}
@@ -183,7 +186,7 @@ def write(path: Path, contents: Contents, columns: Sequence[Column]) -> tuple[pa
             arrays = [_array(column, batch, begin, rows) for column in columns]
             file.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
             rows += batch.num_rows
-    return schema, rows
+    return pa.schema([column.field for column in columns]), rows
 
 
 def _array(column: Column, batch: pa.RecordBatch, begin: str, row: int) -> pa.Array:

@@ -27,7 +27,9 @@ def opened(file: Path) -> Iterator[Contents]:
         held = [name for name in parquet.schema_arrow.names if _holds(parquet, name)]
         types = {name: _type(parquet.schema_arrow.field(name)) for name in held}
         texts = [name for name, kind in types.items() if kind == "text"]
-        yield Contents(types, _firsts(parquet, texts), partial(_batches, parquet, types))
+        fields = [parquet.schema_arrow.field(name) for name in held]
+        narrower = {field.name: field.type for field in fields if _widened(field.type)}
+        yield Contents(types, _firsts(parquet, texts), partial(_batches, parquet, types, narrower), narrower)
 
 
 def _holds(parquet: pq.ParquetFile, name: str) -> bool:
@@ -70,6 +72,10 @@ _KINDS: Mapping[str, Sequence[Callable[[Any], bool]]] = {
 }
 
 
+def _widened(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_decimal(kind))
+
+
 def _firsts(parquet: pq.ParquetFile, names: Sequence[str]) -> dict[str, str]:
     """The first text of each column."""
     found: dict[str, str] = {}
@@ -84,8 +90,10 @@ def _firsts(parquet: pq.ParquetFile, names: Sequence[str]) -> dict[str, str]:
 
 
 @contextmanager
-def _batches(parquet: pq.ParquetFile, types: Mapping[str, str]) -> Iterator[Iterator[pa.RecordBatch]]:
-    schema = pa.schema([(name, TYPES[kind]) for name, kind in types.items()])
+def _batches(
+    parquet: pq.ParquetFile, types: Mapping[str, str], narrower: Mapping[str, pa.DataType]
+) -> Iterator[Iterator[pa.RecordBatch]]:
+    schema = pa.schema([(name, narrower.get(name, TYPES[kind])) for name, kind in types.items()])
     yield (_cast(batch, schema) for batch in parquet.iter_batches(ROWS, columns=list(types)))
 
 
