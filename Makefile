@@ -15,10 +15,10 @@ install = $(if $(shell command -v uv),uv pip install -q -p $(python),$(python) -
 # take twice as long to begin.
 cov =
 
-.PHONY: help demo test slow long faults lint types layers docs oldest floor ci constraints format clean
+.PHONY: help demo test slow long faults lint types layers docs oldest floor ci bench bench-growth bench-report bench-peers constraints format clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-12s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-13s %s\n' "$$name" "$$what"; done
 
 # --- set-up ---------------------------------------------------------------------------------------
 
@@ -101,6 +101,24 @@ ci: lint types layers erase test floor slow oldest ## everything that must hold 
 erase: .venv/.stamp-dev
 	@$(python) -m coverage erase
 
+# --- how fast it is -------------------------------------------------------------------------------
+
+# ONLY="csv_duckdb help": these jobs (`python -m bench list`); ARGS="--scale 0.01": a try, kept apart from the results.
+ONLY ?=
+ARGS ?=
+
+bench: .venv/.stamp-dev ## measure every job beside its reference (hours); ONLY="csv_duckdb help", ARGS="--scale 0.01"
+	$(python) -m bench run $(ONLY) $(ARGS)
+
+bench-growth: .venv/.stamp-dev ## measure with more and more rows, for the plots (hours)
+	$(python) -m bench growth $(ONLY) $(ARGS)
+
+bench-report: .venv/.stamp-dev ## write docs/PERFORMANCE.md from what was measured
+	$(python) -m bench report
+
+bench-peers: .venv/.stamp-dev ## install what the bench compares with, in environments of their own
+	$(python) -m bench peers
+
 # --- upkeep ---------------------------------------------------------------------------------------
 
 format: .venv/.stamp-dev ## put the code into shape
@@ -112,5 +130,5 @@ constraints: ## constraints anew: the newest versions, and the oldest that are a
 	uv pip compile -q --universal --resolution lowest-direct --python-version 3.10 --all-extras --no-annotate --no-header -o constraints-oldest.txt pyproject.toml
 
 clean: ## remove what the targets above made; data/ and .dango/ stay
-	rm -rf .venv .venv-oldest build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache bench/.data bench/.peers
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

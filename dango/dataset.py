@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -43,15 +44,19 @@ def writing(pipeline: dlt.Pipeline, job: Job) -> Iterator[None]:
     path = Path(file).resolve()
     name = f"{path.stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     wait = DATABASE_WAIT if job.wait is None else job.wait
-    with lock(job.root / ".dango" / "locks" / f"{name}.database.lock", f"the database {path.name}", wait):
+    with lock(job.root / ".dango" / "locks" / f"{name}.database.lock", f"the database {path.name}", wait, run=job.run):
         yield
 
 
 def database_file(pipeline: dlt.Pipeline, job: Job) -> str | None:
     """The file of an embedded database; None for any other destination."""
-    if job.destination.type != "duckdb":
-        return None
-    credentials: Any = pipeline.destination_client().config.credentials
+    return _file(pipeline) if job.destination.type == "duckdb" else None
+
+
+@functools.lru_cache(maxsize=8)
+def _file(pipeline: dlt.Pipeline) -> str:
+    # Once: dlt reads its whole configuration for each client.
+    credentials: Any = pipeline.sql_client().credentials
     return str(credentials.database)
 
 

@@ -69,6 +69,11 @@ class Package:
         """The tables that it has files of."""
         return {file.table for file in self.files}
 
+    def parquet(self, table: str) -> list[Path] | None:
+        """A table's files where all are Parquet; none where there are none, None where some are not."""
+        files = [file for file in self.files if file.table == table]
+        return [file.path for file in files] if all(file.format == "parquet" for file in files) else None
+
     def rows(self, table: str) -> int:
         """How many rows it has for a table."""
         return sum(file.rows for file in self.files if file.table == table)
@@ -228,13 +233,22 @@ def run(client: Client, package: Package, table: str, path: Path) -> None:
     job.run()
 
 
-def followups(client: Client, package: Package, root: str) -> Iterator[Path]:
-    """The statements that follow when all files of a root table and of those nested in it are loaded: a merge."""
+def followups(client: Client, package: Package, root: str, *, unique: bool) -> Iterator[Path]:
+    """The statements that follow when all files of a root table and of those nested in it are loaded: a merge.
+
+    Args:
+        client: whose statements they are.
+        package: what is loaded.
+        root: a root table of it.
+        unique: each primary key is known to come only once.
+    """
     done: Any = [
         (PackageStorage.COMPLETED_JOBS_FOLDER, ParsedLoadJobFileName.parse(f.path.name)) for f in package.files
     ]
     chain = get_completed_table_chain(package.schema, done, package.schema.tables[root])
     prepared = [client.prepare_load_table(table["name"]) for table in chain or ()]
+    for table in prepared[:1]:
+        table["x-stage-data-deduplicated"] = unique or table.get("x-stage-data-deduplicated", False)
     for request in client.create_table_chain_completed_followup_jobs(prepared, []) if prepared else ():
         path = Path(request.new_file_path())
         try:

@@ -1,73 +1,25 @@
-"""Where jobs run. Here: each in a process of its own, so that whatever foreign code does stays in it.
-
-A prints, a `sys.exit`, a crash, a module that never ends: none of them reaches the process that plans. The child
-gets its work on stdin (so that nothing shows in the list of processes) and answers in pickled values on what was
-its stdout; whatever the work itself prints arrives as `Line`s.
-"""
+"""Where jobs run. Here: some at once, each in a process of its own on this machine."""
 
 from __future__ import annotations
 
 import os
-import pickle
-import pkgutil
 import queue
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Protocol
 
 from dango.job import Event, Job, RunResult
+from dango.processes import Workers
 
-Send = Callable[[Any], None]
 Values = Generator[Event | RunResult, None, None]
-
-# What is imported later is found as the parent would find it; the folder that `-c` adds is not searched.
-_CHILD = (
-    "import sys, pickle; request = sys.stdin.buffer; sys.path[:] = pickle.load(request); "
-    "from dango.executors import child; child(request)"
-)
-_LONGEST_LINE = 64 * 1024
-_SECONDS_TO_END = 1.0
-_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line that the work printed, or that Python did on its behalf."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The last value of every child: how its process ended, and the last lines that it printed."""
-
-    code: int
-    tail: tuple[str, ...]
-    done: bool = True
-    """Whether the work came to its end; a process may also end itself with exit code 0."""
-
-    def __str__(self) -> str:
-        if self.code >= 0:
-            return f"its process ended with exit code {self.code}"
-        try:
-            return f"its process was ended by {signal.Signals(-self.code).name}"
-        except ValueError:
-            return f"its process was ended by signal {-self.code}"
 
 
 class Executor(Protocol):
     """Runs jobs somewhere. A cluster is another of these."""
 
     def run(self, jobs: Iterable[Job], on_event: Callable[[Event], None]) -> Iterator[RunResult]:
-        """Yields results as they complete."""
+        """Yields results as they complete. Events are told in the thread that asks for results."""
         ...
 
     def close(self) -> None:
@@ -75,199 +27,49 @@ class Executor(Protocol):
         ...
 
 
-def isolated(work: str, payload: Any, *, folder: Path, environment: Mapping[str, str]) -> Generator[Any, None, None]:
-    """Runs a function, called with `payload` and `send`, in a process of its own.
-
-    Args:
-        work: the function as `module:name`, so that this process need not import it.
-        payload: its argument; must pickle.
-        folder: the current folder of the process.
-        environment: the whole environment of the process.
-
-    Yields:
-        what the work sends, a `Line` for each line that it prints, and at last `Ended`. Closing the generator ends
-        the process, within about a second.
-    """
-    process = subprocess.Popen(
-        [sys.executable, "-c", _CHILD],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=folder,
-        env=dict(environment),
-        # Ctrl-C on the terminal is for the parent alone, which then decides.
-        start_new_session=True,
-    )
-    assert process.stdin and process.stdout and process.stderr
-    values: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    tail: deque[str] = deque(maxlen=60)
-    readers = [
-        threading.Thread(target=_read_values, args=(process.stdout, values), daemon=True),
-        threading.Thread(target=_read_lines, args=(process.stderr, values, tail), daemon=True),
-    ]
-    # A process that the child leaves behind may hold both pipes open for ever: the child's end counts, not theirs.
-    watcher = threading.Thread(target=_note_end, args=(process, readers, values), daemon=True)
-    for thread in (*readers, watcher):
-        thread.start()
-    try:
-        _send_work(process.stdin, work, payload)
-        done = False
-        while (value := values.get()) is not _END:
-            if value == _DONE:
-                done = True
-            else:
-                yield value
-        code = _wait(process)
-        readers[1].join(_SECONDS_TO_END)
-        while not values.empty():
-            if (value := values.get()) not in (_END, _DONE):
-                yield value
-        yield Ended(code, tuple(tail), done)
-    finally:
-        _end(process)
-        _close(process.stdin)
-        watcher.join(_SECONDS_TO_END)
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class LocalExecutor:
-    """Jobs one after the other, each in a process of its own on this machine."""
+    """Jobs in processes of this machine.
 
-    def __init__(self, supervise: Callable[[Job], Values]) -> None:
+    Args:
+        supervise: yields what happens in a job, and at last its result.
+        workers: whose processes `supervise` uses; they end with the executor.
+        at_once: how many jobs are under way at a time.
+    """
+
+    def __init__(self, supervise: Callable[[Job], Values], workers: Workers, at_once: int) -> None:
         self._supervise = supervise
-        self._current: Values | None = None
+        self._workers = workers
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="job")
+        self._told: queue.SimpleQueue[Event | RunResult | Future[None]] = queue.SimpleQueue()
 
     def run(self, jobs: Iterable[Job], on_event: Callable[[Event], None]) -> Iterator[RunResult]:
         """Yields results as they complete."""
-        for job in jobs:
-            with closing(self._supervise(job)) as values:
-                self._current = values
-                for value in values:
-                    if isinstance(value, RunResult):
-                        yield value
-                    else:
-                        on_event(value)
+        under_way = [self._threads.submit(self._work, job) for job in jobs]
+        for future in under_way:
+            future.add_done_callback(self._told.put)
+        left = len(under_way)
+        while left:
+            value = self._told.get()
+            if isinstance(value, RunResult):
+                yield value
+            elif isinstance(value, Event):
+                on_event(value)
+            else:
+                left -= 1
+                value.result()
+
+    def _work(self, job: Job) -> None:
+        with closing(self._supervise(job)) as values:
+            for value in values:
+                self._told.put(value)
 
     def close(self) -> None:
-        """Ends the job under way."""
-        if self._current is not None:
-            self._current.close()
-
-
-_END = object()
-# A value that a child sends when its work has returned: it pickles, and no work sends it.
-_DONE = ("the work is done",)
-
-
-def _send_work(stdin: IO[bytes], work: str, payload: Any) -> None:
-    try:
-        pickle.dump([path or str(Path.cwd()) for path in sys.path], stdin)
-        pickle.dump((work, payload), stdin)
-        stdin.flush()
-    except BrokenPipeError:
-        # The child ended before it read; its exit code and last lines say why.
-        return
-
-
-def _read_values(stream: IO[bytes], values: queue.SimpleQueue[Any]) -> None:
-    try:
-        with stream:
-            while True:
-                values.put(pickle.load(stream))
-    except (EOFError, pickle.UnpicklingError, OSError, ValueError, AttributeError, ImportError, IndexError):
-        # The child has ended, perhaps in the middle of a value; or it sent what is no value of ours.
-        values.put(_END)
-
-
-def _read_lines(stream: IO[bytes], values: queue.SimpleQueue[Any], tail: deque[str]) -> None:
-    with stream:
-        while line := stream.readline(_LONGEST_LINE):
-            text = line.decode("utf-8", "replace").rstrip("\r\n")
-            tail.append(text)
-            values.put(Line(text))
-
-
-def _note_end(
-    process: subprocess.Popen[bytes], readers: list[threading.Thread], values: queue.SimpleQueue[Any]
-) -> None:
-    process.wait()
-    for reader in readers:
-        reader.join(_SECONDS_TO_END)
-    values.put(_END)
-
-
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    """The exit code; a process whose work is done but which does not end (a thread that waits) is ended."""
-    try:
-        return process.wait(5)
-    except subprocess.TimeoutExpired:
-        _end(process)
-        return 0
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the process, and what it started and left behind."""
-    end = time.monotonic() + _SECONDS_TO_END
-    try:
-        there = _signal(process, signal.SIGTERM)
-        while there and time.monotonic() < end:
-            time.sleep(0.02)
-            there = _signal(process, 0)
-    finally:
-        # Whoever is deaf to the first, be it a child of the process that outlives it.
-        _signal(process, _KILL)
-        process.wait()
-
-
-def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
-    """Signals the process and what it started; whether any of them is there."""
-    if not hasattr(os, "killpg"):
-        process.terminate()
-        return process.poll() is None
-    try:
-        os.killpg(process.pid, number)
-    except (ProcessLookupError, PermissionError):  # macOS: the latter for a group of zombies
-        return False
-    return True
-
-
-def _close(stream: IO[bytes]) -> None:
-    try:
-        stream.close()
-    except OSError:
-        # Closing flushes; a child that ended has no reader any more.
-        return
-
-
-def child(request: IO[bytes]) -> None:
-    """The other end of `isolated`: reads the work, does it, sends values until it is done."""
-    answers = os.fdopen(os.dup(1), "wb")
-    # From here on a print is a line for people, never a part of the answer.
-    os.dup2(2, 1)
-    work, payload = pickle.load(request)
-    parent = os.dup(0)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
-    turn = threading.Lock()
-
-    def send(value: Any) -> None:
-        # As a whole: half of what cannot be pickled would spoil what comes after it.
-        pickled = pickle.dumps(value)
-        with turn:
-            answers.write(pickled)
-            answers.flush()
-
-    try:
-        pkgutil.resolve_name(work)(payload, send)
-        send(_DONE)
-    finally:
-        sys.stdout.flush()
-        answers.close()
-
-
-def _end_with_parent(parent: int) -> None:
-    # Nothing more is ever sent: this returns when the parent has ended, by whatever cause.
-    os.read(parent, 1)
-    # With all that it has started, also what is deaf to a gentler signal; a sync bears that at any instant.
-    if hasattr(os, "killpg"):
-        os.killpg(0, _KILL)
-    os._exit(1)
+        """Ends the jobs under way, and begins no other."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._workers.close()
+        self._threads.shutdown()

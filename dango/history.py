@@ -110,11 +110,13 @@ class History:
 
 def _stored(result: RunResult) -> dict[str, Any]:
     # What people see is rounded.
-    return {**as_json(result), "started": result.started.isoformat()}
+    # Where the time went was for those who asked.
+    return {**as_json(replace(result, profile=None)), "started": result.started.isoformat()}
 
 
 def _result(stored: dict[str, Any]) -> RunResult:
-    stored.pop("rows", None)
+    for key in ("rows", "profile"):
+        stored.pop(key, None)
     tables = tuple(
         TableResult(**{key: _unlisted(value) for key, value in table.items()}) for table in stored.pop("tables")
     )

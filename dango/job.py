@@ -45,6 +45,8 @@ class Job:
     """Tables that hold rows may be replaced by nothing."""
     fail_on_schema_change: bool = False
     """Nothing is loaded where tables would change."""
+    profile: bool = False
+    """Whether it is told where the time goes."""
     attempt: int = 1
     epoch: int = 0
 
@@ -113,6 +115,32 @@ class TableResult:
     """Columns, and tables nested in this one, whose values or rows a contract kept out."""
 
 
+Kind = Literal["network", "database", "parse", "source", "normalize", "write", "load", "import", "dlt", "wait", "other"]
+"""What the time of a sync is spent with."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathTaken:
+    """How a table's rows came: `arrow`, `columnar` (dicts, by columns) or `rows`, and why not in a quicker way."""
+
+    table: str
+    path: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Where the time of a job went."""
+
+    steps: Mapping[Step, float]
+    """Seconds of each step, in their order."""
+    kinds: Mapping[Kind, float]
+    """Seconds of each kind of work, the longest first."""
+    paths: tuple[PathTaken, ...] = ()
+    advice: tuple[str, ...] = ()
+    """What would make it faster."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunError:
     """Why a job did not end well. `message` is the root cause, not the wrapper that dlt puts around it."""
@@ -169,6 +197,8 @@ class RunResult:
     failed: tuple[FailedRecord, ...] = ()
     """The first of the records that failed."""
     failed_count: int = 0
+    profile: Profile | None = None
+    """Where the time went, if that was asked for."""
 
     def ended(self) -> RunResult:
         """The same with the seconds from its start to now."""

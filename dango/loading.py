@@ -13,15 +13,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import dlt
 
-from dango import dlt_packages
+from dango import dlt_packages, merging
 from dango.copying import copy_parquet
 from dango.dataset import loaded
 from dango.dlt_packages import Client, File, Package
+from dango.indexing import index_keys
+from dango.merging import read_parquet
 from dango.reshaping import Kept, opened, unindexed
 
 TRANSACTIONAL = ("duckdb", "postgres")
@@ -32,13 +35,16 @@ Fence = Callable[[Client, Package, bool], None]
 transaction that makes the rows visible; what it then reads of others must stay so until the end."""
 
 
-def load(pipeline: dlt.Pipeline, packages: Sequence[Package], fence: Fence) -> dict[str, float]:
+def load(
+    pipeline: dlt.Pipeline, packages: Sequence[Package], fence: Fence, *, little_memory: bool = True
+) -> dict[str, float]:
     """Loads normalised packages; those that are loaded already are left out.
 
     Args:
         pipeline: whose packages they are.
         packages: at least one.
         fence: raises where they may not be loaded.
+        little_memory: an embedded database gets little memory; it says so where that is too little.
 
     Returns:
         how many seconds each table took.
@@ -51,6 +57,7 @@ def load(pipeline: dlt.Pipeline, packages: Sequence[Package], fence: Fence) -> d
         if loaded(clients[0].sql_client, [package.load_id for package in packages]):
             # The connection was lost in the moment of a commit that came through; it was one for all of them.
             return {}
+        merging.economically(clients[0], little_memory=little_memory)
         pairs = list(zip(clients, packages, strict=True))
         for client, package in pairs:
             fence(client, package, False)
@@ -78,12 +85,15 @@ def _prepare(client: Client, package: Package) -> None:
 def _prepare_staging(client: Client, package: Package, tables: list[str]) -> None:
     """The staging dataset holds nothing between loads; its tables are made anew where they may have another shape."""
     version = package.schema.version_table_name
+    viewed = [table for table in tables if merging.by_view(client, package, table)]
+    filled = [table for table in tables if table not in viewed]
     with client.with_staging_dataset():
         client.initialize_storage()
         # dlt skips a schema that it has seen, also where a table is missing: it has seen none.
-        client.sql_client.drop_tables(version, *(tables if package.refreshed else ()))
-        client.update_stored_schema(only_tables={version, *tables}, expected_update={})
-        client.sql_client.truncate_tables(*tables)
+        client.sql_client.drop_tables(version, *viewed, *(filled if package.refreshed else ()))
+        if filled:
+            client.update_stored_schema(only_tables={version, *filled}, expected_update={})
+            client.sql_client.truncate_tables(*filled)
 
 
 def _load(client: Client, package: Package, seconds: dict[str, float]) -> None:
@@ -113,23 +123,41 @@ def _insert(client: Client, package: Package, emptied: set[str], seconds: dict[s
         client.sql_client.truncate_tables(*sorted(emptied))
     if package.begun:
         _without_earlier(client, package)
-    for table in sorted(package.tables):
+    staged = package.extended(client.should_load_data_to_staging_dataset)
+    merged = {package.root(table) for table in staged}
+    once = {root for root in merged if merging.unique(package, root)}
+    keyed = {root for root in merged if package.disposition(root) == "merge"}
+    merged -= {root for root in once if merging.meets_nothing(client, package, root, emptied)}
+    staged = [table for table in staged if package.root(table) in merged]
+    viewed = [table for table in staged if merging.by_view(client, package, table)]
+    for table in viewed:
+        merging.create_view(client, package, table)
+    for table in sorted(package.tables.difference(viewed)):
         started = time.monotonic()
         files = [file for file in package.files if file.table == table]
-        if client.should_load_data_to_staging_dataset(table):
-            with client.with_staging_dataset():
-                _copy(client, package, table, files)
-        else:
+        with client.with_staging_dataset() if table in staged else nullcontext():
             _copy(client, package, table, files)
+            if table in staged:
+                _analyze(client, table)
         seconds[table] = seconds.get(table, 0.0) + time.monotonic() - started
-    for root in sorted({package.root(table) for table in package.tables}):
+    for root in sorted(merged):
         started = time.monotonic()
-        for path in dlt_packages.followups(client, package, root):
+        for path in dlt_packages.followups(client, package, root, unique=root in once):
             dlt_packages.run(client, package, root, path)
         seconds[root] = seconds.get(root, 0.0) + time.monotonic() - started
-    if staged := package.extended(client.should_load_data_to_staging_dataset):
+    for table in viewed:
+        merging.drop_view(client, table)
+    if filled := [table for table in staged if table not in viewed]:
         with client.with_staging_dataset():
-            client.sql_client.truncate_tables(*staged)
+            client.sql_client.truncate_tables(*filled)
+    for root in keyed:
+        index_keys(client, package, root)
+
+
+def _analyze(client: Client, table: str) -> None:
+    """PostgreSQL plans the merge by how much it is; it would not know."""
+    if client.capabilities.sqlglot_dialect == "postgres":
+        client.sql_client.execute_sql(f"ANALYZE {client.sql_client.make_qualified_table_name(table)}")
 
 
 def _copy(client: Client, package: Package, table: str, files: Sequence[File]) -> None:
@@ -147,11 +175,8 @@ def _copy_parquet(client: Client, table: str, paths: Sequence[Path]) -> None:
         for path in paths:
             copy_parquet(client.sql_client.native_connection, name, path, client.sql_client.escape_column_name)
         return
-    literals = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
-    # Names are quoted by the client, paths here.
-    client.sql_client.execute_sql(
-        f"INSERT INTO {name} BY NAME SELECT * FROM read_parquet([{literals}], union_by_name=true)"
-    )
+    # Names are quoted by the client, paths by `read_parquet`.
+    client.sql_client.execute_sql(f"INSERT INTO {name} BY NAME SELECT * FROM {read_parquet(paths)}")
 
 
 def _without_earlier(client: Client, package: Package) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -15,10 +17,13 @@ from dango.errors import Held
 
 # A reader that only asks whether a lock is held takes it for a moment; a holder-to-be waits that long.
 _GRACE = 0.3
+_POLL = 0.01
 
 
 @contextmanager
-def lock(path: Path, what: str, wait: float = 0.0, say: Callable[[str], None] = lambda message: None) -> Iterator[None]:
+def lock(
+    path: Path, what: str, wait: float = 0.0, say: Callable[[str], None] = lambda message: None, run: str = ""
+) -> Iterator[None]:
     """Holds `path` locked. The file is never unlinked: two holders could then lock two inodes.
 
     Args:
@@ -26,6 +31,7 @@ def lock(path: Path, what: str, wait: float = 0.0, say: Callable[[str], None] = 
         what: its name for people.
         wait: for how many seconds to wait for another process to let go.
         say: is told whom it waits for, if it does.
+        run: the jobs of one run take turns: as long as another of them has it, the seconds do not count.
 
     Raises:
         Held: when another process has it for longer than `wait` seconds; names that process.
@@ -34,23 +40,37 @@ def lock(path: Path, what: str, wait: float = 0.0, say: Callable[[str], None] = 
     kernel = FileLock(path)
     try:
         try:
-            kernel.acquire(timeout=_GRACE, poll_interval=0.05)
+            kernel.acquire(timeout=_GRACE, poll_interval=_POLL)
         except Timeout:
-            if wait <= _GRACE:
+            if wait <= _GRACE and not _of(path, run):
                 raise
             say(f"waiting for {what}, which is held by {holder(path) or 'another process'}")
-            kernel.acquire(timeout=wait - _GRACE, poll_interval=0.05)
+            _wait(kernel, path, wait - _GRACE, run)
     except Timeout:
         raise Held(
             f"{what} is held by {holder(path) or 'another process'}",
             "wait for it to end, or let this one wait with `--wait SECONDS`",
         ) from None
     try:
-        note = {"pid": os.getpid(), "since": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")}
+        since = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
+        note = {"pid": os.getpid(), "since": since, "run": run}
         _note(path).write_text(json.dumps(note), encoding="utf-8")
         yield
     finally:
         kernel.release()
+
+
+def _wait(kernel: FileLock, path: Path, seconds: float, run: str) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        if _of(path, run):
+            end = time.monotonic() + seconds
+        try:
+            kernel.acquire(timeout=min(1.0, max(_GRACE, end - time.monotonic())), poll_interval=_POLL)
+            return
+        except Timeout:
+            if time.monotonic() >= end and not _of(path, run):
+                raise
 
 
 def held(path: Path) -> bool:
@@ -81,11 +101,20 @@ def alive(pid: int) -> bool:
 
 def holder(path: Path) -> str:
     """Who holds the lock, as it noted itself: `process 4711 since 2024-01-01T10:00:00+00:00`."""
+    note = _noted(path)
+    return f"process {note['pid']} since {note['since']}" if {"pid", "since"} <= note.keys() else ""
+
+
+def _of(path: Path, run: str) -> bool:
+    return run != "" and _noted(path).get("run") == run
+
+
+def _noted(path: Path) -> dict[str, Any]:
     try:
         note = json.loads(_note(path).read_text(encoding="utf-8"))
-        return f"process {note['pid']} since {note['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
 
 
 def _note(path: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from dango.emptying import refused, resources_of, would_empty
 from dango.enforcement import KeptOut, enforced
 from dango.errors import DestinationError
 from dango.extraction import LeftOut
-from dango.job import Event, Job, Status, TableResult
+from dango.job import Event, Job, PathTaken, Status, TableResult
 from dango.progress import Progress
 from dango.record_errors import RecordErrors
 from dango.resolve import Resolved, build
@@ -38,6 +38,8 @@ class Outcome:
     status: Status
     tables: tuple[TableResult, ...]
     left_out: tuple[LeftOut, ...] = ()
+    paths: tuple[PathTaken, ...] = ()
+    """Which way the rows of each table took."""
 
 
 def load(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], None], records: RecordErrors) -> Outcome:
@@ -249,8 +251,7 @@ def _tables(
     columns_out = kept_out.names
     touched = {*loaded, *discarded, *columns_out}
     rows = {table: counts.get(table, 0) for table in (*counts, *discarded, *columns_out) if table in touched}
-    with dataset.writing(pipeline, job), dataset.sql_client(pipeline, job) as sql:
-        totals = dataset.counted(sql, rows) if sql is not None else {}
+    totals = _totals(pipeline, job, rows) if rows else {}
     return tuple(
         TableResult(
             name=name,
@@ -265,3 +266,8 @@ def _tables(
         )
         for name, count in rows.items()
     )
+
+
+def _totals(pipeline: dlt.Pipeline, job: Job, tables: Collection[str]) -> dict[str, int]:
+    with dataset.writing(pipeline, job), dataset.sql_client(pipeline, job) as sql:
+        return dataset.counted(sql, tables) if sql is not None else {}

@@ -181,7 +181,10 @@ def _call(resolved: Resolved, source: str) -> Any:
     if dlt_adapter.factory_of(function) is not None:
         return function(**arguments)
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        return dlt.resource(dlt_adapter.with_configuration(function), name=function.__name__)(**arguments)
+        # By position where it can be: dlt has parameters of its own that are called `name` and `f`.
+        bound = inspect.signature(function).bind_partial(**arguments)
+        resource = dlt.resource(dlt_adapter.with_configuration(function), name=function.__name__)
+        return resource(*bound.args, **bound.kwargs)
     return dlt_adapter.with_configuration(function)(**arguments)
 
 

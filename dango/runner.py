@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 
 from dango.config import Source
 from dango.errors import UsageError
-from dango.executors import Executor, LocalExecutor
+from dango.executors import Executor, LocalExecutor, cores
 from dango.history import History
 from dango.job import Event, Job, RunError, RunResult, Status
+from dango.processes import PRELOADED, Workers
 from dango.project import SOURCES_FILE, Project
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, read_toml
 from dango.supervision import prepare, watch
@@ -35,6 +36,7 @@ class Request:
     wait: float | None = None
     allow_empty: bool = False
     fail_on_schema_change: bool = False
+    profile: bool = False
 
 
 def sync(
@@ -48,6 +50,8 @@ def sync(
     wait: float | None = None,
     allow_empty: bool = False,
     fail_on_schema_change: bool = False,
+    jobs: int | None = None,
+    profile: bool = False,
     on_event: OnEvent = lambda event: None,
 ) -> list[RunResult]:
     """Loads sources into their destination.
@@ -63,6 +67,8 @@ def sync(
             a source, and 60 for a database.
         allow_empty: tables that hold rows may be replaced by nothing.
         fail_on_schema_change: load nothing of a source whose tables would change.
+        jobs: how many sources are read at a time; as many as there are processors without it.
+        profile: each result's `profile` tells where its time went.
         on_event: called with each `Event`, in this thread.
 
     Returns:
@@ -73,8 +79,12 @@ def sync(
         DangoError: when nothing was started: a broken `sources.yml`, an unknown or disabled source, an `env:` name
             that is not set.
     """
-    request = Request(full_refresh, tuple(resources), limit, destination, wait, allow_empty, fail_on_schema_change)
-    return list(run(project, plan(project, list(sources), request), on_event))
+    request = Request(
+        full_refresh, tuple(resources), limit, destination, wait, allow_empty, fail_on_schema_change, profile
+    )
+    planned = plan(project, list(sources), request)
+    results = {result.source: result for result in run(project, planned, on_event, at_once=jobs)}
+    return [results[job.source.name] for job in planned]
 
 
 def plan(project: Project, names: Sequence[str], request: Request) -> list[Job]:
@@ -99,6 +109,7 @@ def plan(project: Project, names: Sequence[str], request: Request) -> list[Job]:
             wait=request.wait,
             allow_empty=request.allow_empty,
             fail_on_schema_change=request.fail_on_schema_change,
+            profile=request.profile,
         )
         for source in chosen
     ]
@@ -115,15 +126,31 @@ def _require_path(project: Project) -> None:
 
 
 def run(
-    project: Project, jobs: Sequence[Job], on_event: OnEvent, executor: Executor | None = None
+    project: Project,
+    jobs: Sequence[Job],
+    on_event: OnEvent,
+    *,
+    at_once: int | None = None,
+    workers: Workers | None = None,
+    executor: Executor | None = None,
 ) -> Iterator[RunResult]:
     """Runs jobs, notes each outcome in the history, and yields results as they complete.
 
     An executor knows nothing of the history: wherever the jobs run, it is written here, by one process.
+
+    Args:
+        project: whose jobs they are.
+        jobs: in the order in which they begin.
+        on_event: called with each `Event`, in this thread.
+        at_once: how many jobs are under way at a time; as many as there are processors without it.
+        workers: where the jobs' processes begin; they end with the run.
+        executor: another place to run jobs.
     """
     prepare(project)
     history = History(project.state)
-    executor = executor or LocalExecutor(lambda job: supervise(project, job))
+    if executor is None:
+        workers = workers or Workers(PRELOADED)
+        executor = LocalExecutor(lambda job: supervise(project, job, workers), workers, at_once or cores())
     waiting = {job.source.name: job for job in jobs}
     under_way: dict[str, RunResult] = {}
 
@@ -150,12 +177,12 @@ def run(
             history.record(replace(begun, status="interrupted", error=error).ended())
 
 
-def supervise(project: Project, job: Job) -> Generator[Event | RunResult, None, None]:
+def supervise(project: Project, job: Job, workers: Workers | None = None) -> Generator[Event | RunResult, None, None]:
     """Runs a job in a process of its own; the last value is its result."""
     begun = Event(job.source.name, "queued")
     yield begun
     result = None
-    with closing(watch(project, "load", job, job.source.name)) as values:
+    with closing(watch(project, "load", job, job.source.name, workers)) as values:
         for value in values:
             if isinstance(value, RunResult):
                 result = value

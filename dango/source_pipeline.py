@@ -192,7 +192,8 @@ class SourcePipeline:
             reraise=True,
         ):
             with attempt:
-                seconds = loading.load(self.pipeline, packages, self._require_right)
+                first = attempt.retry_state.attempt_number == 1
+                seconds = loading.load(self.pipeline, packages, self._require_right, little_memory=first)
         if not self._job.trial:
             with dataset.sql_client(self.pipeline, self._job) as sql:
                 self._basis = dataset.loads(sql)

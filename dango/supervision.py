@@ -10,8 +10,8 @@ from typing import Any
 
 from dango import durations
 from dango.errors import DangoError
-from dango.executors import Ended, Line, isolated
 from dango.job import Event, RunError, Secrets
+from dango.processes import WORKER, Ended, Line, Workers, isolated
 from dango.project import Project
 from dango.secrets import CONFIG_FILE, Mask, project_mask, read_toml
 
@@ -19,7 +19,9 @@ IMPORT_SECONDS = 30.0
 """How long a module may take to import. `DANGO_IMPORT_SECONDS` says otherwise, for the few that need more."""
 
 
-def watch(project: Project, work: str, payload: Any, source: str) -> Generator[Any, None, None]:
+def watch(
+    project: Project, work: str, payload: Any, source: str, workers: Workers | None = None
+) -> Generator[Any, None, None]:
     """Runs a function of `dango.worker` in a process of its own.
 
     Args:
@@ -27,6 +29,7 @@ def watch(project: Project, work: str, payload: Any, source: str) -> Generator[A
         work: the name of the function.
         payload: its argument.
         source: whose prints these are, until an event names another.
+        workers: where the process begins, if it is one of many.
 
     Yields:
         what the worker sends, and each line that it prints as an `Event`. At last a `RunError` if it ended in any
@@ -34,7 +37,9 @@ def watch(project: Project, work: str, payload: Any, source: str) -> Generator[A
     """
     mask = project_mask(project)
     last, since = Event(source, "queued"), time.monotonic()
-    running = isolated(f"dango.worker:{work}", payload, folder=project.root, environment=surroundings(project))
+    running = isolated(
+        f"{WORKER}:{work}", payload, folder=project.root, environment=surroundings(project), workers=workers
+    )
     try:
         for value in running:
             if isinstance(value, Line):

@@ -10,7 +10,7 @@ import datetime as dt
 import os
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,13 @@ from dango.dlt_adapter import (
 from dango.entry import Entry
 from dango.errors import DangoError, Held, Problem, root_cause
 from dango.examination import examined
-from dango.executors import Send
 from dango.explain import fields, parameters
 from dango.history import History
-from dango.job import Event, Examination, Finding, Job, Probe, RunError, Secrets, Skipped
+from dango.job import Event, Examination, Finding, Job, PathTaken, Probe, RunError, Secrets, Skipped
 from dango.lint_build import lint_built
 from dango.lock import lock
+from dango.processes import Send
+from dango.profiling import Sampler, Steps, profile
 from dango.project import Project
 from dango.record_errors import RecordErrors
 from dango.resolve import Resolved, missing_parameters, missing_secret, resolve, secret_in_git
@@ -49,22 +50,31 @@ def load(job: Job, send: Send) -> None:
     folder = project.working_folder(job.source, job.destination, job.dataset)
     spool = folder.with_name(f"{folder.name}.failed.jsonl")
     records = RecordErrors(spool, job.run, job.source.name, mask, job.root, job.limit)
+    sampler, steps = Sampler(), Steps("import")
+    paths: tuple[PathTaken, ...] = ()
+
+    def tell(event: Event) -> None:
+        steps.note(event.step)
+        send(_masked(event, mask))
 
     def say(message: str) -> None:
-        send(Event(job.source.name, "log", message=message))
+        tell(Event(job.source.name, "log", message=message))
 
-    with _boundary(job, mask) as failures:
+    with _boundary(job, mask) as failures, sampler.running() if job.profile else nullcontext():
         with lock(
             History(project.state).lock_file(job.source.name), f"source `{job.source.name}`", job.wait or 0.0, say
         ):
             send(_importing(job))
             resolved = resolve(job)
             _reveal(resolved, mask, send)
-            outcome = pipeline.load(job, resolved, folder, lambda event: send(_masked(event, mask)), records)
+            outcome = pipeline.load(job, resolved, folder, tell, records)
         skipped = tuple(Skipped(name, _told(error, job, mask)) for name, error in outcome.left_out)
         result = replace(result, status=outcome.status, tables=outcome.tables, skipped=skipped)
+        paths = outcome.paths
     for told in failures:
         result = replace(result, status="held" if told.exit_code == Held.exit_code else "failed", error=told)
+    if job.profile:
+        result = replace(result, profile=profile(steps.ended(), sampler.seconds, paths))
     send(replace(result, failed=records.sample(), failed_count=records.failed).ended())
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from tests.fixtures_postgres import _free_port
+from tests.postgres_server import free_port
 
 START_SECONDS = 60
 
@@ -113,7 +113,7 @@ def _started(program: str, folder: Path) -> Iterator[MariaDB]:
     )
     # A free port can be taken by another process before the server has it: then another one.
     for _ in range(5):
-        server = MariaDB("127.0.0.1", _free_port(), "dango", password, "mysql", folder / "socket")
+        server = MariaDB("127.0.0.1", free_port(), "dango", password, "mysql", folder / "socket")
         with _process(program, folder, server, init) as started:
             if started:
                 yield server

@@ -141,6 +141,10 @@ def ended(process: subprocess.Popen[str]) -> Said:
     return Said(process.returncode, out, err)
 
 
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 # Half of the rows, then it waits until the test says `go`.
 SHOP = """
 import pathlib
@@ -179,8 +183,8 @@ def test_syncs_of_one_source_at_once_load_each_row_once(
     said_so = r"error: shop: source `shop` is held by process (\d+) since \S+\n  hint: wait for it to end, or let"
     found = re.search(said_so, refused.err)
     assert found
-    # The pid is the worker's, a child of the command that was started first.
-    assert Path(f"/proc/{found[1]}/stat").read_text().rpartition(")")[2].split()[1] == str(first.pid)
+    # The pid is the worker's, below the command that was started first.
+    assert first.pid in (parent(int(found[1])), parent(parent(int(found[1]))))
     patient = started(root, "sync", "--wait", "60")
     (root / "go").touch()
     assert [ended(process).code for process in (first, patient)] == [0, 0]
@@ -202,3 +206,27 @@ def test_sources_that_load_into_one_file_at_once_take_turns(
         assert said.code == 0, said.err
     for name in names:
         assert rows(f"SELECT count(*), count(DISTINCT id) FROM raw_{name}.{name}") == [(100, 100)]
+
+
+OF_RUN = """
+import sys, time
+from pathlib import Path
+from dango.lock import lock
+with lock(Path(sys.argv[1]), "it", run=sys.argv[2]):
+    print("held", flush=True)
+    time.sleep(1.5)
+"""
+
+
+@pytest.mark.parametrize(("run", "waits"), [("one", True), ("two", False), ("", False)])
+def test_the_jobs_of_one_run_wait_for_each_other_however_long_it_takes(tmp_path: Path, run: str, waits: bool) -> None:
+    command = [sys.executable, "-c", OF_RUN, str(tmp_path / "x.lock"), "one"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        if waits:
+            with lock(tmp_path / "x.lock", "it", wait=0.0, run=run):
+                assert other.wait(5) == 0
+        else:
+            with pytest.raises(Held, match="held by process"), lock(tmp_path / "x.lock", "it", wait=0.0, run=run):
+                pass

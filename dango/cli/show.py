@@ -76,6 +76,23 @@ def _kept_out(table: TableResult) -> str:
     return "; ".join([*([rows] if table.discarded else []), *([names] if table.left_out else [])])
 
 
+def profiles(results: Iterable[RunResult]) -> None:
+    """Where the time of each source went, which way its tables took, and what would help."""
+    for result in results:
+        if (profile := result.profile) is None:
+            continue
+        out.print()
+        out.print(Text(f"{result.source}: where the {result.seconds:.1f} s went", style="bold"))
+        whole = sum(profile.kinds.values()) or 1.0
+        table(("step", "seconds"), [(step, f"{seconds:.2f}") for step, seconds in profile.steps.items()])
+        shares = [(kind, f"{spent:.2f}", f"{100 * spent / whole:.0f} %") for kind, spent in profile.kinds.items()]
+        table(("spent with", "seconds", "share"), shares)
+        if profile.paths:
+            table(("table", "read as", "why"), [(path.table, path.path, path.reason) for path in profile.paths])
+        for advice in profile.advice:
+            out.print(Text(f"hint: {advice}"))
+
+
 def failures(results: Sequence[RunResult], debug: bool = False) -> None:
     """The records that failed, a few of them, and where all are; nothing where none did."""
     failed = [(result, record) for result in results for record in result.failed][:_FAILURES_SHOWN]

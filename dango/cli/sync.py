@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ from dango.errors import UsageError
 
 if TYPE_CHECKING:
     from dango.job import Event, Job
+    from dango.processes import Workers
     from dango.project import Project
 
 
@@ -30,7 +32,9 @@ def sync(
     destination: Annotated[
         str | None, typer.Option(envvar="DANGO_DESTINATION", help="Another destination for this run.")
     ] = None,
-    jobs: Annotated[int, typer.Option(help="Sources side by side; above 1 not yet.")] = 1,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Sources that are read at a time; default: one a processor.")
+    ] = None,
     wait: Annotated[
         float | None,
         typer.Option(help="Seconds to wait for a source or database that is held; without it 0 and 60."),
@@ -41,35 +45,42 @@ def sync(
     fail_on_schema_change: Annotated[
         bool, typer.Option("--fail-on-schema-change", help="Load nothing where tables would change; exit 5.")
     ] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Tell where the time went.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, look for secrets, connect; load nothing.")] = False,
     json: Json = False,
 ) -> None:
     """Load sources into the destination; all that are enabled when none is named."""
     if since or until:
         raise UsageError("--since and --until are not yet supported by this version of dango")
-    if jobs != 1:
-        raise UsageError("--jobs above 1 is not yet supported by this version of dango")
     chosen = [*(names or []), *(source or [])]
-    project = open_project()
     if dry_run:
         from dango.cli.check import report
 
-        raise typer.Exit(report(project, chosen, json, rehearse=True))
+        raise typer.Exit(report(open_project(), chosen, json, rehearse=True))
 
-    from dango.runner import Request, plan
+    from dango.processes import PRELOADED, Workers
 
-    request = Request(full_refresh, tuple(resource or ()), limit, destination, wait, allow_empty, fail_on_schema_change)
-    raise typer.Exit(_run(project, plan(project, chosen, request), json))
+    # Before all else: dlt is imported in another process while this one still reads what is to be done.
+    with closing(Workers(PRELOADED)) as workers:
+        from dango.runner import Request, plan
+
+        project = open_project()
+        request = Request(
+            full_refresh, tuple(resource or ()), limit, destination, wait, allow_empty, fail_on_schema_change, profile
+        )
+        raise typer.Exit(_run(project, plan(project, chosen, request), workers, jobs, json))
 
 
 def load(project: Project, names: list[str], json: bool) -> int:
     """Loads sources and shows what happens; returns the exit code."""
+    from dango.processes import PRELOADED, Workers
     from dango.runner import Request, plan
 
-    return _run(project, plan(project, names, Request()), json)
+    with closing(Workers(PRELOADED)) as workers:
+        return _run(project, plan(project, names, Request()), workers, None, json)
 
 
-def _run(project: Project, jobs: list[Job], json: bool) -> int:
+def _run(project: Project, jobs: list[Job], workers: Workers, at_once: int | None, json: bool) -> int:
     from dango.cli import show
     from dango.job import exit_code
     from dango.log import Log
@@ -86,13 +97,16 @@ def _run(project: Project, jobs: list[Job], json: bool) -> int:
             progress.event(event)
 
         results = []
-        for result in run(project, jobs, on_event):
+        for result in run(project, jobs, on_event, at_once=at_once, workers=workers):
             log.result(result)
             progress.result(result)
             results.append(result)
+    names = [job.source.name for job in jobs]
+    results.sort(key=lambda result: names.index(result.source))
     code = exit_code(results)
     if json:
         emit({"run": jobs[0].run, "exit_code": code, "results": tuple(results)})
     else:
         show.results(results, Settings.debug, quiet=Settings.log_format == "json")
+        show.profiles(results)
     return code

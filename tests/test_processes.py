@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dango.executors import Ended, Line, isolated
+from dango.forking import AVAILABLE
+from dango.processes import Closed, Ended, Line, Workers, isolated
 
 Run = Callable[..., Generator[Any, None, None]]
 
 
+FORKED = pytest.param("json", id="forked", marks=pytest.mark.skipif(not AVAILABLE, reason="no forks on this system"))
+
+
+@pytest.fixture(params=[pytest.param("", id="from nothing"), FORKED])
+def workers(request: pytest.FixtureRequest) -> Iterator[Workers]:
+    with closing(Workers(request.param)) as workers:
+        yield workers
+
+
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: Workers) -> Run:
     """Runs `work(payload, send)` of a module with this text. This process never imports it."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def run(text: str, payload: Any = None, **environment: str) -> Generator[Any, None, None]:
         (tmp_path / "at_work.py").write_text(text)
-        return isolated("at_work:work", payload, folder=tmp_path, environment={**os.environ, **environment})
+        given = {**os.environ, **environment}
+        return isolated("at_work:work", payload, folder=tmp_path, environment=given, workers=workers)
 
     return run
 
@@ -229,22 +242,25 @@ def test_a_forked_child_that_holds_the_pipe_does_not_block_when_the_work_is_kill
     assert gone(child)
 
 
-def test_the_worker_ends_with_its_parent_even_when_that_is_killed(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("imported", ["", FORKED])
+def test_the_worker_ends_with_its_parent_even_when_that_is_killed(imported: str, tmp_path: Path) -> None:
     (tmp_path / "at_work.py").write_text(CHILDREN.format(then="time.sleep(600)"))
     program = (
-        "import os, sys; from pathlib import Path; from dango.executors import isolated\n"
-        "sys.path.insert(0, sys.argv[1])\n"
-        "for value in isolated('at_work:work', None, folder=Path(sys.argv[1]), environment=os.environ):\n"
-        "    print(*value, flush=True)\n"
+        "import os, sys; from pathlib import Path; from dango.processes import Workers, isolated\n"
+        "sys.path.insert(0, sys.argv[1]); workers = Workers(sys.argv[2])\n"
+        "told = {'folder': Path(sys.argv[1]), 'environment': os.environ, 'workers': workers}\n"
+        "for value in isolated('at_work:work', None, **told):\n"
+        "    print(*value, *(workers.template and [workers.template] or []), flush=True)\n"
     )
-    parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", program, str(tmp_path), imported]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
-    worker, child = map(int, parent.stdout.readline().split())
-    assert alive(worker)
+    started = list(map(int, parent.stdout.readline().split()))
+    assert len(started) == (3 if imported else 2)
+    assert all(map(alive, started))
     parent.kill()
     parent.communicate()
-    assert gone(worker)
-    assert gone(child)
+    assert all(map(gone, started))
 
 
 def test_nothing_of_the_payload_shows_in_the_list_of_processes(run: Run) -> None:
@@ -267,3 +283,63 @@ def test_work_that_is_not_there_says_why(run: Run) -> None:
     sent, lines, ended = split(list(run("def other(): pass\n")))
     assert (sent, ended.code) == ([], 1)
     assert lines[-1] == "AttributeError: module 'at_work' has no attribute 'work'"
+
+
+def test_processes_are_worked_with_side_by_side_and_end_together(run: Run, workers: Workers) -> None:
+    text = "import os, time\ndef work(payload, send):\n    send(os.getpid())\n    time.sleep(600)\n"
+    pids: queue.SimpleQueue[int] = queue.SimpleQueue()
+    with ThreadPoolExecutor(4) as threads:
+        under_way = [threads.submit(lambda: [pids.put(v) for v in run(text) if isinstance(v, int)]) for _ in range(4)]
+        there = [pids.get(timeout=20) for _ in under_way]
+        assert all(map(alive, there))
+        begun = time.monotonic()
+        workers.close()
+        assert time.monotonic() - begun < 2.5
+    assert not any(map(alive, there))
+    with pytest.raises(Closed):
+        next(run(text))
+
+
+def test_what_a_process_changes_stays_in_it(run: Run) -> None:
+    text = (
+        "import json, os, random, sys, time\n"
+        "def work(payload, send):\n"
+        "    send((hasattr(json, 'mark'), os.environ.get('MARK'), 'mark' in sys.path))\n"
+        "    send((random.random(), time.tzname[0]))\n"
+        "    json.mark = 1; os.environ['MARK'] = '1'; sys.path.append('mark')\n"
+    )
+    (first, (one, _)), _, _ = split(list(run(text, TZ="UTC")))
+    (second, (other, zone)), _, _ = split(list(run(text, TZ="CET-1")))
+    assert first == second == (False, None, False)
+    assert one != other
+    assert zone == "CET"
+
+
+def test_threads_and_exit_handlers_are_waited_for(run: Run) -> None:
+    text = (
+        "import atexit, threading, time\n"
+        "def work(payload, send):\n"
+        "    atexit.register(print, 'at exit')\n"
+        "    threading.Thread(target=lambda: (time.sleep(0.2), print('from a thread'))).start()\n"
+    )
+    _, lines, ended = split(list(run(text)))
+    assert (lines, ended.code) == (["from a thread", "at exit"], 0)
+
+
+@pytest.mark.skipif(not AVAILABLE, reason="no forks on this system")
+def test_where_the_template_is_gone_a_process_begins_from_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "at_work.py").write_text("import os\ndef work(payload, send): send(os.getppid())\n")
+    told: dict[str, Any] = {"folder": tmp_path, "environment": os.environ}
+    with closing(Workers("json")) as workers:
+        first, _ = isolated("at_work:work", None, workers=workers, **told)
+        assert first == workers.template
+        os.kill(first, signal.SIGKILL)
+        assert gone(first)
+        second, _ = isolated("at_work:work", None, workers=workers, **told)
+        assert second == os.getpid()
+    with closing(Workers("no_such_module")) as workers:
+        third, _ = isolated("at_work:work", None, workers=workers, **told)
+        assert third == os.getpid()

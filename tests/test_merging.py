@@ -1,0 +1,207 @@
+"""Merges into tables that are empty, and into tables that are not: the rows are what plain Python says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Said, native, sources
+from tests.fixtures_postgres import Postgres
+
+Dango = Callable[..., Said]
+Write = Callable[[dict[str, str]], None]
+Row = dict[str, Any]
+
+SHOP = """
+import json
+import dlt
+
+def given(name):
+    with open("given.json") as file:
+        return json.load(file).get(name, [])
+
+MERGED = {
+    "keyed": {"primary_key": "id"},
+    "two_keys": {"primary_key": ("id", "part")},
+    "upserted": {"primary_key": "id", "write_disposition": {"disposition": "merge", "strategy": "upsert"}},
+    "by_day": {"merge_key": "day"},
+    "of_decimals": {"primary_key": "id", "columns": {"id": {"data_type": "decimal", "precision": 12, "scale": 2}}},
+    "nested": {"primary_key": "id"},
+    "marked": {"primary_key": "id", "columns": {"gone": {"hard_delete": True, "data_type": "bool"}}},
+    "newest": {"primary_key": "id", "columns": {"pos": {"dedup_sort": "desc", "data_type": "bigint"}}},
+}
+
+@dlt.source
+def shop():
+    for name, hints in MERGED.items():
+        yield dlt.resource(given, name=name, **{"write_disposition": "merge", **hints})(name)
+"""
+
+ROUNDS: list[dict[str, list[Row]]] = [
+    {
+        "keyed": [{"id": n, "v": "first"} for n in range(5)],
+        "two_keys": [{"id": n, "part": p, "v": 0} for n in range(3) for p in "ab"],
+        "upserted": [{"id": n, "v": "first"} for n in range(3)],
+        "by_day": [{"day": d, "v": n} for d in ("mon", "tue") for n in range(2)],
+        "of_decimals": [{"id": "1.50", "v": 1}, {"id": "2.00", "v": 1}],
+        "nested": [{"id": n, "lines": [{"sku": f"{n}-{k}"} for k in range(2)]} for n in range(3)],
+        "marked": [{"id": 1, "v": 1, "gone": False}, {"id": 2, "v": 1, "gone": True}],
+        "newest": [{"id": 1, "pos": 5, "v": "new"}, {"id": 1, "pos": 4, "v": "old"}],
+    },
+    {
+        "keyed": [{"id": 4, "v": "second", "more": 1}, {"id": 5, "v": "second"}],
+        "two_keys": [{"id": 2, "part": "b", "v": 1}],
+        "upserted": [{"id": 2, "v": "second"}, {"id": 3, "v": "second"}],
+        "by_day": [{"day": "tue", "v": 7}, {"day": "wed", "v": 8}, {"day": "wed", "v": 8}],
+        "of_decimals": [{"id": "2.00", "v": 2}, {"id": "3.00", "v": 2}],
+        "nested": [{"id": 1, "lines": [{"sku": "only"}]}, {"id": 2, "lines": []}, {"id": 3, "lines": [{"sku": "new"}]}],
+        "marked": [{"id": 1, "v": 2, "gone": True}, {"id": 3, "v": 2, "gone": False}],
+        "newest": [{"id": 2, "pos": 1, "v": "a"}, {"id": 2, "pos": 9, "v": "b"}, {"id": 1, "pos": 6, "v": "newer"}],
+    },
+    # Nothing of most of them, and of one only what is there already.
+    {"keyed": [{"id": 0, "v": "third"}], "nested": [{"id": 0}]},
+]
+DUPLICATES: dict[str, list[Row]] = {
+    "keyed": [{"id": 1, "v": "same"}, {"id": 1, "v": "same"}, {"id": 2, "v": "one"}],
+    "nested": [{"id": 1, "lines": [{"sku": "x"}]}, {"id": 1, "lines": [{"sku": "x"}]}],
+    "by_day": [{"day": "mon", "v": 1}, {"day": "mon", "v": 1}],
+}
+
+
+def truth(rounds: list[dict[str, list[Row]]], name: str, *columns: str) -> list[tuple[Any, ...]]:
+    """The rows of a table after all rounds."""
+    key = {"by_day": ("day",), "two_keys": ("id", "part")}.get(name, ("id",))
+    held: dict[tuple[Any, ...], list[Row]] = {}
+    for given in rounds:
+        fresh: dict[tuple[Any, ...], list[Row]] = {}
+        for row in sorted(given.get(name, []), key=lambda row: row.get("pos", 0)):
+            at = tuple(row[part] for part in key)
+            fresh[at] = [*fresh.get(at, []), row] if name == "by_day" else [row]
+        held |= fresh
+    rows = [row for rows in held.values() for row in rows if not row.get("gone")]
+    return sorted(tuple(str(row[c]) if row.get(c) is not None else "" for c in columns) for row in rows)
+
+
+@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)])
+def ask(request: pytest.FixtureRequest, write: Write, rows: Callable[[str], list[Any]]) -> Callable[[str], list[Any]]:
+    """A project that loads into one of the two, and how that is asked."""
+    if request.param == "duckdb":
+        write({"sources": sources(native("shop", "shop")), "custom_sources/shop.py": SHOP})
+        return rows
+    server: Postgres = request.getfixturevalue("postgres")
+    lake = "version: 1\ndestination: lake\ndestinations: {lake: {type: postgres}}\nsources:\n"
+    write(
+        {
+            "sources": lake + native("shop", "shop"),
+            "custom_sources/shop.py": SHOP,
+            ".dlt/secrets.toml": f'[destination.lake]\ncredentials = "{server.url}"\n',
+        }
+    )
+
+    def asked(query: str) -> list[Any]:
+        with server.cursor() as cursor:
+            cursor.execute(query)
+            return cursor.fetchall()
+
+    return asked
+
+
+def table(ask: Callable[[str], list[Any]], name: str, *columns: str) -> list[tuple[Any, ...]]:
+    found = ask(f"SELECT {', '.join(columns)} FROM raw_shop.{name}")
+    return sorted(tuple("" if value is None else str(value) for value in row) for row in found)
+
+
+def lines(ask: Callable[[str], list[Any]]) -> list[tuple[Any, ...]]:
+    query = (
+        "SELECT p.id, c.sku, c._dlt_list_idx FROM raw_shop.nested__lines AS c"
+        " LEFT JOIN raw_shop.nested AS p ON p._dlt_id = c._dlt_parent_id ORDER BY 1, 2"
+    )
+    return [tuple(row) for row in ask(query)]
+
+
+def require(ask: Callable[[str], list[Any]], rounds: list[dict[str, list[Row]]]) -> None:
+    for name, columns in {
+        "keyed": ("id", "v"), "two_keys": ("id", "part", "v"), "upserted": ("id", "v"), "by_day": ("day", "v"),
+        "of_decimals": ("id", "v"), "nested": ("id",), "marked": ("id", "v"), "newest": ("id", "pos", "v"),
+    }.items():  # fmt: skip
+        if any(given.get(name) for given in rounds):
+            assert table(ask, name, *columns) == truth(rounds, name, *columns), name
+    newest = {row["id"]: row for given in rounds for row in given.get("nested", [])}
+    wanted = [(n, line["sku"], k) for n, row in newest.items() for k, line in enumerate(row.get("lines", []))]
+    assert lines(ask) == sorted(wanted)
+
+
+def put(root: Path, given: dict[str, list[Row]]) -> None:
+    (root / "given.json").write_text(json.dumps(given))
+
+
+def test_rows_that_meet_nothing_and_rows_that_do(root: Path, dango: Dango, ask: Callable[[str], list[Any]]) -> None:
+    for number, given in enumerate(ROUNDS, 1):
+        put(root, given)
+        assert dango("sync").code == 0
+        require(ask, ROUNDS[:number])
+    (left,) = ask("SELECT count(*) FROM information_schema.views WHERE table_schema LIKE '%staging'")
+    assert left == (0,)
+    put(root, ROUNDS[0])
+    assert dango("sync", "--full-refresh").code == 0
+    require(ask, ROUNDS[:1])
+
+
+def test_a_key_that_comes_twice_stays_one_also_where_nothing_was(
+    root: Path, dango: Dango, ask: Callable[[str], list[Any]]
+) -> None:
+    put(root, DUPLICATES)
+    assert dango("sync").code == 0
+    require(ask, [DUPLICATES])
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("ask", ["postgres"], indirect=True)
+def test_what_a_merge_looks_up_is_indexed_once(root: Path, dango: Dango, ask: Callable[[str], list[Any]]) -> None:
+    def indexes() -> list[tuple[str, str]]:
+        named = "SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'raw_shop' AND indexname LIKE 'dango%'"
+        return sorted((name, text[text.index("(") :]) for name, text in ask(named))
+
+    put(root, ROUNDS[0])
+    assert dango("sync").code == 0
+    first = indexes()
+    assert ("two_keys", "(id, part)") in first
+    assert ("by_day", "(day)") in first
+    assert ("nested__lines", "(_dlt_root_id)") in first
+    ask(
+        "DROP INDEX raw_shop."
+        + ask("SELECT indexname FROM pg_indexes WHERE indexdef LIKE '%two_keys%(id, part)'")[0][0]
+        + "; SELECT 1"
+    )
+    ask("CREATE INDEX mine ON raw_shop.two_keys (part, id, v); SELECT 1")
+    put(root, ROUNDS[1])
+    assert dango("sync").code == 0
+    assert indexes() == [index for index in first if index[0] != "two_keys"]
+
+
+CRAMPED = """
+import dlt
+import pyarrow as pa
+import dango.merging
+
+dango.merging._MEMORY_PER_THREAD = 2
+
+@dlt.resource(write_disposition="merge", primary_key="id")
+def rows():
+    yield pa.table({"id": range(400_000), "text": [f"{number:0100d}" for number in range(400_000)]})
+"""
+
+
+def test_where_little_memory_is_too_little_the_load_is_tried_with_all(
+    write: Write, dango: Dango, rows: Callable[[str], list[Any]]
+) -> None:
+    write({"sources": sources(native("shop")), "custom_sources/shop.py": CRAMPED})
+    for _ in range(2):
+        assert dango("sync").code == 0
+        assert rows("SELECT count(*), count(DISTINCT id), max(text) FROM raw_shop.rows") == [
+            (400_000, 400_000, f"{399_999:0100d}")
+        ]
