@@ -14,7 +14,7 @@ class TablePath:
 
     Attributes:
         table: the resource's name.
-        path: `copy` (PostgreSQL's COPY), `columns` (fetched, column by column), `columnar` (dicts, made into columns) or
+        path: `copy` (PostgreSQL's COPY), `columns` (fetched, column by column), `columnar` (dicts, by columns) or
             `rows` (dicts one by one, the slow one).
         reason: why it took the slow one; empty for the others.
     """

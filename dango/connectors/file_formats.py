@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
 import json
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
+import pyarrow as pa
+from pyarrow import parquet
 
+from dango import dlt_files
+from dango.connectors import jsonl_columns, parquet_columns
+from dango.connectors.csv_columns import Csv, Unlike
+from dango.connectors.file_tables import Irregular, Table, write
+from dango.connectors.headers import distinct
 from dango.errors import MissingPackage, SourceError
 
 Format = Literal["csv", "jsonl", "json", "parquet", "excel"]
@@ -45,6 +50,10 @@ class Options:
     text: Collection[str] = ()
     """The columns of CSV that stay text, whatever they look like."""
 
+    def csv(self, database: duckdb.DuckDBPyConnection, file: Path) -> Csv:
+        """A CSV file as these options say that it is read."""
+        return Csv(database, file, self.delimiter, self.header, self.text)
+
 
 def pages(file: Path, kind: Format, options: Options) -> Iterator[list[Row]]:
     """The rows of a file, some thousands at a time. Raises `Broken`."""
@@ -52,86 +61,64 @@ def pages(file: Path, kind: Format, options: Options) -> Iterator[list[Row]]:
         yield from _READERS[kind](file, options)
 
 
-def _csv(file: Path, options: Options) -> Iterator[list[Row]]:
-    """A column is of the narrowest type that gives every value of it back as it is written; else it is text.
+def written(file: Path, kind: Format, options: Options, table: Table, to: Path) -> tuple[pa.Schema, int]:
+    """Writes the rows of a file as Parquet with the columns of its table.
 
-    So a number with leading zeros stays text, and with it the whole column.
+    Returns:
+        the columns, and how many rows there are.
+
+    Raises:
+        Irregular: when that would not be the same as its rows in the table.
+        Broken: when the file is not what its format says.
     """
-    delimiter = options.delimiter or _delimiter(file)
-    with file.open(encoding="utf-8-sig", newline="", errors="replace") as lines:
-        first = next(csv.reader(lines, delimiter=delimiter), [])
-    names = _distinct(first if options.header else [None] * len(first))
-    # Left to itself DuckDB passes over lines at the top until the rest is of one shape: rows would be lost.
-    given = {
-        "auto_detect": False,
-        "columns": dict.fromkeys(names, "VARCHAR"),
-        "header": options.header,
-        "delim": delimiter,
-        "quote": '"',
-        "escape": '"',
-    }
+    if kind not in ("csv", "jsonl", "parquet"):
+        raise Irregular(f"{kind} is read row by row")
+    if not file.stat().st_size:
+        return pa.schema([]), 0
+    with _told():
+        if kind == "csv":
+            return _csv_written(file, options, table, to)
+        if kind == "jsonl":
+            return _jsonl_written(file, table, to)
+        with parquet_columns.opened(file) as contents:
+            return write(to, contents, table.columns(contents))
+
+
+def _csv_written(file: Path, options: Options, table: Table, to: Path) -> tuple[pa.Schema, int]:
+    with closing(duckdb.connect()) as database:
+        csv = options.csv(database, file)
+        try:
+            contents = csv.likely()
+            return write(to, contents, table.columns(contents))
+        except Unlike:
+            contents = csv.certain()
+            return write(to, contents, table.columns(contents))
+
+
+def _jsonl_written(file: Path, table: Table, to: Path) -> tuple[pa.Schema, int]:
+    with closing(duckdb.connect()) as database:
+        contents = jsonl_columns.contents(database, file, table.said, dlt_files.taken_for_time)
+        try:
+            return write(to, contents, table.columns(contents))
+        except Unlike as error:
+            raise Irregular("a document of it is not like the first ones") from error
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Errors of those who read are told as what is wrong with the file. Raises `Broken`."""
     try:
-        with closing(duckdb.connect()) as database:
-            database.execute(
-                f"CREATE TABLE rows AS SELECT * FROM read_csv(?, {', '.join(f'{name} = ?' for name in given)})",  # noqa: S608 - names of ours
-                [str(file), *given.values()],
-            )
-            yield from _fetched(database, names, _kinds(database, names, options.text))
+        yield
     except duckdb.Error as error:
         # What follows is advice for who writes SQL.
         raise Broken(" ".join(str(error).partition("Possible")[0].split())) from error
+    except pa.ArrowException as error:
+        raise Broken(str(error)) from error
 
 
-def _delimiter(file: Path) -> str:
-    """The one that is most often in the first line; what is quoted does not count."""
-    with file.open(encoding="utf-8-sig", errors="replace") as lines:
-        plain = re.sub(r'"(?:[^"]|"")*"', "", next(lines, ""))
-    return max(_DELIMITERS, key=plain.count)
-
-
-_DELIMITERS = (",", ";", "\t", "|")
-_WHOLE = r"-?(0|[1-9][0-9]{0,17})"
-_DECIMAL = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?"
-_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_TIME = _DATE + r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
-_KINDS = (
-    ("BIGINT", _WHOLE),
-    ("DOUBLE", _DECIMAL),
-    ("BOOLEAN", "(?i)true|false"),
-    ("DATE", _DATE),
-    ("TIMESTAMP", _TIME),
-    ("TIMESTAMPTZ", _TIME + r"(Z|[-+][0-9]{2}:?[0-9]{2})"),
-)
-
-
-def _kinds(database: duckdb.DuckDBPyConnection, columns: list[str], text: Collection[str]) -> dict[str, str]:
-    """The type of each column that is not text, by all of its values."""
-    asked = [(name, kind, pattern) for name in columns if name not in text for kind, pattern in _KINDS]
-    if not asked:
-        return {}
-    tests = ", ".join(
-        f"bool_and(regexp_full_match({_quoted(name)}, '{pattern}') AND TRY_CAST({_quoted(name)} AS {kind}) IS NOT NULL)"
-        for name, kind, pattern in asked
-    )
-    answers = database.execute(f"SELECT {tests} FROM rows").fetchone()  # noqa: S608 - names are quoted
-    assert answers is not None
-    kinds: dict[str, str] = {}
-    for (name, kind, _), fits in zip(asked, answers, strict=True):
-        if fits:
-            kinds.setdefault(name, kind)
-    return kinds
-
-
-def _fetched(database: duckdb.DuckDBPyConnection, columns: list[str], kinds: Mapping[str, str]) -> Iterator[list[Row]]:
-    chosen = ", ".join(f"CAST({_quoted(name)} AS {kinds.get(name, 'VARCHAR')})" for name in columns)
-    database.execute("SET TimeZone = 'UTC'")
-    database.execute(f"SELECT {chosen} FROM rows")  # noqa: S608 - names are quoted
-    while rows := database.fetchmany(PAGE):
-        yield [dict(zip(columns, row, strict=True)) for row in rows]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _csv(file: Path, options: Options) -> Iterator[list[Row]]:
+    with _told(), closing(duckdb.connect()) as database:
+        yield from options.csv(database, file).rows(PAGE)
 
 
 def _jsonl(file: Path, options: Options) -> Iterator[list[Row]]:
@@ -176,15 +163,9 @@ def _object(value: Any, line: int) -> Row:
 
 
 def _parquet(file: Path, options: Options) -> Iterator[list[Row]]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        with parquet.ParquetFile(file) as opened:
-            for batch in opened.iter_batches(batch_size=PAGE):
-                yield batch.to_pylist()
-    except pa.ArrowException as error:
-        raise Broken(str(error)) from error
+    with _told(), parquet.ParquetFile(file) as opened:
+        for batch in opened.iter_batches(batch_size=PAGE):
+            yield batch.to_pylist()
 
 
 def _excel(file: Path, options: Options) -> Iterator[list[Row]]:
@@ -212,32 +193,17 @@ def _sheet(rows: Iterator[tuple[Any, ...]], *, header: bool) -> Iterator[Row]:
     first = next(filled, None)
     if first is None:
         return
-    names = _distinct(first if header else [None] * len(first))
+    names = distinct(first if header else [None] * len(first))
     if not header:
         yield dict(zip(names, first, strict=True))
     for row in filled:
         # A row is as long as its last filled cell; one beyond the header has no name yet.
-        names += _distinct([None] * (len(row) - len(names)), len(names))
+        names += distinct([None] * (len(row) - len(names)), len(names))
         yield dict(zip(names, map(_cell, row), strict=False))
 
 
 def _cell(value: Any) -> Any:
     return None if value == "" else str(value) if isinstance(value, dt.timedelta) else value
-
-
-def _distinct(given: Iterable[Any], start: int = 0) -> list[str]:
-    """Names for columns: by number where there is none, numbered where one is there twice."""
-    names: list[str] = []
-    taken: set[str] = set()
-    for position, value in enumerate(given, start):
-        name = base = str(value).strip() if value not in (None, "") else f"column{position}"
-        count = 0
-        while name.lower() in taken:
-            count += 1
-            name = f"{base}_{count}"
-        names.append(name)
-        taken.add(name.lower())
-    return names
 
 
 def _paged(rows: Iterable[Row]) -> Iterator[list[Row]]:

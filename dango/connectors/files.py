@@ -11,7 +11,7 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -23,13 +23,16 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.utils import infer_compression
 
-from dango.connectors.file_formats import FORMATS, Broken, Format, Options, pages
+from dango import dlt_files
+from dango.connectors.file_formats import FORMATS, Broken, Format, Options, pages, written
+from dango.connectors.file_tables import Irregular, Table
 from dango.connectors.places import local
 from dango.errors import MissingPackage, SourceError
 from dango.job import Inspection
 
 FILE = "_file"
 EMPTIED = "_emptied"
+WAYS = "ways"
 _PACKAGES = {
     "s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs",
     "sftp": "paramiko", "ssh": "paramiko", "http": "aiohttp", "https": "aiohttp",
@@ -208,7 +211,7 @@ def _rows(place: Place, format: str, encoding: str, reading: Options) -> Iterato
             sign = file.sign or _short(plain.read_bytes())
             if not anew and known.get(file.path) == sign:
                 continue
-            yield from _read(file, plain, kind, reading, changed=file.path in known)
+            yield from _read(resource, file, plain, kind, reading, changed=file.path in known)
         known[file.path] = sign
 
 
@@ -221,18 +224,52 @@ def _kind(file: Found, format: str) -> Format:  # noqa: A002 - as `files`
     return kind  # type: ignore[return-value]
 
 
-def _read(file: Found, plain: Path, kind: Format, reading: Options, *, changed: bool) -> Iterator[Any]:
-    empty = True
+def _read(
+    resource: DltResource, file: Found, plain: Path, kind: Format, reading: Options, *, changed: bool
+) -> Iterator[Any]:
+    ways = resource.custom_metrics.setdefault(WAYS, {})
     try:
-        for page in pages(plain, kind, reading):
-            empty = False
-            yield [{**row, FILE: file.address} for row in page]
+        try:
+            if any(ways):
+                raise Irregular("an earlier file was read row by row")
+            rows = yield from _columns(Table(resource, {FILE: file.address}), plain, kind, reading)
+            why = ""
+        except Irregular as irregular:
+            why = str(irregular)
+            rows = yield from _row_by_row(file, plain, kind, reading)
     except Broken as error:
         raise SourceError(f"{file.address}: {error.message}", error.hint or "nothing of this sync is loaded") from error
-    if empty and changed:
+    if rows:
+        ways[why] = ways.get(why, 0) + 1
+    if not rows and changed:
         # What it held before goes: a row that says so, and is not loaded itself.
         hints = dlt.mark.make_hints(columns={EMPTIED: {"data_type": "bool", "hard_delete": True}})
         yield dlt.mark.with_hints({FILE: file.address, EMPTIED: True}, hints)
+
+
+def _columns(table: Table, plain: Path, kind: Format, reading: Options) -> Generator[Any, None, int]:
+    """Takes a file in by its columns. Raises `Irregular` before anything is taken in."""
+    table.require_plain()
+    with tempfile.TemporaryDirectory(prefix="columns-", dir=dlt_files.room()) as folder:
+        path = Path(folder) / "rows.parquet"
+        schema, rows = written(plain, kind, reading, table, path)
+        if rows:
+            yield dlt_files.imported(path, schema, rows)
+    return rows
+
+
+def _row_by_row(file: Found, plain: Path, kind: Format, reading: Options) -> Generator[Any, None, int]:
+    rows = 0
+    for page in pages(plain, kind, reading):
+        rows += len(page)
+        yield [{**row, FILE: file.address} for row in page]
+    return rows
+
+
+def ways(resource: DltResource) -> Mapping[str, int]:
+    """How many files of a resource that has been extracted were read row by row, by the reasons; those under an empty
+    reason were taken in by their columns, which is quick."""
+    return dict(resource.custom_metrics.get(WAYS, {}))
 
 
 @contextmanager

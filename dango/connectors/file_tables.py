@@ -1,0 +1,203 @@
+"""Files as Parquet in the shape of their table, column by column, where that is the same as row by row.
+
+It is where each column has one type in all rows, and that type in the table, or none yet. Else dlt decides value by
+value (variants, coercion, nested tables), and the file is read row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from dlt.sources import DltResource
+
+from dango import dlt_files
+from dango.dlt_files import LOAD_ID, ROW_ID
+
+ROWS = 122_880
+"""Rows that are in memory at once, and in a row group of a Parquet file."""
+
+TYPES: Mapping[str, pa.DataType] = {
+    "text": pa.string(),
+    "bigint": pa.int64(),
+    "double": pa.float64(),
+    "bool": pa.bool_(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", "UTC"),
+    "time": pa.time64("us"),
+    "binary": pa.binary(),
+    "decimal": pa.decimal128(38, 9),
+}
+"""How a column of dlt's type is written: as dlt writes it where nothing more is said of it."""
+
+
+class Irregular(Exception):
+    """A file has to be read row by row; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a file holds, column by column.
+
+    Attributes:
+        types: dlt's type of each column that holds a value, by the names in the file.
+        first: the first text of each column that is text.
+        batches: opens the rows, in batches of Arrow with these columns and types. What cannot be read so raises
+            `Irregular` there, too.
+        narrower: the types of columns that the destination widens to the table's while it loads, and loses nothing.
+    """
+
+    types: Mapping[str, str]
+    first: Mapping[str, str]
+    batches: Callable[[], AbstractContextManager[Iterator[pa.RecordBatch]]]
+    narrower: Mapping[str, pa.DataType] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the table as a file is to fill it."""
+
+    field: pa.Field
+    source: str | None = None
+    """The name in the file; None where it has no such column."""
+    constant: str | None = None
+    """The value in all rows of the file."""
+
+
+class Table:
+    """A resource's table as far as it is known while the resource is extracted.
+
+    Args:
+        resource: the resource.
+        constants: the columns that all rows of a file have in common, with their values; they are text.
+    """
+
+    def __init__(self, resource: DltResource, constants: Mapping[str, str]) -> None:
+        self._resource = resource
+        self.name = dlt_files.table_of(resource)
+        self._constants = {**constants, LOAD_ID: dlt_files.load_id()}
+        self._known = dlt_files.known(self.name)
+        self._said = {**self._known}
+        for name, hints in dlt_files.hinted(resource).items():
+            self._said[name] = {**self._said.get(name, {}), **hints}
+
+    def require_plain(self) -> None:
+        """Raises `Irregular` where rows are wanted whatever a file holds."""
+        disposition = self._resource.write_disposition
+        strategy = disposition.get("strategy", "delete-insert") if isinstance(disposition, Mapping) else "delete-insert"
+        if self._resource.limit is not None:
+            raise Irregular("only the first rows are wanted")
+        if self._resource.incremental is not None:
+            raise Irregular("a cursor looks at each row")
+        if strategy != "delete-insert":
+            raise Irregular(f"the merge strategy `{strategy}` looks at each row")
+
+    def said(self, source: str) -> str | None:
+        """The type in the table of a file's column, where it has one."""
+        return self._said.get(dlt_files.normalized(source), {}).get("data_type")
+
+    def columns(self, contents: Contents) -> list[Column]:
+        """What fills the table's columns, in their order. Raises `Irregular`."""
+        if not contents.types:
+            raise Irregular("no column of it holds a value")
+        sources = self._sources(contents)
+        for name, source in sources.items():
+            self._require_fit(name, contents.types[source], contents.first.get(source, ""))
+        complete = [name for name, said in self._said.items() if "data_type" in said]
+        filled = [next(iter(self._constants)), *sources, LOAD_ID, ROW_ID]
+        order = [name for name in self._known if name in filled or name in complete]
+        order += [name for name in (*filled, *complete) if name not in order]
+        order = list(dict.fromkeys(order))
+        new = [name for name in order if "data_type" not in self._known.get(name, {})]
+        if new and not dlt_files.may_evolve(self._resource, self.name):
+            raise Irregular("the schema contract looks at what is new")
+        return [self._column(name, sources, contents) for name in order]
+
+    def _sources(self, contents: Contents) -> dict[str, str]:
+        """The columns of the file by the names that they get."""
+        found: dict[str, str] = {}
+        for source in contents.types:
+            name = dlt_files.normalized(source)
+            if not source or source.isspace() or name in found or dlt_files.normalized(name) != name:
+                raise Irregular(f"the name of the column `{source}` is not its own in the table")
+            if name in (*self._constants, ROW_ID):
+                raise Irregular(f"it has a column `{source}` of its own")
+            found[name] = source
+        return found
+
+    def _require_fit(self, name: str, kind: str, first: str) -> None:
+        said = self._said.get(name, {})
+        if said.get("data_type", kind) != kind:
+            raise Irregular(f"`{name}` is {kind} in it and {said['data_type']} in the table")
+        size = (said.get("precision"), said.get("scale"))
+        if size not in ((None, None), (38, 9)) or said.get("timezone") is False:
+            raise Irregular(f"the table says more of `{name}` than its type")
+        if "data_type" not in said and dlt_files.taken_for_time(first):
+            raise Irregular(f"`{name}` is text that begins with a time")
+
+    def _column(self, name: str, sources: Mapping[str, str], contents: Contents) -> Column:
+        said = self._said.get(name, {})
+        nullable = bool(said.get("nullable", name not in (LOAD_ID, ROW_ID)))
+        if name in self._constants:
+            return Column(pa.field(name, pa.string(), nullable), constant=self._constants[name])
+        if name in sources:
+            kind = TYPES[contents.types[sources[name]]]
+            return Column(pa.field(name, kind, nullable), source=sources[name])
+        if name != ROW_ID and not nullable:
+            raise Irregular(f"it has no column `{name}`, which must be filled")
+        return Column(pa.field(name, _type(name, said) if name != ROW_ID else pa.string(), nullable))
+
+
+def _type(name: str, said: Mapping[str, Any]) -> pa.DataType:
+    """The type of a column that the file has not."""
+    kind = said["data_type"]
+    if kind == "json":
+        return pa.string()
+    if kind == "timestamp" and said.get("timezone") is False:
+        return pa.timestamp("us")
+    if kind not in TYPES:
+        raise Irregular(f"`{name}` is {kind} in the table, and not in it")
+    return TYPES[kind]
+
+
+def write(path: Path, contents: Contents, columns: Sequence[Column]) -> tuple[pa.Schema, int]:
+    """Writes a file's rows as Parquet.
+
+    Returns:
+        the columns as the table has them, and how many rows there are.
+
+    Raises:
+        Irregular: when a value is missing that must be there.
+    """
+    kept = [contents.narrower.get(column.source or "", column.field.type) for column in columns]
+    schema = pa.schema([column.field.with_type(kind) for column, kind in zip(columns, kept, strict=True)])
+    repeated = [name for name in schema.names if name != ROW_ID]
+    begin, rows = dlt_files.row_ids(), 0
+    # What is read once, and soon, is not worth packing.
+    options = {"compression": "none", "use_dictionary": repeated, "write_statistics": False}
+    with contents.batches() as batches, pq.ParquetWriter(path, schema, **options) as file:
+        for batch in batches:
+            arrays = [_array(column, batch, begin, rows) for column in columns]
+            file.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+            rows += batch.num_rows
+    return pa.schema([column.field for column in columns]), rows
+
+
+def _array(column: Column, batch: pa.RecordBatch, begin: str, row: int) -> pa.Array:
+    if column.constant is not None:
+        return pa.repeat(pa.scalar(column.constant, column.field.type), batch.num_rows)
+    if column.field.name == ROW_ID:
+        numbers = pa.array(range(row, row + batch.num_rows), pa.int64()).cast(pa.string())
+        return pc.binary_join_element_wise(begin, numbers, "")
+    if column.source is None:
+        return pa.nulls(batch.num_rows, column.field.type)
+    values = batch.column(column.source)
+    if values.null_count and not column.field.nullable:
+        raise Irregular(f"a value of `{column.field.name}` is missing")
+    return values

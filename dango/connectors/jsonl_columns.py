@@ -1,0 +1,118 @@
+"""JSON Lines read by DuckDB, where every document has the keys of the first one, each with values of one type.
+
+The first documents tell keys and types; all others are checked while they are read. DuckDB itself would turn numbers
+into text, fractions into whole numbers, and pass over keys that it does not know: so values are taken as they are
+written, and parsed when they are found to be what they should.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from dango.connectors.csv_columns import Unlike, literal, quoted
+from dango.connectors.file_tables import ROWS, Contents, Irregular
+
+_SAMPLE = 2_000
+_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[-+][0-9]{2}:[0-9]{2})?"
+_TYPES: Mapping[type, str] = {int: "bigint", float: "double", bool: "bool", str: "text"}
+
+# How a value of each type is written, and what it is; `{}` is its text.
+_WRITTEN: Mapping[str, tuple[str, str]] = {
+    "bigint": (r"-?(0|[1-9][0-9]{0,17})", "CAST({} AS BIGINT)"),
+    "double": (
+        r"-?(0|[1-9][0-9]*)(\.[0-9]+([eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)",
+        "CAST({} AS DOUBLE)",
+    ),
+    "bool": ("true|false", "{} = 'true'"),
+    "timestamp": (f'"{_TIME}"', "CAST(trim({}, '\"') AS TIMESTAMPTZ)"),
+}
+
+
+def contents(
+    database: duckdb.DuckDBPyConnection, file: Path, said: Callable[[str], str | None], is_time: Callable[[str], bool]
+) -> Contents:
+    """What a file holds if all documents are like the first ones; one that is not raises `Unlike`.
+
+    Args:
+        database: a connection of its own.
+        file: in UTF-8.
+        said: the type in the table of a key's column, where it has one.
+        is_time: whether a column becomes a time by its first text.
+
+    Raises:
+        Irregular: when the first documents are not alike.
+    """
+    values = _sampled(file)
+    types = {key: _type(key, held, said(key), is_time) for key, held in values.items() if held}
+    first = {key: values[key][0] for key, kind in types.items() if kind == "text"}
+    return Contents(types, first, lambda: _batches(database, file, list(values), types))
+
+
+def _sampled(file: Path) -> dict[str, list[Any]]:
+    """The values of each key in the first documents."""
+    with file.open(encoding="utf-8") as lines:
+        try:
+            documents = [json.loads(line) for line in islice(filter(str.strip, lines), _SAMPLE)]
+        except ValueError as error:
+            raise Irregular("a document cannot be read") from error
+    first = documents[0] if documents else None
+    if not isinstance(first, dict) or not first:
+        raise Irregular("it begins with no document that has keys")
+    for document in documents:
+        if not isinstance(document, dict) or document.keys() != first.keys():
+            raise Irregular("its documents have not all the same keys")
+    return {key: [document[key] for document in documents if document[key] is not None] for key in first}
+
+
+def _type(key: str, values: Sequence[Any], said: str | None, is_time: Callable[[str], bool]) -> str:
+    kinds = {type(value) for value in values}
+    found = [_TYPES[kind] for kind in kinds if kind in _TYPES]
+    if len(kinds) > 1 or not found:
+        raise Irregular(f"`{key}` is nested, or of several types")
+    times = found == ["text"] and all(re.fullmatch(_TIME, value) for value in values)
+    return "timestamp" if times and (said == "timestamp" or (said is None and is_time(values[0]))) else found[0]
+
+
+@contextmanager
+def _batches(
+    database: duckdb.DuckDBPyConnection, file: Path, keys: Sequence[str], types: Mapping[str, str]
+) -> Iterator[Iterator[pa.RecordBatch]]:
+    every = json.dumps(dict.fromkeys(keys, "JSON"))
+    columns = ", ".join(f"{_value(key, kind)} AS {quoted(key)}" for key, kind in types.items())
+    empty = " AND ".join(f"r.{quoted(key)} IS NULL" for key in keys if key not in types) or "true"
+    # What is strict in it: a key that is missing, or there twice. One too many shows in their number.
+    query = (
+        f"SELECT {columns} FROM (SELECT CASE WHEN len(json_keys(json)) = {len(keys)}"
+        f" THEN json_transform_strict(json, {literal(every)}) ELSE error('unlike') END AS r"
+        f" FROM read_ndjson_objects({literal(str(file))}))"
+        f" WHERE CASE WHEN {empty} THEN true ELSE error('unlike') END"
+    )
+    try:
+        database.execute("SET TimeZone = 'UTC'")
+        with database.sql(query).to_arrow_reader(ROWS) as reader:
+            yield reader
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        # By then the rows are under way in Arrow's stream, which has errors of its own.
+        raise Unlike(str(error)) from error
+
+
+def _value(key: str, kind: str) -> str:
+    column = f"r.{quoted(key)}"
+    if kind == "text":
+        return (
+            f"CASE WHEN {column} IS NULL THEN NULL WHEN NOT starts_with({column}, '\"') THEN error('unlike')"
+            f" WHEN contains({column}, '\\') THEN {column} ->> '$' ELSE trim({column}, '\"') END"
+        )
+    pattern, value = _WRITTEN[kind]
+    text = f"CAST({column} AS VARCHAR)"
+    fits = f"regexp_full_match({column}, '{pattern}')"
+    return f"CASE WHEN {column} IS NULL THEN NULL WHEN {fits} THEN {value.format(text)} ELSE error('unlike') END"

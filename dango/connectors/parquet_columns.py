@@ -1,0 +1,108 @@
+"""Parquet by its columns, each in the type that its values have as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from dango.connectors.file_tables import ROWS, TYPES, Contents, Irregular
+
+
+@contextmanager
+def opened(file: Path) -> Iterator[Contents]:
+    """What a Parquet file holds.
+
+    Raises:
+        Irregular: when a column is nested, or of a type that rows do not keep.
+        pyarrow.ArrowException: when it is no Parquet.
+    """
+    with pq.ParquetFile(file) as parquet:
+        held = [name for name in parquet.schema_arrow.names if _holds(parquet, name)]
+        types = {name: _type(parquet.schema_arrow.field(name)) for name in held}
+        texts = [name for name, kind in types.items() if kind == "text"]
+        fields = [parquet.schema_arrow.field(name) for name in held]
+        narrower = {field.name: field.type for field in fields if _widened(field.type)}
+        yield Contents(types, _firsts(parquet, texts), partial(_batches, parquet, types, narrower), narrower)
+
+
+def _holds(parquet: pq.ParquetFile, name: str) -> bool:
+    """Whether a column has a value; said by the file's end, or found by reading it."""
+    if len(set(parquet.schema_arrow.names)) < len(parquet.schema_arrow.names):
+        raise Irregular(f"it has two columns `{name}`")
+    position = parquet.schema_arrow.names.index(name)
+    metadata = parquet.metadata
+    if metadata.num_columns != len(parquet.schema_arrow.names):
+        raise Irregular("it has nested columns")
+    for group in range(metadata.num_row_groups):
+        chunk = metadata.row_group(group).column(position)
+        if chunk.statistics is None or not chunk.statistics.has_null_count:
+            return any(batch.column(0).null_count < len(batch) for batch in parquet.iter_batches(columns=[name]))
+        if chunk.statistics.null_count < chunk.num_values:
+            return True
+    return False
+
+
+def _type(field: pa.Field) -> str:
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    finer = (pa.types.is_timestamp(kind) or pa.types.is_time(kind)) and kind.unit == "ns"
+    longer = pa.types.is_decimal(kind) and not (0 <= kind.scale <= 9 and kind.precision - kind.scale <= 29)
+    found = [name for name, tests in _KINDS.items() if any(test(kind) for test in tests)]
+    if not found or finer or longer:
+        raise Irregular(f"`{field.name}` is {kind}")
+    return found[0]
+
+
+_KINDS: Mapping[str, Sequence[Callable[[Any], bool]]] = {
+    "text": (pa.types.is_string, pa.types.is_large_string),
+    "bigint": (pa.types.is_signed_integer, pa.types.is_uint8, pa.types.is_uint16, pa.types.is_uint32),
+    "double": (pa.types.is_float32, pa.types.is_float64),
+    "bool": (pa.types.is_boolean,),
+    "date": (pa.types.is_date,),
+    "timestamp": (pa.types.is_timestamp,),
+    "time": (pa.types.is_time,),
+    "binary": (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary),
+    "decimal": (pa.types.is_decimal128,),
+}
+
+
+def _widened(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_decimal(kind))
+
+
+def _firsts(parquet: pq.ParquetFile, names: Sequence[str]) -> dict[str, str]:
+    """The first text of each column."""
+    found: dict[str, str] = {}
+    for batch in parquet.iter_batches(1024, columns=list(names)) if names else ():
+        for name in names:
+            values = batch.column(name).drop_null()
+            if name not in found and len(values):
+                found[name] = values[0].as_py()
+        if len(found) == len(names):
+            break
+    return found
+
+
+@contextmanager
+def _batches(
+    parquet: pq.ParquetFile, types: Mapping[str, str], narrower: Mapping[str, pa.DataType]
+) -> Iterator[Iterator[pa.RecordBatch]]:
+    schema = pa.schema([(name, narrower.get(name, TYPES[kind])) for name, kind in types.items()])
+    yield (_cast(batch, schema) for batch in parquet.iter_batches(ROWS, columns=list(types)))
+
+
+def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    columns = [_as(batch.column(field.name), field) for field in schema]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _as(values: pa.Array, field: pa.Field) -> pa.Array:
+    if pa.types.is_floating(values.type) and not pc.all(pc.is_finite(values), min_count=0).as_py():
+        raise Irregular(f"`{field.name}` holds values that are no numbers")
+    return values.cast(field.type)
