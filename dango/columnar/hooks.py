@@ -25,7 +25,6 @@ from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.normalize import worker
 
 from dango.columnar.arrays import ID_BYTES, aligned
-from dango.columnar.following import FollowingNormalizer
 from dango.columnar.frames import Frame, Unfit, is_line, restored
 from dango.columnar.normalizer import ColumnarNormalizer
 
@@ -118,7 +117,6 @@ class _Hooks:
                 self._replace(TypedJsonlListWriter, "write_data", _write_page)
                 self._replace(ParquetDataWriter, "write_data", _write_parquet)
                 self._replace(worker, "JsonLItemsNormalizer", _normalizer)
-                self._replace(worker, "ArrowItemsNormalizer", _arrow_normalizer)
             self._users += 1
 
     def __exit__(self, *_: object) -> None:
@@ -181,13 +179,6 @@ def _normalizer(own: Callable[..., Any]) -> Callable[..., Any]:
     def made(*args: Any, **kwargs: Any) -> Any:
         taken = _active.get()
         return own(*args, **kwargs) if taken is None else ColumnarNormalizer(taken.note, *args, **kwargs)
-
-    return made
-
-
-def _arrow_normalizer(own: Callable[..., Any]) -> Callable[..., Any]:
-    def made(*args: Any, **kwargs: Any) -> Any:
-        return (own if _active.get() is None else FollowingNormalizer)(*args, **kwargs)
 
     return made
 

@@ -53,13 +53,13 @@ def test_what_is_drawn_comes_to_the_same(tmp_path_factory: pytest.TempPathFactor
 @pytest.mark.slow
 def test_thousands_of_documents_come_to_the_same(tmp_path_factory: pytest.TempPathFactory) -> None:
     ways = compared(tmp_path_factory, 60, always=True)
-    assert not proven() or ways["columnar"] > ways["rows"]
+    assert not proven() or 2 * ways["columnar"] > ways["rows"]
 
 
 @pytest.mark.skipif(not CASES, reason="`make equality` runs it")
 def test_a_hundred_thousand_documents_come_to_the_same(tmp_path_factory: pytest.TempPathFactory) -> None:
     ways = compared(tmp_path_factory, CASES, always=False)
-    assert not proven() or ways["columnar"] > ways["rows"]
+    assert not proven() or 2 * ways["columnar"] > ways["rows"]
 
 
 def proven() -> bool:

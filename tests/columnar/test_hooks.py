@@ -17,6 +17,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from dango import columnar
 from dango.columnar import hooks
+from dango.dlt_arrow import alike
 from dango.errors import root_cause
 
 ON = columnar.switched_on
@@ -38,7 +39,9 @@ def pipeline(tmp_path: Path) -> dlt.Pipeline:
 
 def extract(pipeline: dlt.Pipeline, page: Any, *, columns: bool = True) -> Mapping[str, Any]:
     with ON(columns, Path(pipeline.working_dir)) as taken:
-        pipeline.extract(dlt.resource(iter([page]), name="things"), loader_file_format="parquet")
+        things = dlt.resource(iter([page]), name="things")
+        alike(things)
+        pipeline.extract(things, loader_file_format="parquet")
     return taken.paths
 
 
@@ -59,7 +62,6 @@ def replaced() -> list[Any]:
         TypedJsonlListWriter.write_data,
         ParquetDataWriter.write_data,
         worker.JsonLItemsNormalizer,
-        worker.ArrowItemsNormalizer,
     ]
 
 
@@ -133,14 +135,10 @@ def arrow(*numbers: int) -> pa.Table:
 
 
 @needs_columns
-@pytest.mark.parametrize("load_ids", ["true", "false"])
 @pytest.mark.parametrize("first", ["documents", "arrow"])
 def test_a_table_may_come_as_documents_and_as_arrow_in_any_order(
-    first: str, load_ids: str, pipeline: dlt.Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    first: str, pipeline: dlt.Pipeline, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("NORMALIZE__PARQUET_NORMALIZER__ADD_DLT_LOAD_ID", load_ids)
-    if first == "documents" and load_ids == "false":
-        pytest.skip("dango gives every row its load id")
     turns = iter([PAGE, arrow(3), [{"id": 4, "tags": ["c"]}], arrow(5)])
     if first == "arrow":
         turns = iter([arrow(3), PAGE, arrow(5), [{"id": 4, "tags": ["c"]}]])
