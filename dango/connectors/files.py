@@ -23,7 +23,7 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.utils import infer_compression
 
-from dango import dlt_files
+from dango import dlt_files, paths
 from dango.connectors.file_formats import FORMATS, Broken, Format, Options, pages, written
 from dango.connectors.file_tables import Irregular, Table
 from dango.connectors.places import local
@@ -241,6 +241,8 @@ def _read(
         raise SourceError(f"{file.address}: {error.message}", error.hint or "nothing of this sync is loaded") from error
     if rows:
         ways[why] = ways.get(why, 0) + 1
+        slowly = next(filter(None, ways), "")
+        paths.note(str(resource.name), "rows" if slowly else "columns", slowly)
     if not rows and changed:
         # What it held before goes: a row that says so, and is not loaded itself.
         hints = dlt.mark.make_hints(columns={EMPTIED: {"data_type": "bool", "hard_delete": True}})
