@@ -11,7 +11,9 @@ from dlt.sources import DltSource
 
 from dango.dlt_adapter import ResourceExtractionError
 from dango.enforcement import broken
+from dango.errors import root_cause
 from dango.job import Job
+from dango.paths import OtherPath
 from dango.record_errors import RecordErrors
 
 LeftOut = tuple[str, BaseException]
@@ -38,7 +40,7 @@ def extract(
     """
     names = list(source.selected_resources)
     if not any(may_fail(job, name) for name in names):
-        pipeline.extract(source, refresh=_refresh(job, whole=True), loader_file_format=file_format)
+        _extract(pipeline, source, _refresh(job, whole=True), file_format, records)
         return ()
     # What dlt extracts at once it keeps or forgets at once, cursors and all.
     left_out: list[LeftOut] = []
@@ -58,7 +60,7 @@ def _extract_group(
 ) -> Iterator[LeftOut]:
     try:
         chosen = source.with_resources(*names)
-        pipeline.extract(chosen, refresh=_refresh(job, whole=False), loader_file_format=file_format)
+        _extract(pipeline, chosen, _refresh(job, whole=False), file_format, records)
         records.settle()
     except PipelineStepFailed as error:
         failed = _failed(error, names)
@@ -70,6 +72,19 @@ def _extract_group(
         for name in names:
             if name != failed:
                 yield from _extract_group(pipeline, source, [name], job, file_format, records)
+
+
+def _extract(pipeline: dlt.Pipeline, source: DltSource, refresh: Any, file_format: Any, records: RecordErrors) -> None:
+    """Extracts; again as long as a table turns out to need another path, of which nothing is kept then."""
+    while True:
+        try:
+            pipeline.extract(source, refresh=refresh, loader_file_format=file_format)
+        except PipelineStepFailed as error:
+            if not isinstance(root_cause(error), OtherPath):
+                raise
+            records.begin_anew()
+        else:
+            return
 
 
 def _failed(error: PipelineStepFailed, names: list[str]) -> str:

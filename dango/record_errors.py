@@ -114,9 +114,10 @@ class RecordErrors:
         nothing new."""
         self._settled |= {name for name, count in self._counts.items() if name and (count.good or count.failed)}
 
-    def begin_anew(self, without: str) -> None:
+    def begin_anew(self, without: str | None = None) -> None:
         """The resources that are not settled are read again, but for one that failed: what they found is forgotten."""
-        self._settled.add(without)
+        if without is not None:
+            self._settled.add(without)
         self._sample = [record for record in self._sample if record.resource in self._settled]
         rows = [row for row in self._lines() if row["resource"] in self._settled]
         for name, count in self._counts.items():

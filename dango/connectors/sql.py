@@ -14,10 +14,11 @@ import dlt
 import sqlalchemy as sa
 from dlt.sources import DltSource
 from dlt.sources.credentials import ConnectionStringCredentials
-from dlt.sources.sql_database import TableLoader, sql_database
+from dlt.sources.sql_database import sql_database
 from sqlalchemy.pool import QueuePool
 
 from dango.connectors.places import existing
+from dango.connectors.sql_loader import Exact, loader
 from dango.connectors.sql_types import MysqlInstant, readable
 from dango.errors import MissingPackage, SourceError, near
 
@@ -42,6 +43,7 @@ def tables(
     schema: str | None = None,
     table_names: list[str] | None = None,
     chunk_size: int = 20_000,
+    arrow: bool = True,
 ) -> DltSource:
     """A source with a resource for each table of a database.
 
@@ -50,6 +52,7 @@ def tables(
         schema: where the tables are; where the user's tables are if it is not given.
         table_names: tables and views; without them every table, and no view.
         chunk_size: rows that are fetched at once.
+        arrow: tables whose values Arrow holds exactly are read so; without it, all come as dicts.
 
     Raises:
         SourceError: when the database cannot be reached, or there is no table of a name.
@@ -66,9 +69,9 @@ def tables(
             schema=schema,
             table_names=table_names,
             chunk_size=chunk_size,
-            backend="sqlalchemy",  # rows and not Arrow: a value that its type should not hold fails no table
+            backend="sqlalchemy",
             table_adapter_callback=partial(readable, dialect=engine.dialect.name),
-            table_loader_class=Rows,
+            table_loader_class=loader(Rows, arrow=arrow),
         )
 
 
@@ -169,7 +172,7 @@ def names_in(inspector: sa.Inspector, schema: str | None) -> list[str]:
         return names
 
 
-class Rows(TableLoader):
+class Rows(Exact):
     """The rows of one table, from where its cursor stands."""
 
     def __init__(
@@ -191,17 +194,25 @@ class Rows(TableLoader):
             self.on_cursor_value_missing = "include"
 
     def load_rows(self, backend_kwargs: dict[str, Any] | None = None) -> Iterator[Any]:
-        """Lists of rows; None as long as it is not this table's turn."""
+        """Arrow tables or lists of rows; None as long as it is not this table's turn."""
         # dlt begins with all resources at once, and each holds a connection until its table is read.
         while self.engine.pool.checkedout() >= TABLES_AT_ONCE:  # type: ignore[attr-defined]
             yield None
-        checks = list(self._checks())
         with translated(self.engine.url):
-            for rows in super().load_rows(backend_kwargs or {}):
-                for name, check in checks:
-                    for row in rows:
-                        row[name] = check(row[name])
-                yield rows
+            yield from super().load_rows(backend_kwargs)
+
+    def dicts(self, backend_kwargs: dict[str, Any]) -> Iterator[Any]:
+        """Lists of rows, each value checked."""
+        checks = self.checks()
+        for rows in super().dicts(backend_kwargs):
+            for name, check in checks.items():
+                for row in rows:
+                    row[name] = check(row[name])
+            yield rows
+
+    def checks(self) -> Mapping[str, Callable[[Any], Any]]:
+        """Of decimals, and of integers that may be larger than any in the destination."""
+        return dict(self._checks())
 
     def _checks(self) -> Iterator[tuple[str, Callable[[Any], Any]]]:
         for column in self.table.columns:

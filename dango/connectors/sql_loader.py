@@ -1,0 +1,127 @@
+"""How the rows of one table are read: as Arrow where that holds each of them exactly, else as dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
+from typing import Any, ClassVar
+
+import dlt
+import pyarrow as pa
+import sqlalchemy as sa
+from dlt.sources.sql_database import TableLoader
+
+from dango import dlt_arrow, paths
+from dango.connectors import sql_arrow, sql_copy
+from dango.connectors.sql_arrow import Columns, Inexact
+
+_TAKE_PARQUET = ("duckdb", "postgres")
+"""The dialects of destinations that are loaded from Parquet whatever the rows were."""
+_CURSORS = ("bigint", "timestamp", "date")
+"""What is compared alike in Arrow and in Python."""
+
+
+def loader(kind: type[Exact], *, arrow: bool = True) -> type[Exact]:
+    """The class of one source's loaders: what it finds out of its tables is forgotten with it.
+
+    Args:
+        kind: what it is a class of.
+        arrow: False to have all tables read as dicts.
+    """
+    return type(kind.__name__, (kind,), {"found_inexact": {}, "arrow": arrow})
+
+
+class Exact(TableLoader):
+    """The rows of one table, in dicts if there is no other way; whichever, the destination's table is the same.
+
+    A table is read in one way from its beginning to its end, since a cursor counts dicts and Arrow apart.
+    """
+
+    found_inexact: ClassVar[dict[str, str]] = {}
+    """The tables that are to be read as dicts for a value far inside them, and why; each source has its own."""
+    arrow: ClassVar[bool] = True
+
+    def load_rows(self, backend_kwargs: dict[str, Any] | None = None) -> Iterator[Any]:
+        """Arrow tables, or lists of rows. Raises `OtherPath` when it must be begun anew with the latter."""
+        begun = False
+        try:
+            with closing(self._tables(self._planned())) as tables:
+                for table in tables:
+                    begun = True
+                    yield table
+            paths.note(self.table.name, self._path)
+            return
+        except Inexact as error:
+            if begun:
+                self.found_inexact[self.table.name] = str(error)
+                raise paths.OtherPath(f"{self.table.name}: {error}") from error
+            reason = str(error)
+        paths.note(self.table.name, "rows", reason)
+        dlt_arrow.let_row_ids_be_missing(self.table.name)
+        yield from self.dicts(backend_kwargs or {})
+
+    def dicts(self, backend_kwargs: dict[str, Any]) -> Iterator[Any]:
+        """Lists of rows, as dlt reads them."""
+        return super().load_rows(backend_kwargs)
+
+    def checks(self) -> Mapping[str, Any]:
+        """For some columns, by name, what makes of a value one that its column can hold, or raises."""
+        return {}
+
+    @property
+    def _path(self) -> str:
+        dialect = self.engine.dialect
+        return "copy" if (dialect.name, dialect.driver) == ("postgresql", "psycopg2") else "columns"
+
+    def _planned(self) -> Columns:
+        """The columns in Arrow. Raises `Inexact` where something else than the columns stands in the way, too."""
+        resource, schema, caps = dlt.current.resource(), dlt.current.source_schema(), dlt_arrow.capabilities()
+        if not self.arrow:
+            raise Inexact("asked for")
+        if reason := self.found_inexact.get(self.table.name):
+            raise Inexact(reason)
+        if caps is None or caps.sqlglot_dialect not in _TAKE_PARQUET:
+            raise Inexact("the destination is loaded from another format")
+        if self.limit is not None:
+            raise Inexact("only some of its rows are wanted")
+        if self.query_adapter_callback is not None:
+            raise Inexact("its query is the source's own")
+        if callable(resource.columns) or resource.validator is not None:
+            raise Inexact("its columns hang on its rows")
+        if _has_contract(resource.schema_contract) or _has_contract(
+            schema.resolve_contract_settings_for_table(schema.naming.normalize_table_identifier(self.table.name))
+        ):
+            raise Inexact("a schema contract looks at each row")
+        disposition: Any = resource.write_disposition
+        if isinstance(disposition, Mapping) and disposition.get("strategy") not in (None, "delete-insert"):
+            raise Inexact(f"the strategy {disposition['strategy']} needs an id for each row")
+        columns = sql_arrow.planned(self.table, self.columns, schema, caps)
+        if self.incremental is not None and self.cursor_column is not None:
+            compared: Any = self.incremental.last_value_func
+            kind = columns.kinds[columns.fields.get_field_index(self.cursor_column.name)]
+            if kind not in _CURSORS or compared not in (max, min):
+                raise Inexact(f"its cursor is a {kind}")
+        if self._path == "copy":
+            sql_arrow.require_text(self.table, columns)
+        return columns
+
+    def _tables(self, columns: Columns) -> Generator[pa.Table, None, None]:
+        known = dlt_arrow.columns_of(dlt.current.source_schema(), self.table.name)
+        row_ids = dlt_arrow.ROW_ID in known
+        with self.engine.connect() as connection:
+            read = sql_copy.tables if self._path == "copy" else self._fetched
+            with closing(read(connection, self.make_query(), columns)) as tables:
+                for table in tables:
+                    yield dlt_arrow.with_dlt_columns(table, row_ids=row_ids)
+
+    def _fetched(self, connection: sa.Connection, query: Any, columns: Columns) -> Generator[pa.Table, None, None]:
+        checks = self.checks()
+        result = connection.execution_options(yield_per=self.chunk_size).execute(query)
+        with closing(result):
+            for rows in result.partitions():
+                yield sql_arrow.of_rows(rows, columns, checks)
+
+
+def _has_contract(contract: Any) -> bool:
+    modes = contract.values() if isinstance(contract, Mapping) else [contract or "evolve"]
+    return any(mode != "evolve" for mode in modes)
