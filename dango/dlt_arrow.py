@@ -18,10 +18,20 @@ from dlt.common.libs.pyarrow import get_py_arrow_datatype
 from dlt.common.schema import Schema
 from dlt.common.schema.utils import has_table_seen_data
 from dlt.common.storages.load_package import load_package_state
+from dlt.sources import DltResource
+
+from dango import dlt_pipes
 
 ROW_ID, LOAD_ID = "_dlt_id", "_dlt_load_id"
+_ARROW = (pa.Table, pa.RecordBatch)
 _ID_LENGTH = 14
 """Characters of base64, as dlt's own ids have."""
+
+
+def takes_parquet() -> bool:
+    """Whether what is extracted here is for a destination that is loaded from Parquet, whatever the rows are."""
+    caps = capabilities()
+    return caps is not None and caps.sqlglot_dialect in ("duckdb", "postgres")
 
 
 def capabilities() -> DestinationCapabilitiesContext | None:
@@ -48,16 +58,49 @@ def columns_of(schema: Schema, table: str) -> Mapping[str, Any]:
     return found["columns"] if found and has_table_seen_data(found) else {}
 
 
-def with_dlt_columns(table: pa.Table, *, row_ids: bool) -> pa.Table:
-    """The table with the id of the load, and ids of the rows where they are asked for: they cost as much as four
-    columns of numbers, and nothing but tables that were once loaded from dicts needs them."""
-    load_id = pa.array([load_package_state()["load_id"]], pa.string())
-    constant = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), table.num_rows), load_id)
-    # Without the dictionary's type, which dlt would see as another.
-    table = table.append_column(pa.field(LOAD_ID, constant.type, nullable=False), constant)
-    if row_ids:
-        table = table.append_column(pa.field(ROW_ID, pa.string(), nullable=False), random_ids(table.num_rows))
+def alike(resource: DltResource) -> None:
+    """Lets dicts and Arrow follow each other in the resource's table, from one load to the next.
+
+    dlt gives dicts a load id and a row id, which no later row may be without, and gives Arrow neither. Behind this,
+    Arrow has a load id, and row ids where the table has them; after Arrow, the row ids of dicts may be missing.
+    """
+
+    def step(item: Any, meta: Any = None) -> Any:
+        if meta is not None or resource.has_dynamic_table_name or not takes_parquet():
+            return item
+        name = str(resource.table_name)
+        if isinstance(item, list) and item and isinstance(item[0], _ARROW):
+            return [_with_dlt_columns(each, name) for each in item]
+        if isinstance(item, _ARROW):
+            return _with_dlt_columns(item, name)
+        _let_row_ids_be_missing(name)
+        return item
+
+    # Before the cursor, a row would look new for being loaded anew.
+    dlt_pipes.append_behind_cursor(resource._pipe, step)
+
+
+def _with_dlt_columns(table: Any, name: str) -> Any:
+    schema = dlt.current.source_schema()
+    load_id, row_id = schema.naming.normalize_identifier(LOAD_ID), schema.naming.normalize_identifier(ROW_ID)
+    known, rows = columns_of(schema, name), table.num_rows
+    if load_id not in table.schema.names:
+        # Of a table that an earlier version loaded, old rows have none.
+        field = pa.field(load_id, pa.string(), nullable=bool(known) and _nullable(known, load_id))
+        table = _appended(table, field, pa.repeat(load_package_state()["load_id"], rows))
+    if row_id in known and row_id not in table.schema.names:
+        # They cost as much as four columns of numbers: nothing else needs them.
+        table = _appended(table, pa.field(row_id, pa.string(), nullable=_nullable(known, row_id)), random_ids(rows))
     return table
+
+
+def _nullable(known: Mapping[str, Any], column: str) -> bool:
+    return column not in known or bool(known[column].get("nullable", True))
+
+
+def _appended(table: Any, field: pa.Field, values: pa.Array) -> Any:
+    arrays, schema = [*table.columns, values], table.schema.append(field)
+    return type(table).from_arrays(arrays, schema=schema)
 
 
 def random_ids(rows: int) -> pa.Array:
@@ -68,11 +111,7 @@ def random_ids(rows: int) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), rows, [None, offsets.buffers()[1], pa.py_buffer(characters)])
 
 
-def let_row_ids_be_missing(table: str) -> None:
-    """Dicts may follow Arrow in a table: the column of row ids, which dlt then adds, must allow the rows before it.
-
-    To be called while the resource is extracted.
-    """
+def _let_row_ids_be_missing(table: str) -> None:
     schema = dlt.current.source_schema()
     name, column = schema.naming.normalize_table_identifier(table), schema.naming.normalize_identifier(ROW_ID)
     known = columns_of(schema, table)

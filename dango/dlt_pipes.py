@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dlt.common.exceptions import ResourceNameNotAvailable
+from dlt.extract.items_transform import ItemTransform
 from dlt.extract.pipe import Pipe
 from dlt.extract.source import DltSource
 from dlt.extract.state import get_current_pipe_name
@@ -29,6 +30,20 @@ def insert_behind_generator(pipe: Pipe, step: Step) -> None:
 def append_behind_maps(pipe: Pipe, step: Step) -> None:
     """The step sees what the resource's maps and filters make, before validation, cursor and limit do."""
     pipe.append_step(step)
+
+
+class _BehindCursor(ItemTransform[Any, dict[str, Any]]):
+    # Before the limit, which cuts nothing off an item.
+    placement_affinity = 1.05
+
+    def __call__(self, item: Any, meta: Any = None) -> Any:
+        """A page at once."""
+        return self._f_meta(item, meta)
+
+
+def append_behind_cursor(pipe: Pipe, step: Step) -> None:
+    """The step sees what is new: what the cursor lets pass, a page or a table at once."""
+    pipe.append_step(_BehindCursor(step))
 
 
 def has_maps(pipe: Pipe) -> bool:

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import dlt
+import pyarrow as pa
 from dlt.sources import DltResource, DltSource
 
+from dango import dlt_pipes
 from dango.arguments import as_instant
 from dango.config import Resource
 from dango.conversions import instant, moment
@@ -37,7 +39,9 @@ def apply(resource: DltResource, hints: Resource) -> None:
         )
         if isinstance(cursor.initial, dt.date):
             # Of affinity to the end, dlt's own step comes after this one.
-            resource.add_map(Instants(cursor.field))
+            instants = Instants(cursor.field)
+            resource.add_map(instants)
+            dlt_pipes.append_behind_cursor(resource._pipe, instants.undone)
     if said := {key: value for key, value in given.items() if value is not None}:
         resource.apply_hints(**said)
 
@@ -56,9 +60,12 @@ class Instants:
 
     def __init__(self, field: str) -> None:
         self._field = field
+        self._was: Any = None
 
     def __call__(self, row: Any, meta: Any = None) -> Any:
-        """The row with the cursor read; as it is where there is none that is a time."""
+        """The row, or the table, with the cursor read; as it is where there is none that is a time."""
+        if hasattr(row, "schema"):
+            return self._table(row)
         written = row.get(self._field) if isinstance(row, Mapping) else None
         if not isinstance(written, str | dt.date):
             return row
@@ -67,6 +74,30 @@ class Instants:
         except ValueError:
             return row
         return {**row, self._field: read}
+
+    def _table(self, table: Any) -> Any:
+        index = table.schema.get_field_index(self._field)
+        kind = table.schema.field(index).type if index >= 0 else None
+        if kind is None or not (pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None)):
+            return table
+        self._was = kind
+        # A time without a zone becomes one in UTC.
+        return _cast(table, index, pa.timestamp("us"), pa.timestamp("us", "UTC"))
+
+    def undone(self, item: Any, meta: Any = None) -> Any:
+        """A table with the cursor in the type that it had, which is its column's; rows find it by themselves."""
+        if self._was is None or not hasattr(item, "schema"):
+            return item
+        return _cast(item, item.schema.get_field_index(self._field), pa.timestamp("us"), self._was)
+
+
+def _cast(table: Any, index: int, *kinds: Any) -> Any:
+    column, field = table.column(index), table.schema.field(index)
+    for kind in kinds:
+        column = column.cast(kind)
+    arrays = list(table.columns)
+    arrays[index] = column
+    return type(table).from_arrays(arrays, schema=table.schema.set(index, field.with_type(kinds[-1])))
 
 
 def _names(names: str | tuple[str, ...] | None) -> str | list[str] | None:

@@ -15,8 +15,6 @@ from dango import dlt_arrow, paths
 from dango.connectors import sql_arrow, sql_copy
 from dango.connectors.sql_arrow import Columns, Inexact
 
-_TAKE_PARQUET = ("duckdb", "postgres")
-"""The dialects of destinations that are loaded from Parquet whatever the rows were."""
 _CURSORS = ("bigint", "timestamp", "date")
 """What is compared alike in Arrow and in Python."""
 
@@ -57,7 +55,6 @@ class Exact(TableLoader):
                 raise paths.OtherPath(f"{self.table.name}: {error}") from error
             reason = str(error)
         paths.note(self.table.name, "rows", reason)
-        dlt_arrow.let_row_ids_be_missing(self.table.name)
         yield from self.dicts(backend_kwargs or {})
 
     def dicts(self, backend_kwargs: dict[str, Any]) -> Iterator[Any]:
@@ -80,7 +77,7 @@ class Exact(TableLoader):
             raise Inexact("asked for")
         if reason := self.found_inexact.get(self.table.name):
             raise Inexact(reason)
-        if caps is None or caps.sqlglot_dialect not in _TAKE_PARQUET:
+        if caps is None or not dlt_arrow.takes_parquet():
             raise Inexact("the destination is loaded from another format")
         if self.limit is not None:
             raise Inexact("only some of its rows are wanted")
@@ -106,13 +103,10 @@ class Exact(TableLoader):
         return columns
 
     def _tables(self, columns: Columns) -> Generator[pa.Table, None, None]:
-        known = dlt_arrow.columns_of(dlt.current.source_schema(), self.table.name)
-        row_ids = dlt_arrow.ROW_ID in known
         with self.engine.connect() as connection:
             read = sql_copy.tables if self._path == "copy" else self._fetched
             with closing(read(connection, self.make_query(), columns)) as tables:
-                for table in tables:
-                    yield dlt_arrow.with_dlt_columns(table, row_ids=row_ids)
+                yield from tables
 
     def _fetched(self, connection: sa.Connection, query: Any, columns: Columns) -> Generator[pa.Table, None, None]:
         checks = self.checks()
