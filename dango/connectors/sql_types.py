@@ -169,6 +169,9 @@ class SqliteBoolean(sqltypes.Boolean):
         return lambda value: bool(value) if value in (0, 1) else value
 
 
+_FLOAT = sqltypes.Numeric(asdecimal=False)
+"""Not `Float`, which is none of dlt's types since SQLAlchemy 2.1: a column without values would be left out."""
+
 Make = Callable[[Any], Any]
 Rules = tuple[tuple[Any, Make], ...]
 
@@ -197,7 +200,7 @@ def _text(kind: Any) -> Any:
 def _number(kind: Any) -> Any:
     """Binary fractions as floats; what has more digits than a decimal can hold as text."""
     if isinstance(kind, sqltypes.Float):
-        return sa.Float()
+        return _FLOAT
     return AsText() if (kind.precision or 0) > MOST_DIGITS else kind
 
 
@@ -244,7 +247,7 @@ _RULES: dict[str, Rules] = {
         (sqltypes.Date, lambda kind: SqliteDate()),  # type: ignore[no-untyped-call]
         (sqltypes.Time, lambda kind: SqliteTime()),  # type: ignore[no-untyped-call]
         (sqltypes.Boolean, lambda kind: SqliteBoolean()),
-        (sqltypes.Float, lambda kind: sa.Float()),
+        (sqltypes.Float, lambda kind: _FLOAT),
         (
             sqltypes.Numeric,
             lambda kind: SqliteDecimal(kind.precision, kind.scale) if kind.precision else sa.types.NullType(),
