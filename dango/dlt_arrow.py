@@ -6,6 +6,7 @@ The type of a column in a load file, and the columns that dlt's normaliser gives
 from __future__ import annotations
 
 import base64
+import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import dlt
 import pyarrow as pa
 from dlt.common.configuration.container import Container
+from dlt.common.json import json as dlt_json
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.libs.pyarrow import get_py_arrow_datatype
 from dlt.common.schema import Schema
@@ -58,6 +60,32 @@ def columns_of(schema: Schema, table: str) -> Mapping[str, Any]:
     return found["columns"] if found and has_table_seen_data(found) else {}
 
 
+class _Document(pa.ExtensionScalar):
+    def as_py(self, **_: Any) -> Any:
+        """The document, parsed."""
+        return None if self.value is None else json.loads(self.value.as_py())
+
+
+class Documents(pa.ExtensionType):
+    """JSON as text that is parsed where Python looks at it: a cursor then takes a row for the same as its dict."""
+
+    def __init__(self) -> None:
+        super().__init__(pa.string(), "dango.json")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        """It has no parameters."""
+        return b""
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage_type: Any, serialized: bytes) -> Documents:
+        """It has no parameters."""
+        return cls()
+
+    def __arrow_ext_scalar_class__(self) -> type:
+        """Its values."""
+        return _Document
+
+
 def alike(resource: DltResource) -> None:
     """Lets dicts and Arrow follow each other in the resource's table, from one load to the next.
 
@@ -81,7 +109,7 @@ def alike(resource: DltResource) -> None:
 
 
 def _with_dlt_columns(table: Any, name: str) -> Any:
-    schema = dlt.current.source_schema()
+    table, schema = _written(table), dlt.current.source_schema()
     load_id, row_id = schema.naming.normalize_identifier(LOAD_ID), schema.naming.normalize_identifier(ROW_ID)
     known, rows = columns_of(schema, name), table.num_rows
     if load_id not in table.schema.names:
@@ -92,6 +120,24 @@ def _with_dlt_columns(table: Any, name: str) -> Any:
         # They cost as much as four columns of numbers: nothing else needs them.
         table = _appended(table, pa.field(row_id, pa.string(), nullable=_nullable(known, row_id)), random_ids(rows))
     return table
+
+
+def _written(table: Any) -> Any:
+    """The table with its documents as the text that dlt makes of them."""
+    arrays, schema = list(table.columns), table.schema
+    for index, field in enumerate(schema):
+        if isinstance(field.type, Documents):
+            arrays[index] = pa.array(map(_document, arrays[index].to_pylist()), pa.string())
+            schema = schema.set(index, field.with_type(pa.string()))
+    return table if schema is table.schema else type(table).from_arrays(arrays, schema=schema)
+
+
+def _document(value: Any) -> str | None:
+    try:
+        return None if value is None else dlt_json.dumps(value)
+    except TypeError:
+        # An integer of more than 64 bits.
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _nullable(known: Mapping[str, Any], column: str) -> bool:

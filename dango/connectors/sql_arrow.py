@@ -6,6 +6,7 @@ What Arrow cannot hold so is not guessed at: `Inexact` says why, and the table i
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -31,7 +32,7 @@ _PYTHON: Mapping[str, set[type]] = {
     "date": {dt.date},
     "time": {dt.time},
     "decimal": {Decimal, int},
-    "json": {str},
+    "json": {dict, list},
 }
 """The types of values for which dlt and Arrow do the same; not of their subclasses."""
 _BY_TEXT: tuple[tuple[type, tuple[str, ...]], ...] = (
@@ -118,28 +119,33 @@ def of_rows(rows: Sequence[Any], columns: Columns, checks: Mapping[str, Any]) ->
         if others := {*map(type, values)} - _PYTHON[kind] - {type(None)}:
             raise Inexact(f"{field.name}: a value of type {min(other.__name__ for other in others)} in {kind}")
         try:
+            if kind == "json":
+                values = tuple(None if value is None else json.dumps(value) for value in values)
             arrays.append(pa.array(values, field.type))
         except (pa.ArrowException, ValueError, OverflowError) as error:
             raise Inexact(f"{field.name}: a value that is no {kind} of Arrow's") from error
-    return _judged(arrays, columns)
+    return _with_documents(arrays, columns)
 
 
 def of_text(table: pa.Table, columns: Columns) -> pa.Table:
     """Columns that were parsed from PostgreSQL's text, bytes still in hexadecimal. Raises `Inexact`."""
     arrays = []
     for column, field, kind in zip(table.columns, columns.fields, columns.kinds, strict=True):
-        if kind == "binary":
+        if kind == "json":
+            column = _documents(column, field.name)
+        elif kind == "binary":
             column = pa.array([_bytes(value, field.name) for value in column.to_pylist()], field.type)
         arrays.append(column)
-    return _judged(arrays, columns)
+    return _with_documents(arrays, columns)
 
 
-def _judged(arrays: Sequence[Any], columns: Columns) -> pa.Table:
-    table = pa.Table.from_arrays(arrays, schema=columns.fields)
+def _with_documents(arrays: Sequence[Any], columns: Columns) -> pa.Table:
+    schema = columns.fields
     for index, (field, kind) in enumerate(zip(columns.fields, columns.kinds, strict=True)):
         if kind == "json":
-            table = table.set_column(index, field, _documents(table.column(index), field.name))
-    return table
+            schema = schema.set(index, field.with_type(dlt_arrow.Documents()))
+    table = pa.Table.from_arrays(arrays, schema=columns.fields)
+    return pa.Table.from_arrays([c.cast(f.type) for c, f in zip(table.columns, schema, strict=True)], schema=schema)
 
 
 def _documents(column: Any, name: str) -> Any:
