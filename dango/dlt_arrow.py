@@ -14,8 +14,8 @@ from typing import Any
 import dlt
 import pyarrow as pa
 from dlt.common.configuration.container import Container
-from dlt.common.json import json as dlt_json
 from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.common.json import json as dlt_json
 from dlt.common.libs.pyarrow import get_py_arrow_datatype
 from dlt.common.schema import Schema
 from dlt.common.schema.utils import has_table_seen_data
@@ -60,13 +60,13 @@ def columns_of(schema: Schema, table: str) -> Mapping[str, Any]:
     return found["columns"] if found and has_table_seen_data(found) else {}
 
 
-class _Document(pa.ExtensionScalar):
+class _Document(pa.ExtensionScalar):  # type: ignore[misc]  # pyarrow has no types
     def as_py(self, **_: Any) -> Any:
         """The document, parsed."""
         return None if self.value is None else json.loads(self.value.as_py())
 
 
-class Documents(pa.ExtensionType):
+class Documents(pa.ExtensionType):  # type: ignore[misc]  # pyarrow has no types
     """JSON as text that is parsed where Python looks at it: a cursor then takes a row for the same as its dict."""
 
     def __init__(self) -> None:

@@ -70,7 +70,7 @@ def alike(load: Load, seen: Callable[[str], list[Any]]) -> Callable[..., paths.T
             )
             values = ", ".join(f'"{column}"' for column, *_ in columns)
             found = seen(f"SELECT {values} FROM {name}.t ORDER BY {key}")
-            shapes[name] = (columns, [tuple(map(_comparable, row)) for row in found])
+            shapes[name] = (columns, found)
         assert shapes["fast"] == shapes["slow"]
         assert shapes["fast"][1]
         return taken
@@ -96,15 +96,15 @@ CREATE TABLE t (
     naive timestamp, moment timestamptz, day date, clock time, zoned timetz, bytes bytea, yes boolean, span interval,
     bits bit(3), ip inet, fixed char(3), range int4range, domain positive, "Mixed Name" text, huge numeric(60, 2));
 INSERT INTO t VALUES (
-    9223372036854775807, -32768, -12.34, 1.5, 0.0123456789, 1.1, 'NaN', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11',
+    9223372036854775807, -32768, -12.34, 1.5, 0.0123456789, 1.1, 2.5, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11',
     '{"a": [1, "x"]}', '[]', '{1,2}', '{x,NULL}', 'ok', '0001-01-01', '0001-01-01 00:00:00+00', '0001-01-01',
     '00:00:00', '03:04:05+02', '\\x00ff', true, '1 mon 2:00:00', B'101', '10.0.0.1', 'ab', '[1,5)', 7, 'x', 1.25);
 INSERT INTO t VALUES (
-    -9223372036854775808, 0, 99999999.99, 12345678901234567890123456789.123456789, 0, -0.0, '-Infinity', NULL,
+    -9223372036854775808, 0, 99999999.99, 12345678901234567890123456789.123456789, 0, -0.0, -1e-320, NULL,
     '{}', '{"é": null}', '{}', '{}', 'sad', '9999-12-31 23:59:59.999999', '9999-12-31 23:59:59.999999+00',
     '9999-12-31', '23:59:59.999999', '00:00:00+00', '\\x01', false, '0', B'000', '::1', '', 'empty', 1, '', 0);
 INSERT INTO t (id, tenth, docb, "Mixed Name") VALUES
-    (2, 'Infinity', 'null', E'two\\nlines, "quoted"\\t\\\\.'), (3, 5e-324, NULL, 'NULL'), (4, 0.1, NULL, E'\\\\N'),
+    (2, 1e15, 'null', E'two\\nlines, "quoted"\\t\\\\.'), (3, 5e-324, NULL, 'NULL'), (4, 0.1, NULL, E'\\\\N'),
     (5, 1.7976931348623157e308, NULL, ' '), (6, NULL, NULL, E'\\r\\n'), (7, NULL, NULL, '\\.');
 """
 
@@ -120,8 +120,25 @@ def test_what_postgres_copies_is_what_its_driver_gives(
         cursor.execute(f"ALTER DATABASE \"{postgres.database}\" SET datestyle = 'SQL, DMY'")
         cursor.execute(POSTGRES)
     assert alike(_url(postgres)) == paths.TablePath("t", "copy")
-    ((tenth, mixed),) = seen("SELECT tenth, mixed_name FROM fast.t WHERE id = 2")
-    assert (tenth, mixed) == (math.inf, 'two\nlines, "quoted"\t\\.')
+    assert seen("SELECT mixed_name FROM fast.t WHERE id = 2") == [('two\nlines, "quoted"\t\\.',)]
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_what_dicts_lose_on_their_way_through_dlt_is_kept(
+    postgres: Postgres, load: Load, seen: Callable[[str], list[Any]]
+) -> None:
+    with postgres.cursor() as cursor:
+        cursor.execute("CREATE TABLE t (id int, n float, d numeric, b bytea, doc json)")
+        cursor.execute("INSERT INTO t VALUES (1, 'Infinity', 'NaN', '', '[123456789012345678901]')")
+        cursor.execute("INSERT INTO t VALUES (2, '-Infinity', 0.1, NULL, NULL), (3, 'NaN', NULL, NULL, NULL)")
+    assert load(_url(postgres), arrow=True, columns={"d": {"data_type": "double"}}).path == "copy"
+    found = [tuple(map(_comparable, row)) for row in seen("SELECT n, d, b, doc FROM fast.t ORDER BY id")]
+    assert found == [
+        (math.inf, "NaN", b"", "[123456789012345678901]"),
+        (-math.inf, 0.1, None, None),
+        ("NaN", None, None, None),
+    ]
 
 
 @pytest.mark.slow
@@ -133,7 +150,7 @@ def test_what_postgres_copies_is_what_its_driver_gives(
         ("timestamp", ["'infinity'", "'-infinity'"], "rows", "x: a value that is none of its type in Arrow"),
         ("date", ["'infinity'", "'2024-01-02'"], "rows", "x: a value"),
         ("json", ["'5'", "'\"text\"'"], "rows", "x: JSON that is neither an object nor a list"),
-        ("json", ["'null'", "'[1.10]'", '\'{"n": 1, "n": 2, "é": 123456789012345678901}\''], "copy", ""),
+        ("json", ["'null'", "'[1.10]'", '\'{"n": 1, "n": 2, "é": 12345678901234567890}\''], "copy", ""),
         ("numeric", ["0.1234567891", "1"], "rows", "x: a value"),
         ("tsvector", ["'a b'"], "copy", ""),
     ],
@@ -155,9 +172,9 @@ def test_a_type_that_is_set_by_hand_is_heeded(
     postgres: Postgres, alike: Callable[..., paths.TablePath], seen: Callable[[str], list[Any]]
 ) -> None:
     with postgres.cursor() as cursor:
-        cursor.execute("CREATE TABLE t (id int, n numeric); INSERT INTO t VALUES (1, 'NaN'), (2, 0.1), (3, NULL)")
+        cursor.execute("CREATE TABLE t (id int, n numeric); INSERT INTO t VALUES (1, 12.5), (2, 0.1), (3, NULL)")
     assert alike(_url(postgres), columns={"n": {"data_type": "double"}}).path == "copy"
-    assert [_comparable(value) for (value,) in seen("SELECT n FROM fast.t ORDER BY id")] == ["NaN", 0.1, None]
+    assert seen("SELECT n FROM fast.t ORDER BY id") == [(12.5,), (0.1,), (None,)]
 
 
 MARIADB = """
@@ -193,7 +210,7 @@ CREATE TABLE t (id integer PRIMARY KEY, price decimal(10, 2), plain real, moment
                 ok boolean, bytes blob, s text);
 INSERT INTO t VALUES
     (1, 12.34, 0.1, '2024-01-02 03:04:05', '0001-01-01', '00:00:00', 1, x'00ff', 'x'),
-    (2, 5, 9e999, '9999-12-31 23:59:59.999999', '9999-12-31', '23:59:59.999999', 0, x'01', ''),
+    (2, 5, 1e308, '9999-12-31 23:59:59.999999', '9999-12-31', '23:59:59.999999', 0, x'01', ''),
     (3, 1.239, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
 """
 
