@@ -166,6 +166,7 @@ def find_value(
 
 
 _FUNCTION = ("dlt_native", "source_function")
+_DATABASES = "dlt.sources.sql_database"
 
 
 def _call(resolved: Resolved, source: str) -> Any:
@@ -178,7 +179,7 @@ def _call(resolved: Resolved, source: str) -> Any:
         raise NotASource(f"it is {_article(function)}, not a function, source or resource", loc=_FUNCTION)
     if inspect.isclass(function):
         raise NotASource("it is a class; name a function that makes the source", loc=_FUNCTION)
-    arguments = {**_required(resolved, source), **resolved.arguments}
+    arguments = {**_required(resolved, source), **resolved.arguments, **_reader(resolved)}
     if dlt_adapter.factory_of(function) is not None:
         return function(**arguments)
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
@@ -206,6 +207,20 @@ def _required(resolved: Resolved, source: str) -> dict[str, Any]:
     if missing:
         raise missing_parameters(missing, source)
     return found
+
+
+def _reader(resolved: Resolved) -> dict[str, Any]:
+    """Tables of dlt's own `sql_database` come the quickest way that is exact, where nobody has chosen another."""
+    path = dlt_adapter.section_of(resolved.function)
+    if resolved.module != _DATABASES or not path[2:] or path[2] not in ("sql_database", "sql_table"):
+        return {}
+    chosen = {"backend", "table_loader_class", "table_adapter_callback", "type_adapter_callback"}
+    if chosen & {*resolved.arguments} or find_value(resolved, "backend", str, path, ()) is not None:
+        return {}
+    # SQLAlchemy is an extra; here it is there.
+    from dango.databases.loader import Exact, known_type, loader
+
+    return {"table_loader_class": loader(Exact), "type_adapter_callback": known_type}
 
 
 def _as_source(given: Any, resolved: Resolved, name: str) -> DltSource:

@@ -18,8 +18,8 @@ from dlt.sources.sql_database import sql_database
 from sqlalchemy.pool import QueuePool
 
 from dango.connectors.places import existing
-from dango.connectors.sql_loader import Exact, loader
 from dango.connectors.sql_types import MysqlInstant, readable
+from dango.databases.loader import Exact, loader
 from dango.errors import MissingPackage, SourceError, near
 
 CONNECT_SECONDS = 10

@@ -44,6 +44,8 @@ class AsJson(sqltypes.JSON):
 class ArrayAsJson(AsJson):
     """An array of PostgreSQL's: what its elements look like in JSON, the server knows."""
 
+    item_type: Any = None
+
     def column_expression(self, colexpr: Any) -> Any:
         """What stands in the SELECT in the column's place."""
         return sa.type_coerce(sa.cast(sa.func.to_jsonb(colexpr), sa.Text()), AsJson())
@@ -204,6 +206,12 @@ def _number(kind: Any) -> Any:
     return AsText() if (kind.precision or 0) > MOST_DIGITS else kind
 
 
+def _array(kind: Any) -> Any:
+    array = ArrayAsJson()
+    array.item_type = kind.item_type
+    return array
+
+
 def _time_of_day(kind: Any) -> Any:
     return AsText() if kind.timezone else kind
 
@@ -233,7 +241,7 @@ _MYSQL: Rules = (
 _RULES: dict[str, Rules] = {
     "postgresql": (
         *_PLAIN,
-        (postgresql.ARRAY, lambda kind: ArrayAsJson()),
+        (postgresql.ARRAY, _array),
         (sqltypes.JSON, lambda kind: AsJson()),
         (postgresql.OID, lambda kind: sa.BigInteger()),
         (sqltypes.Time, _time_of_day),

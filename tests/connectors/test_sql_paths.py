@@ -7,16 +7,23 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import dlt
 import duckdb
+import pyarrow as pa
 import pytest
+import sqlalchemy as sa
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 from dango import dlt_arrow, hints, paths
 from dango.connectors import sql
-from tests.conftest import Said
+from dango.databases import copy
+from dango.databases.columns import Columns
+from dango.errors import SourceError, root_cause
+from tests.conftest import Said, native, sources
 from tests.fixtures_mariadb import MariaDB
 from tests.fixtures_postgres import Postgres
 
@@ -279,3 +286,89 @@ def test_a_value_far_inside_a_table_lets_all_of_it_be_read_as_dicts(
     found = rows("SELECT count(*), count(DISTINCT id), count(_dlt_id), max(moment)::DATE FROM raw_shop.t")
     assert found == [(5001, 5001, 5001, dt.date(9999, 12, 31))]
     assert rows("SELECT count(*) FROM raw_shop.other") == [(10,)]
+
+
+@pytest.mark.parametrize("function", ["sql_database", "sql_table"])
+def test_dlts_own_reader_takes_the_quick_path_where_nobody_chose_another(
+    root: Path, write: Callable[[dict[str, str]], None], dango: Callable[..., Said], rows: Callable[[str], Any],
+    function: str,
+) -> None:  # fmt: skip
+    with sqlite3.connect(root / "shop.db") as database:
+        database.executescript(
+            "CREATE TABLE t (id integer PRIMARY KEY, x real, d json); INSERT INTO t VALUES (1, 0.5, '[1]')"
+        )
+    given = {"credentials": f"sqlite:///{root / 'shop.db'}"} | ({"table": "t"} if function == "sql_table" else {})
+    write({
+        "sources": sources(
+            native("quick", function, "sql_database", function_kwargs=given),
+            native("chosen", function, "sql_database", function_kwargs={**given, "backend": "sqlalchemy"}),
+            native("set", function, "sql_database", function_kwargs=given),
+        ),
+        ".dlt/config.toml": '[sources.set]\nbackend = "pyarrow"\n',
+    })  # fmt: skip
+    said = dango("sync")
+    assert said.code == 0, said.err
+    columns = {
+        name: sorted(column for (column, *_) in rows(f"DESCRIBE raw_{name}.t")) for name in ("quick", "chosen", "set")
+    }
+    # Rows that came as dicts have an id.
+    assert columns == {
+        "quick": ["_dlt_load_id", "d", "id", "x"],
+        "chosen": ["_dlt_id", "_dlt_load_id", "d", "id", "x"],
+        "set": ["_dlt_load_id", "d", "id", "x"],
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_a_connection_that_is_lost_far_inside_a_table_fails_the_sync(
+    postgres: Postgres, load: Load, seen: Callable[[str], list[Any]]
+) -> None:
+    with postgres.cursor() as cursor:
+        cursor.execute("CREATE TABLE base AS SELECT g AS id, repeat('x', 1000) AS s FROM generate_series(1, 30000) g")
+        # The server ends the connection by itself, after 25 MB.
+        ends = "CASE WHEN id = 25000 THEN pg_terminate_backend(pg_backend_pid())::int ELSE id END"
+        cursor.execute(f"CREATE FUNCTION last(id int) RETURNS int VOLATILE LANGUAGE sql AS 'SELECT {ends}'")
+        cursor.execute("CREATE VIEW t AS SELECT last(id) AS id, s FROM base")
+    with pytest.raises(PipelineStepFailed) as failed:
+        load(_url(postgres), arrow=True)
+    cause = root_cause(failed.value)
+    assert isinstance(cause, SourceError)
+    assert "server closed the connection" in cause.message or "terminating connection" in cause.message
+    assert postgres.password not in f"{cause.message} {cause.hint}"
+    with pytest.raises(duckdb.CatalogException):
+        seen("SELECT * FROM fast.t")
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_values_larger_than_a_block_and_a_reader_that_stops(
+    postgres: Postgres, load: Load, seen: Callable[[str], list[Any]]
+) -> None:
+    with postgres.cursor() as cursor:
+        cursor.execute("CREATE TABLE t AS SELECT g AS id, repeat(E'\"\\n,', 3000000) AS s FROM generate_series(1, 3) g")
+    assert load(_url(postgres), arrow=True).path == "copy"
+    assert seen("SELECT count(*), min(length(s)), max(length(s)) FROM fast.t") == [(3, 9_000_000, 9_000_000)]
+    columns = Columns(pa.schema([("id", pa.int64()), ("s", pa.string())]), ("bigint", "text"))
+    query = sa.text("SELECT id, 'x' FROM t, generate_series(1, 100000000)")
+    with sql.engine_of(sql.url_of(_url(postgres))).connect() as connection:
+        # Its connection could otherwise not be closed for as long as the server has something to say.
+        with closing(copy.tables(connection, query, columns)) as tables:
+            assert next(tables).num_rows > 0
+        connection.invalidate()
+
+
+def test_names_that_differ_by_path_and_contracts_are_read_as_dicts(
+    tmp_path: Path, load: Load, seen: Callable[[str], list[Any]]
+) -> None:
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.executescript('CREATE TABLE t (id int, "a__b" int); INSERT INTO t VALUES (1, 2)')
+    assert "a__b" in load(url, arrow=True).reason
+    contract = {"tables": "evolve", "columns": "freeze", "data_type": "evolve"}
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.executescript("DROP TABLE t; CREATE TABLE t (id int); INSERT INTO t VALUES (1)")
+    assert (
+        load(url, arrow=True, name="contract", schema_contract=contract).reason == "a schema contract looks at each row"
+    )
+    assert load(url, arrow=True, name="none").path == "columns"

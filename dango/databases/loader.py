@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from dlt.sources.sql_database import TableLoader
 
 from dango import dlt_arrow, paths
-from dango.connectors import sql_arrow, sql_copy
-from dango.connectors.sql_arrow import Columns, Inexact
+from dango.databases import copy
+from dango.databases.columns import Columns, Inexact, items_of, of_rows, planned, require_text
 
 _CURSORS = ("bigint", "timestamp", "date")
 """What is compared alike in Arrow and in Python."""
@@ -92,20 +92,29 @@ class Exact(TableLoader):
         disposition: Any = resource.write_disposition
         if isinstance(disposition, Mapping) and disposition.get("strategy") not in (None, "delete-insert"):
             raise Inexact(f"the strategy {disposition['strategy']} needs an id for each row")
-        columns = sql_arrow.planned(self.table, self.columns, schema, caps)
+        columns = planned(self.table, self.columns, schema, caps)
         if self.incremental is not None and self.cursor_column is not None:
             compared: Any = self.incremental.last_value_func
             kind = columns.kinds[columns.fields.get_field_index(self.cursor_column.name)]
             if kind not in _CURSORS or compared not in (max, min):
                 raise Inexact(f"its cursor is a {kind}")
         if self._path == "copy":
-            sql_arrow.require_text(self.table, columns)
+            require_text(self.table, columns)
         return columns
 
     def _tables(self, columns: Columns) -> Generator[pa.Table, None, None]:
+        query: Any = self.make_query()
+        if self._path == "copy":
+            # The text of an array is PostgreSQL's own.
+            query = query.with_only_columns(
+                *(
+                    sa.func.to_jsonb(column).label(column.name) if items_of(column) else column
+                    for column in self.table.c
+                )
+            )
         with self.engine.connect() as connection:
-            read = sql_copy.tables if self._path == "copy" else self._fetched
-            with closing(read(connection, self.make_query(), columns)) as tables:
+            read = copy.tables if self._path == "copy" else self._fetched
+            with closing(read(connection, query, columns)) as tables:
                 yield from tables
 
     def _fetched(self, connection: sa.Connection, query: Any, columns: Columns) -> Generator[pa.Table, None, None]:
@@ -113,7 +122,12 @@ class Exact(TableLoader):
         result = connection.execution_options(yield_per=self.chunk_size).execute(query)
         with closing(result):
             for rows in result.partitions():
-                yield sql_arrow.of_rows(rows, columns, checks)
+                yield of_rows(rows, columns, checks)
+
+
+def known_type(kind: Any) -> Any:
+    """A column's type as one that dlt knows; since SQLAlchemy 2.1, it does not know binary fractions."""
+    return sa.Numeric(asdecimal=False) if isinstance(kind, sa.Float) and not kind.asdecimal else kind
 
 
 def _has_contract(contract: Any) -> bool:

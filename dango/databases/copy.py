@@ -14,7 +14,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from pyarrow import csv
 
-from dango.connectors.sql_arrow import Columns, Inexact, of_text
+from dango.databases.columns import Columns, Inexact, of_text
 
 BLOCK = 8 * 1024 * 1024
 """Bytes of text that become one table."""
@@ -45,6 +45,7 @@ def tables(connection: sa.Connection, query: Any, columns: Columns) -> Generator
             for block in blocks:
                 yield _parsed(block, columns)
     except connection.dialect.loaded_dbapi.Error as error:
+        connection.invalidate(error)
         if getattr(error, "pgcode", None) in _NO_COPY:
             raise Inexact("the server cannot copy what a query finds") from error
         raise sa.exc.DBAPIError(None, None, error) from error

@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.schema import Schema
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import sqltypes
 
 from dango import dlt_arrow
@@ -35,13 +34,13 @@ _PYTHON: Mapping[str, set[type]] = {
     "json": {dict, list},
 }
 """The types of values for which dlt and Arrow do the same; not of their subclasses."""
-_BY_TEXT: tuple[tuple[type, tuple[str, ...]], ...] = (
+_BY_TEXT: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (sqltypes.Float, ("double",)),
     (sqltypes.Numeric, ("decimal", "double")),
     (sqltypes.Integer, ("bigint",)),
     (sqltypes.Uuid, ("text",)),
     (sqltypes.String, ("text",)),
-    (sqltypes.JSON, ("json",)),
+    ((sqltypes.JSON, sqltypes.ARRAY), ("json",)),
     (sqltypes.DateTime, ("timestamp",)),
     (sqltypes.Date, ("date",)),
     (sqltypes.Time, ("time",)),
@@ -49,6 +48,10 @@ _BY_TEXT: tuple[tuple[type, tuple[str, ...]], ...] = (
     (sqltypes._Binary, ("binary",)),
 )
 """As what the text of a PostgreSQL column can be read, by its SQLAlchemy type."""
+
+
+_ALIKE_IN_JSON = (sqltypes.Integer, sqltypes.Text, sqltypes.VARCHAR, sqltypes.Boolean, type(None))
+"""Elements of arrays that the server and Python write alike; None for what is no array."""
 
 
 class Inexact(Exception):
@@ -97,8 +100,13 @@ def require_text(table: sa.Table, columns: Columns) -> None:
         readable = next((kinds for known, kinds in _BY_TEXT if isinstance(column.type, known)), ())
         zoned = getattr(column.type, "timezone", False)
         wrong_zone = zoned if kind == "time" else kind == "timestamp" and zoned != (field.type.tz is not None)
-        if kind not in readable or wrong_zone or isinstance(column.type, postgresql.ARRAY):
+        if kind not in readable or wrong_zone or not isinstance(items_of(column), _ALIKE_IN_JSON):
             raise Inexact(f"{column.name}: `{_said(column.type)}` as {kind} is not read from its text")
+
+
+def items_of(column: sa.Column[Any]) -> Any:
+    """The type of an array's elements; None for a column of another type."""
+    return getattr(column.type, "item_type", None)
 
 
 def of_rows(rows: Sequence[Any], columns: Columns, checks: Mapping[str, Any]) -> pa.Table:
