@@ -22,7 +22,7 @@ from dlt.common.schema.utils import has_table_seen_data
 from dlt.common.storages.load_package import load_package_state
 from dlt.sources import DltResource
 
-from dango import dlt_pipes
+from dango.dlt_pipes import BehindCursor
 
 ROW_ID, LOAD_ID = "_dlt_id", "_dlt_load_id"
 _ARROW = (pa.Table, pa.RecordBatch)
@@ -92,20 +92,32 @@ def alike(resource: DltResource) -> None:
     dlt gives dicts a load id and a row id, which no later row may be without, and gives Arrow neither. Behind this,
     Arrow has a load id, and row ids where the table has them; after Arrow, the row ids of dicts may be missing.
     """
+    if not resource.has_dynamic_table_name:
+        # Before the cursor, a row would look new for being loaded anew.
+        resource._pipe.append_step(_Alike(str(resource.table_name)))
 
-    def step(item: Any, meta: Any = None) -> Any:
-        if meta is not None or resource.has_dynamic_table_name or not takes_parquet():
-            return item
-        name = str(resource.table_name)
-        if isinstance(item, list) and item and isinstance(item[0], _ARROW):
-            return [_with_dlt_columns(each, name) for each in item]
+
+class _Alike(BehindCursor):
+    def __init__(self, table: str) -> None:
+        super().__init__(self._step)
+        self._table = table
+        self._told = False
+
+    def bind(self, pipe: Any) -> _Alike:
+        """Called when an extraction begins."""
+        self._told = False
+        return self
+
+    def _step(self, item: Any, meta: Any) -> Any:
         if isinstance(item, _ARROW):
-            return _with_dlt_columns(item, name)
-        _let_row_ids_be_missing(name)
+            return _with_dlt_columns(item, self._table) if meta is None and takes_parquet() else item
+        if isinstance(item, list) and item and isinstance(item[0], _ARROW):
+            return [self._step(each, meta) for each in item]
+        if not self._told:
+            self._told = True
+            if takes_parquet():
+                _let_row_ids_be_missing(self._table)
         return item
-
-    # Before the cursor, a row would look new for being loaded anew.
-    dlt_pipes.append_behind_cursor(resource._pipe, step)
 
 
 def _with_dlt_columns(table: Any, name: str) -> Any:

@@ -32,7 +32,9 @@ def append_behind_maps(pipe: Pipe, step: Step) -> None:
     pipe.append_step(step)
 
 
-class _BehindCursor(ItemTransform[Any, dict[str, Any]]):
+class BehindCursor(ItemTransform[Any, dict[str, Any]]):
+    """A step that sees what the cursor lets pass."""
+
     # Before the limit, which cuts nothing off an item.
     placement_affinity = 1.05
 
@@ -43,7 +45,7 @@ class _BehindCursor(ItemTransform[Any, dict[str, Any]]):
 
 def append_behind_cursor(pipe: Pipe, step: Step) -> None:
     """The step sees what is new: what the cursor lets pass, a page or a table at once."""
-    pipe.append_step(_BehindCursor(step))
+    pipe.append_step(BehindCursor(step))
 
 
 def has_maps(pipe: Pipe) -> bool:

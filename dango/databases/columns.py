@@ -48,8 +48,6 @@ _BY_TEXT: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (sqltypes._Binary, ("binary",)),
 )
 """As what the text of a PostgreSQL column can be read, by its SQLAlchemy type."""
-
-
 _ALIKE_IN_JSON = (sqltypes.Integer, sqltypes.Text, sqltypes.VARCHAR, sqltypes.Boolean, type(None))
 """Elements of arrays that the server and Python write alike; None for what is no array."""
 
@@ -130,7 +128,7 @@ def of_rows(rows: Sequence[Any], columns: Columns, checks: Mapping[str, Any]) ->
             if kind == "json":
                 values = tuple(None if value is None else json.dumps(value) for value in values)
             arrays.append(pa.array(values, field.type))
-        except (pa.ArrowException, ValueError, OverflowError) as error:
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise Inexact(f"{field.name}: a value that is no {kind} of Arrow's") from error
     return _with_documents(arrays, columns)
 

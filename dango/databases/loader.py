@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import dlt
 import pyarrow as pa
 import sqlalchemy as sa
+from dlt.common.schema import Schema
+from dlt.sources import DltResource
 from dlt.sources.sql_database import TableLoader
 
 from dango import dlt_arrow, paths
@@ -72,35 +74,37 @@ class Exact(TableLoader):
 
     def _planned(self) -> Columns:
         """The columns in Arrow. Raises `Inexact` where something else than the columns stands in the way, too."""
-        resource, schema, caps = dlt.current.resource(), dlt.current.source_schema(), dlt_arrow.capabilities()
-        if not self.arrow:
-            raise Inexact("asked for")
-        if reason := self.found_inexact.get(self.table.name):
-            raise Inexact(reason)
+        caps = dlt_arrow.capabilities()
         if caps is None or not dlt_arrow.takes_parquet():
             raise Inexact("the destination is loaded from another format")
-        if self.limit is not None:
-            raise Inexact("only some of its rows are wanted")
-        if self.query_adapter_callback is not None:
-            raise Inexact("its query is the source's own")
-        if callable(resource.columns) or resource.validator is not None:
-            raise Inexact("its columns hang on its rows")
-        if _has_contract(resource.schema_contract) or _has_contract(
-            schema.resolve_contract_settings_for_table(schema.naming.normalize_table_identifier(self.table.name))
-        ):
-            raise Inexact("a schema contract looks at each row")
-        disposition: Any = resource.write_disposition
-        if isinstance(disposition, Mapping) and disposition.get("strategy") not in (None, "delete-insert"):
-            raise Inexact(f"the strategy {disposition['strategy']} needs an id for each row")
+        resource, schema = dlt.current.resource(), dlt.current.source_schema()
+        if obstacle := next(filter(None, self._obstacles(resource, schema)), None):
+            raise Inexact(obstacle)
         columns = planned(self.table, self.columns, schema, caps)
+        if self._path == "copy":
+            require_text(self.table, columns)
         if self.incremental is not None and self.cursor_column is not None:
             compared: Any = self.incremental.last_value_func
             kind = columns.kinds[columns.fields.get_field_index(self.cursor_column.name)]
             if kind not in _CURSORS or compared not in (max, min):
                 raise Inexact(f"its cursor is a {kind}")
-        if self._path == "copy":
-            require_text(self.table, columns)
         return columns
+
+    def _obstacles(self, resource: DltResource, schema: Schema) -> Iterator[str | None]:
+        """Why the table is read as dicts, whatever its columns are."""
+        yield None if self.arrow else "asked for"
+        yield self.found_inexact.get(self.table.name)
+        yield "only some of its rows are wanted" if self.limit is not None else None
+        yield "its query is the source's own" if self.query_adapter_callback is not None else None
+        if resource.has_dynamic_table_name or callable(resource.columns) or resource.validator is not None:
+            yield "its table or its columns hang on its rows"
+            return
+        table = schema.naming.normalize_table_identifier(str(resource.table_name))
+        contracts = (resource.schema_contract, schema.resolve_contract_settings_for_table(table))
+        yield "a schema contract looks at each row" if any(map(_restricts, contracts)) else None
+        disposition: Any = resource.write_disposition
+        strategy = disposition.get("strategy", "delete-insert") if isinstance(disposition, Mapping) else "delete-insert"
+        yield f"the strategy {strategy} needs an id for each row" if strategy != "delete-insert" else None
 
     def _tables(self, columns: Columns) -> Generator[pa.Table, None, None]:
         query: Any = self.make_query()
@@ -130,6 +134,6 @@ def known_type(kind: Any) -> Any:
     return sa.Numeric(asdecimal=False) if isinstance(kind, sa.Float) and not kind.asdecimal else kind
 
 
-def _has_contract(contract: Any) -> bool:
+def _restricts(contract: Any) -> bool:
     modes = contract.values() if isinstance(contract, Mapping) else [contract or "evolve"]
     return any(mode != "evolve" for mode in modes)
