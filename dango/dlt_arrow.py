@@ -121,7 +121,7 @@ class _Alike(BehindCursor):
 
 
 def _with_dlt_columns(table: Any, name: str) -> Any:
-    table, schema = _written(table), dlt.current.source_schema()
+    table, schema = written(table), dlt.current.source_schema()
     load_id, row_id = schema.naming.normalize_identifier(LOAD_ID), schema.naming.normalize_identifier(ROW_ID)
     known, rows = columns_of(schema, name), table.num_rows
     if load_id not in table.schema.names:
@@ -134,7 +134,7 @@ def _with_dlt_columns(table: Any, name: str) -> Any:
     return table
 
 
-def _written(table: Any) -> Any:
+def written(table: Any) -> Any:
     """The table with its documents as the text that dlt makes of them."""
     arrays, schema = list(table.columns), table.schema
     for index, field in enumerate(schema):
