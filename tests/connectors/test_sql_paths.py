@@ -275,11 +275,13 @@ def test_both_paths_load_one_table_of_postgresql_in_one_transaction(
             cursor.execute(f"UPDATE t SET moment = '2024-01-02'; INSERT INTO t VALUES {row}")
             said = dango("sync", env={"SOURCES__SHOP__PASSWORD": postgres.password})
             assert said.code == 0, said.err
-            cursor.execute("SELECT count(*), count(DISTINCT id), count(_dlt_load_id), max(encode(bytes, 'hex')) FROM raw_shop.t")
+            cursor.execute(
+                "SELECT count(*), count(DISTINCT id), count(_dlt_load_id), max(encode(bytes, 'hex')) FROM raw_shop.t"
+            )
             assert cursor.fetchone() == (number + 1, number + 1, number + 1, "00ff")
         cursor.execute("SELECT count(_dlt_id) FROM raw_shop.t")
-        # Rows that came as dicts have an id, and so have all that came after them.
-        assert cursor.fetchone() == ((4,) if first == "rows" else (3,))
+        # All were read again, or came later, when dicts had brought the ids of rows.
+        assert cursor.fetchone() == (4,)
 
 
 @pytest.mark.slow
