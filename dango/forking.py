@@ -76,7 +76,8 @@ class Template:
     """The process that forks.
 
     Args:
-        imported: the module that its children need.
+        imported: the module that its children need. If it has a function `more`, that is called before the second of
+            them begins: what one alone might not need.
         work: `module:name` of the function that each child calls with its stdin.
         environment: of the template.
     """
@@ -162,7 +163,7 @@ def serve(number: str, imported: str, work: str) -> None:
     """Imports, then forks a child for each request that comes over the socket of this number."""
     import pkgutil
 
-    pkgutil.resolve_name(imported)
+    more = getattr(pkgutil.resolve_name(imported), "more", None)
     function: Callable[[IO[bytes]], object] = pkgutil.resolve_name(work)
     # Collected now, and never looked at again: a child that did would copy every page.
     gc.collect()
@@ -172,6 +173,7 @@ def serve(number: str, imported: str, work: str) -> None:
     signal.set_wakeup_fd(woken.fileno())
     signal.signal(signal.SIGCHLD, lambda *_: None)
     children: set[int] = set()
+    begun = 0
     with socket.socket(fileno=int(number)) as channel, selectors.DefaultSelector() as ready:
         ready.register(channel, selectors.EVENT_READ)
         ready.register(wake, selectors.EVENT_READ)
@@ -188,6 +190,9 @@ def serve(number: str, imported: str, work: str) -> None:
                 message, streams, *_ = socket.recv_fds(channel, _LONGEST, 3)
                 if not message:
                     return
+                if begun == 1 and more is not None:
+                    more()
+                begun += 1
                 pid = os.fork()
                 if pid == 0:
                     signal.set_wakeup_fd(-1)

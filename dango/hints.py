@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import dlt
-import pyarrow as pa
 from dlt.sources import DltResource, DltSource
 
 from dango import dlt_pipes
@@ -78,6 +77,8 @@ class Instants:
     def _table(self, table: Any) -> Any:
         index = table.schema.get_field_index(self._field)
         kind = table.schema.field(index).type if index >= 0 else None
+        import pyarrow as pa
+
         if kind is None or not (pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None)):
             return table
         self._was = kind
@@ -88,6 +89,8 @@ class Instants:
         """A table with the cursor in the type that it had, which is its column's; rows find it by themselves."""
         if self._was is None or not hasattr(item, "schema"):
             return item
+        import pyarrow as pa
+
         return _cast(item, item.schema.get_field_index(self._field), pa.timestamp("us"), self._was)
 
 

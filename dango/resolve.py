@@ -19,7 +19,7 @@ from typing import Any
 import dlt
 from dlt.sources import DltResource, DltSource
 
-from dango import dlt_adapter, dlt_arrow, imports, packages
+from dango import dlt_adapter, dlt_alike, imports, packages
 from dango.arguments import KWARGS, checked, converted, hints_of, signature_of
 from dango.calls import Call, call_of
 from dango.config import Resource, merged
@@ -107,7 +107,7 @@ def build(resolved: Resolved, job: Job) -> DltSource:
         limit(source, job.limit)
     for name, resource in source.selected_resources.items():
         apply(resource, _hints(job, name))
-        dlt_arrow.alike(resource)
+        dlt_alike.alike(resource)
     return source
 
 

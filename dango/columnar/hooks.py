@@ -2,6 +2,8 @@
 
 None of them is dlt's public API. They are replaced while a block lasts and act only for the block's own thread;
 dlt's code does all that frames are not made for. Whoever meets a frame without them fails, rather than loads it.
+
+Arrow is imported when the first page comes: a sync with nothing new does without.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import dlt
-import pyarrow as pa
 from dlt.common import time as dlt_time
 from dlt.common.data_writers.writers import DataWriter, ParquetDataWriter, TypedJsonlListWriter
 from dlt.common.json import json
@@ -24,15 +25,13 @@ from dlt.common.normalizers.utils import DLT_ID_LENGTH_BYTES
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.normalize import worker
 
-from dango.columnar.arrays import ID_BYTES, aligned
-from dango.columnar.frames import Frame, Unfit, is_line, restored
-from dango.columnar.normalizer import ColumnarNormalizer
-
 PROVEN = frozenset({"1.26.0", "1.31.0"})
 """The versions of dlt with which `make equality` has passed."""
 _PATIENCE = 3
 """After so many pages of a file that were no frames, those to come are not asked any more."""
 _RESTORING = ".restoring"
+_ID_BYTES = 10
+"""Of an id as `arrays` makes it."""
 
 
 class Taken:
@@ -93,7 +92,7 @@ def _able() -> bool:
         dlt.__version__ in PROVEN
         and dlt.config.get("dango.columnar", bool) is not False
         and getattr(json, "_impl_name", "") == "orjson"
-        and ID_BYTES == DLT_ID_LENGTH_BYTES
+        and _ID_BYTES == DLT_ID_LENGTH_BYTES
         and zone() == "UTC"
         # Other processes than this one have dlt's own code.
         and (dlt.config.get("normalize.workers", int) or 1) == 1
@@ -152,6 +151,8 @@ def _line(writer: Any, items: Any) -> bytes | None:
     failed: int = getattr(writer, "dango_unfit", 0)
     if taken is None or failed >= _PATIENCE or not len(items):
         return None
+    from dango.columnar.frames import Frame, Unfit
+
     try:
         line = Frame.of(items).line()
     except Unfit as why:
@@ -164,6 +165,10 @@ def _line(writer: Any, items: Any) -> bytes | None:
 
 def _write_parquet(own: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     def write_data(self: Any, items: Any) -> None:
+        import pyarrow as pa
+
+        from dango.columnar.arrays import aligned
+
         for columnar, group in groupby(items, key=lambda item: isinstance(item, pa.Table)):
             if not columnar:
                 own(self, list(group))
@@ -177,6 +182,8 @@ def _write_parquet(own: Callable[[Any, Any], None]) -> Callable[[Any, Any], None
 
 def _normalizer(own: Callable[..., Any]) -> Callable[..., Any]:
     def made(*args: Any, **kwargs: Any) -> Any:
+        from dango.columnar.normalizer import ColumnarNormalizer
+
         taken = _active.get()
         return own(*args, **kwargs) if taken is None else ColumnarNormalizer(taken.note, *args, **kwargs)
 
@@ -188,6 +195,8 @@ def _normalizer(own: Callable[..., Any]) -> Callable[..., Any]:
 
 def restore(working_dir: Path) -> None:
     """Makes the frames among a pipeline's extracted files into the documents that they were made of."""
+    from dango.columnar.frames import restored
+
     for path in sorted((working_dir / "normalize" / "extracted").glob("*/new_jobs/*.typed-jsonl*")):
         if _has_frames(path):
             # Not beside it: all that stands there is a job. A file is there as it was, or whole.
@@ -198,6 +207,8 @@ def restore(working_dir: Path) -> None:
 
 
 def _has_frames(path: Path) -> bool:
+    from dango.columnar.frames import is_line
+
     with _opened(path)(path, "rb") as file:
         return any(map(is_line, file))
 

@@ -13,7 +13,7 @@ from dlt.common.schema import Schema
 from dlt.sources import DltResource
 from dlt.sources.sql_database import TableLoader
 
-from dango import dlt_arrow, paths
+from dango import dlt_tables, paths
 from dango.databases import copy
 from dango.databases.columns import Columns, Inexact, items_of, of_rows, planned, require_text
 
@@ -74,8 +74,8 @@ class Exact(TableLoader):
 
     def _planned(self) -> Columns:
         """The columns in Arrow. Raises `Inexact` where something else than the columns stands in the way, too."""
-        caps = dlt_arrow.capabilities()
-        if caps is None or not dlt_arrow.takes_parquet():
+        caps = dlt_tables.capabilities()
+        if caps is None or not dlt_tables.takes_parquet():
             raise Inexact("the destination is loaded from another format")
         resource, schema = dlt.current.resource(), dlt.current.source_schema()
         if obstacle := next(filter(None, self._obstacles(resource, schema)), None):

@@ -18,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from dango import dlt_arrow, hints, paths
+from dango import dlt_alike, hints, paths
 from dango.connectors import sql
 from dango.databases import copy
 from dango.databases.columns import Columns
@@ -38,7 +38,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     def load(url: str, *, arrow: bool, name: str = "", **said: Any) -> paths.TablePath:
         source = sql.tables(url, table_names=["t"], arrow=arrow)  # type: ignore[arg-type]  # as dlt's users write it
         source.resources["t"].apply_hints(**said)
-        dlt_arrow.alike(source.resources["t"])
+        dlt_alike.alike(source.resources["t"])
         name = name or ("fast" if arrow else "slow")
         pipeline = dlt.pipeline(
             name, pipelines_dir=str(tmp_path / "dlt"), dataset_name=name,

@@ -1,0 +1,35 @@
+"""What is known, while rows are extracted, of the tables that they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dlt.common.configuration.container import Container
+from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.common.schema import Schema
+from dlt.common.schema.utils import has_table_seen_data
+
+ROW_ID, LOAD_ID = "_dlt_id", "_dlt_load_id"
+
+
+def takes_parquet() -> bool:
+    """Whether what is extracted here is for a destination that is loaded from Parquet, whatever the rows are."""
+    caps = capabilities()
+    return caps is not None and caps.sqlglot_dialect in ("duckdb", "postgres")
+
+
+def capabilities() -> DestinationCapabilitiesContext | None:
+    """Of the destination for which rows are extracted; None outside of a pipeline."""
+    return Container().get(DestinationCapabilitiesContext)
+
+
+def columns_of(schema: Schema, table: str) -> Mapping[str, Any]:
+    """What is known of a table's columns from earlier loads; empty where nothing was loaded."""
+    found = schema.tables.get(schema.naming.normalize_table_identifier(table))
+    return found["columns"] if found and has_table_seen_data(found) else {}
+
+
+def nullable(known: Mapping[str, Any], column: str) -> bool:
+    """Whether a column may be empty, of those that `columns_of` knows."""
+    return column not in known or bool(known[column].get("nullable", True))
