@@ -200,6 +200,7 @@ def test_folders_of_trials_and_checks_that_were_killed_are_removed_and_those_in_
         leftovers = found(root, fix=True)
     assert brief(leftovers) == [("held", "held", False), ("", "scratch", True), ("", "scratch", True)]
     assert [path.name for path in sorted(state.iterdir()) if path.is_dir()] == [
+        "cache",
         "dry-a",
         "locks",
         "logs",
