@@ -21,6 +21,9 @@ from tests.faults.points import ACTIONS, DUCKDB, REFRESHED
 from tests.faults.truth import Truth, difference, held, unconfirmed
 from tests.faults.upstream import RESOURCES
 
+_ATTEMPTS = 9
+"""How often a random instant is looked for; each time it is earlier."""
+
 
 @dataclass
 class Tally:
@@ -94,7 +97,7 @@ def _killed(case: Case, begun: Base, folder: Path) -> tuple[Shop, Ended]:
     share = random.Random(str(case)).uniform(0.2, 1.0)
     process = "planner" if share < 0.3 else "worker"
     *earlier, options = ACTIONS[case.action]
-    for attempt in range(5):
+    for attempt in range(_ATTEMPTS):
         shop = begun.shop.copied(folder / f"shop{attempt}")
         shop.at(4, case.era)
         for others in earlier:
@@ -104,8 +107,8 @@ def _killed(case: Case, begun: Base, folder: Path) -> tuple[Shop, Ended]:
             killed = shop.sync(*options, fault=case.fault)
             break
         # A machine that is quicker than it was comes to the end before the kill.
-        killed = shop.killed_after(share * begun.seconds * 0.7**attempt, process, *options)
-        if killed.fired or attempt == 4:
+        killed = shop.killed_after(share * begun.seconds * 0.6**attempt, process, *options)
+        if killed.fired or attempt == _ATTEMPTS - 1:
             break
         shop.drop()
     return shop, killed

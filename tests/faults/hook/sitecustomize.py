@@ -98,13 +98,32 @@ def die():
 
 def note(role):
     # The kernel lets go of the lock when the process has ended, however it ended.
-    fcntl.flock(os.open(f"{FOLDER}/{role}-{os.getpid()}", os.O_CREAT | os.O_RDWR), fcntl.LOCK_EX)
+    lock = os.open(f"{FOLDER}/{role}-{os.getpid()}", os.O_CREAT | os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
+def note_forks(lock):
+    """A worker that is forked from the template, which has imported for it, is a process like any other."""
+
+    def forked():
+        nonlocal lock
+        if lock is not None:
+            os.close(lock)
+            lock = None
+            note("worker")
+
+    os.register_at_fork(after_in_child=forked)
 
 
 FOLDER = os.environ.get("FAULT_FOLDER")
 if FOLDER:
-    ROLE = "worker" if "-c" in sys.orig_argv else "planner"
-    note(ROLE)
+    ROLE = "planner"
+    if "-c" in sys.orig_argv:
+        ROLE = "template" if any("forking import serve" in text for text in sys.orig_argv) else "worker"
+    LOCK = note(ROLE)
+    if ROLE == "template":
+        note_forks(LOCK)
     FAULT = json.loads(os.environ.get("FAULT", "null"))
-    if FAULT and FAULT["process"] == ROLE:
+    if FAULT and (FAULT["process"] == "planner") == (ROLE == "planner"):
         sys.meta_path.insert(0, Killer(FAULT))
