@@ -100,13 +100,18 @@ def test_a_signal_ends_all_of_them_within_two_seconds(
     blocks = [native(name, module="waiting", function_kwargs={"name": name}) for name in names]
     write({"sources": sources(*blocks), "custom_sources/waiting.py": WAITING})
     command = [sys.executable, "-m", "dango", "sync", "--jobs", "3"]
-    with subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
+    # Whoever runs the tests in a shell's background has SIGINT ignored.
+    heeding = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True, **heeding) as process:
         end = time.monotonic() + 60
         while not all((root / name).exists() for name in names[:3]) and time.monotonic() < end:
             time.sleep(0.02)
         begun = time.monotonic()
         process.send_signal(number)
-        assert process.wait(20) == code
+        try:
+            assert process.wait(20) == code
+        finally:
+            process.kill()
         assert time.monotonic() - begun < 2.0
     assert not (root / "d").exists()
     (run,) = json.loads(dango("history", "--json").out)["runs"]
