@@ -9,6 +9,7 @@ from dlt.common.configuration.container import Container
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.schema import Schema
 from dlt.common.schema.utils import has_table_seen_data
+from dlt.common.storages.load_package import LoadPackageStateInjectableContext
 
 ROW_ID, LOAD_ID = "_dlt_id", "_dlt_load_id"
 
@@ -16,6 +17,9 @@ ROW_ID, LOAD_ID = "_dlt_id", "_dlt_load_id"
 def takes_parquet() -> bool:
     """Whether what is extracted here is for a destination that is loaded from Parquet, whatever the rows are."""
     caps = capabilities()
+    if Container().get(LoadPackageStateInjectableContext) is None:
+        # Who looks at a source's rows extracts nothing.
+        return False
     return caps is not None and caps.sqlglot_dialect in ("duckdb", "postgres")
 
 
