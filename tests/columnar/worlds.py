@@ -76,7 +76,8 @@ def live(folder: Path, runs: Sequence[Run], *, columns: bool, settings: Mapping[
                 with columnar.switched_on(columns and run.normalized, Path(pipeline.working_dir)) as taken:
                     counts = dict(pipeline.normalize().row_counts)
                 world.paths.append(taken.paths)
-                world.told.append((_packages(pipeline), counts, warned))
+                # In which order tables of one level are counted and warned of, nobody is promised.
+                world.told.append((_packages(pipeline), dict(sorted(counts.items())), sorted(warned)))
             except Exception as error:  # noqa: BLE001 - whatever dlt raises is what came of it
                 cause = root_cause(error)
                 world.told.append((type(cause).__name__, re.sub(r"(_dlt_\w*id: )\S+", r"\1…", str(cause))))

@@ -110,6 +110,8 @@ POINTS = (
     Point("prepare", "dango.loading:_prepare"),
     Point("insert", "dango.loading:_insert", _AROUND, delay=0.05),
     Point("copy", "dango.loading:_copy", nths=(2, 6)),
+    Point("view", "dango.merging:create_view", nths=(1, 3), destinations=(DUCKDB,)),
+    Point("index", "dango.indexing:index_keys", destinations=(POSTGRES,)),
     Point("followup", "dango.dlt_packages:run", nths=(1, 2)),
     Point("commit", COMMIT[DUCKDB], _AROUND, (1, 2), destinations=(DUCKDB,)),
     Point("commit", COMMIT[POSTGRES], _AROUND, (1, 2, 3), destinations=(POSTGRES,)),
