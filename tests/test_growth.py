@@ -50,7 +50,7 @@ class Here:
 for _ in range(int(sys.argv[1])):
     jobs = plan(project, [], Request())
     with Log(project.state / "logs", jobs[0].run, "text") as log:
-        for result in run(project, jobs, log.event, Here()):
+        for result in run(project, jobs, log.event, executor=Here()):
             log.result(result)
             assert (result.status, result.rows) == ("ok", 10), result
 """

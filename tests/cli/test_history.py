@@ -48,7 +48,7 @@ def test_each_outcome_is_listed_and_a_run_is_found_by_its_first_letters(
     root: Path, write: Callable[..., None], dango: Callable[..., Said]
 ) -> None:
     write({"sources": sources(native("good"), native("bad", "broken")), "custom_sources/shop.py": SHOP})
-    first = dango("sync", "--json").json["run"]
+    first = dango("sync", "--jobs", "1", "--json").json["run"]
     second = dango("sync", "good", "--json").json["run"]
 
     listed = dango("history", "--json").json["runs"]

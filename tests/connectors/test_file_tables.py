@@ -149,7 +149,7 @@ def test_csv_makes_the_same_tables_by_columns_and_row_by_row(tmp_path: Path, mon
 
 
 _VALUES: Sequence[Sequence[str]] = (
-    ("1", "2", "-3", "0", "123456789012345678"), ("007", "0", "-0", "+1"), ("1.5", "2", "1e3", "-0.25", "1.50"),
+    ("1", "2", "-3", "0", "12345678901"), ("007", "0", "-0", "+1"), ("1.5", "2", "1e3", "-0.25", "1.50"),
     ("true", "False", "TRUE"), ("2024-01-31", "2024-02-29"), ("2024-01-31 10:00", "2024-01-31T10:00:00.5"),
     ("2024-01-31T10:00:00Z", "2024-01-31 10:00:00+02:00"), ("x", "ü", '"a, b"', '"""q"""', "2023-02-29"), ("",),
 )  # fmt: skip
@@ -169,7 +169,10 @@ def csv_file(draw: st.DrawFn) -> str:
 
 @pytest.mark.slow
 @settings(
-    max_examples=int(os.environ.get("FILES_EXAMPLES", "2")), deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=int(os.environ.get("FILES_EXAMPLES", "2")),
+    derandomize="FILES_EXAMPLES" not in os.environ,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
 @given(st.lists(st.lists(csv_file(), min_size=4, max_size=4), min_size=12, max_size=12))
 def test_any_csv_makes_the_same_tables_sync_after_sync(

@@ -110,10 +110,11 @@ POINTS = (
     Point("prepare", "dango.loading:_prepare"),
     Point("insert", "dango.loading:_insert", _AROUND, delay=0.05),
     Point("copy", "dango.loading:_copy", nths=(2, 6)),
-    Point("view", "dango.merging:create_view", nths=(1, 3), destinations=(DUCKDB,)),
+    Point("view", "dango.merging:create_view", nths=(1, 3), actions=("sync", "again"), destinations=(DUCKDB,)),
     Point("index", "dango.indexing:index_keys", destinations=(POSTGRES,)),
-    Point("followup", "dango.dlt_packages:run", nths=(1, 2)),
-    Point("commit", COMMIT[DUCKDB], _AROUND, (1, 2), destinations=(DUCKDB,)),
+    # Where nothing is there any more, nothing is merged.
+    Point("followup", "dango.dlt_packages:run", nths=(1, 2), actions=("sync", "again")),
+    Point("commit", COMMIT[DUCKDB], _AROUND, (1,), destinations=(DUCKDB,)),
     Point("commit", COMMIT[POSTGRES], _AROUND, (1, 2, 3), destinations=(POSTGRES,)),
     Point("transaction", "dango.dlt_packages:one_transaction", ("leaving", "left")),
     # What is loaded is forgotten, then the folder as it was.
