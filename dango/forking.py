@@ -163,11 +163,12 @@ def serve(number: str, imported: str, work: str) -> None:
     """Imports, then forks a child for each request that comes over the socket of this number."""
     import pkgutil
 
+    # What is imported stays; and a child that looked at it for garbage would copy every page.
+    gc.disable()
     more = getattr(pkgutil.resolve_name(imported), "more", None)
     function: Callable[[IO[bytes]], object] = pkgutil.resolve_name(work)
-    # Collected now, and never looked at again: a child that did would copy every page.
-    gc.collect()
     gc.freeze()
+    gc.enable()
     wake, woken = socket.socketpair()
     woken.setblocking(False)
     signal.set_wakeup_fd(woken.fileno())
