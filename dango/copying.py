@@ -27,7 +27,8 @@ def copy_parquet(connection: Any, table: str, path: Path, quoted: Callable[[str]
         path: the file; its columns have the names of the table's.
         quoted: quotes the name of a column.
     """
-    with pq.ParquetFile(path) as file:
+    # Left to itself, pyarrow reads ahead and keeps the whole file.
+    with pq.ParquetFile(path, pre_buffer=False) as file:
         if file.metadata.num_rows == 0:
             return
         columns = ", ".join(quoted(name) for name in file.schema_arrow.names)

@@ -17,7 +17,7 @@ WHERE n.nspname = %s AND c.relname = %s AND i.indisvalid AND i.indpred IS NULL G
 
 
 def index_keys(client: Client, package: Package, root: str) -> None:
-    """Indexes the keys of a merged table, and in those nested in it the row to which each belongs.
+    """Indexes the primary key of a merged table, and in those nested in it the row to which each belongs.
 
     Args:
         client: in the transaction that loads; the rows are there, as an index over them is made more quickly.
@@ -39,9 +39,9 @@ def index_keys(client: Client, package: Package, root: str) -> None:
 
 
 def _looked_up(package: Package, root: str) -> Iterator[tuple[str, list[str]]]:
-    for hint in ("primary_key", "merge_key"):
-        if keys := _hinted(package, root, hint):
-            yield root, keys
+    # Not a merge key: it names groups of rows, which are found as quickly by reading all.
+    if keys := _hinted(package, root, "primary_key"):
+        yield root, keys
     for table in package.extended(lambda name: name != root and package.root(name) == root):
         if keys := _hinted(package, table, "root_key") or _hinted(package, table, "parent_key"):
             yield table, keys

@@ -170,7 +170,7 @@ def test_what_a_merge_looks_up_is_indexed_once(root: Path, dango: Dango, ask: Ca
     assert dango("sync").code == 0
     first = indexes()
     assert ("two_keys", "(id, part)") in first
-    assert ("by_day", "(day)") in first
+    assert not any(table == "by_day" for table, _ in first)
     assert ("nested__lines", "(_dlt_root_id)") in first
     ask(
         "DROP INDEX raw_shop."
