@@ -163,7 +163,7 @@ def _object(value: Any, line: int) -> Row:
 
 
 def _parquet(file: Path, options: Options) -> Iterator[list[Row]]:
-    with _told(), parquet.ParquetFile(file) as opened:
+    with _told(), parquet.ParquetFile(file, pre_buffer=False) as opened:
         for batch in opened.iter_batches(batch_size=PAGE):
             yield batch.to_pylist()
 

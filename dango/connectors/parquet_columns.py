@@ -23,7 +23,7 @@ def opened(file: Path) -> Iterator[Contents]:
         Irregular: when a column is nested, or of a type that rows do not keep.
         pyarrow.ArrowException: when it is no Parquet.
     """
-    with pq.ParquetFile(file) as parquet:
+    with pq.ParquetFile(file, pre_buffer=False) as parquet:
         held = [name for name in parquet.schema_arrow.names if _holds(parquet, name)]
         types = {name: _type(parquet.schema_arrow.field(name)) for name in held}
         texts = [name for name, kind in types.items() if kind == "text"]
