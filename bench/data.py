@@ -61,7 +61,7 @@ _LINEITEM: Mapping[str, tuple[str, str, str]] = {
 def _table(name: str, columns: Mapping[str, tuple[str, str, str]]) -> Table:
     return Table(
         name,
-        {column: kind for column, (kind, _, _) in columns.items()},  # type: ignore[misc]
+        {column: kind for column, (kind, _, _) in columns.items()},  # type: ignore[misc]  # mypy takes `_` twice for one variable of two types
         ", ".join(f"{formula} AS {column}" for column, (_, _, formula) in columns.items()),
         ", ".join(f"{column} {declared}" for column, (_, declared, _) in columns.items()),
     )
