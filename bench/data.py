@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from bench.truth import Columns, Content, Remembered, held
+from bench.truth import Columns, Content, Kind, Remembered, held
 from tests.postgres_server import Postgres
 
 FORMATS = {"csv": "FORMAT csv, HEADER", "jsonl": "FORMAT json", "parquet": "FORMAT parquet"}
@@ -38,7 +38,7 @@ _WORDS = (
     "the of final regular express pending ironic bold silent even careful quick slow deposits requests accounts "
     "packages dolphins platelets foxes pinto beans ideas sleep nag haggle wake boost cajole among above"
 )
-_LINEITEM: Mapping[str, tuple[str, str, str]] = {
+_LINEITEM: Mapping[str, tuple[Kind, str, str]] = {
     "l_orderkey": ("int", "bigint", "1 + i // 4"),
     "l_partkey": ("int", "bigint", _number(1, 1, 1_000_000)),
     "l_suppkey": ("int", "bigint", _number(2, 1, 50_000)),
@@ -58,10 +58,10 @@ _LINEITEM: Mapping[str, tuple[str, str, str]] = {
 }
 
 
-def _table(name: str, columns: Mapping[str, tuple[str, str, str]]) -> Table:
+def _table(name: str, columns: Mapping[str, tuple[Kind, str, str]]) -> Table:
     return Table(
         name,
-        {column: kind for column, (kind, _, _) in columns.items()},  # type: ignore[misc]  # mypy takes `_` twice for one variable of two types
+        {column: kind for column, (kind, _, _) in columns.items()},
         ", ".join(f"{formula} AS {column}" for column, (_, _, formula) in columns.items()),
         ", ".join(f"{column} {declared}" for column, (_, declared, _) in columns.items()),
     )
