@@ -1,43 +1,71 @@
-"""Parquet into PostgreSQL by COPY, on the connection and in the transaction that are under way."""
+"""Files into PostgreSQL by COPY, on the connection and in the transaction that are under way."""
 
 from __future__ import annotations
 
 import io
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv
+
+from dango import external
+from dango.external import External, Mistaken
 
 # Every value that is there stands in quotes, so that an empty text is not taken for none.
 _WRITTEN = csv.WriteOptions(include_header=False, quoting_style="all_valid")
 _ROWS = 32_768
 
 
-def copy_parquet(connection: Any, table: str, path: Path, quoted: Callable[[str], str]) -> None:
-    """Adds the rows of a Parquet file to a table.
+def copy_rows(connection: Any, table: str, path: Path, quoted: Callable[[str], str]) -> None:
+    """Adds the rows of a package's Parquet file, or of the file that it stands for, to a table.
 
     Args:
         connection: psycopg2's.
         table: its name, quoted.
         path: the file; its columns have the names of the table's.
         quoted: quotes the name of a column.
+
+    Raises:
+        Mistaken: when the file that it stands for is not what it says.
     """
-    # Left to itself, pyarrow reads ahead and keeps the whole file.
-    with pq.ParquetFile(path, pre_buffer=False) as file:
-        if file.metadata.num_rows == 0:
-            return
-        columns = ", ".join(quoted(name) for name in file.schema_arrow.names)
+    referred = external.read(path)
+    with _parquet(path) if referred is None else _external(referred) as (schema, batches):
+        columns = ", ".join(quoted(name) for name in schema.names)
         with connection.cursor() as cursor:
             cursor.copy_expert(
                 f"COPY {table} ({columns}) FROM STDIN WITH (FORMAT csv, NULL '', ENCODING 'utf8')",
-                _Chunks(_csv(batch) for batch in file.iter_batches(_ROWS)),
+                _Chunks(_csv(batch) for batch in batches if batch.num_rows),
                 size=1 << 20,
             )
+
+
+Batches = tuple[pa.Schema, Iterator[pa.RecordBatch]]
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Batches]:
+    # Left to itself, pyarrow reads ahead and keeps the whole file.
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        yield file.schema_arrow, file.iter_batches(_ROWS)
+
+
+@contextmanager
+def _external(file: External) -> Iterator[Batches]:
+    try:
+        with closing(duckdb.connect()) as database:
+            database.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
+            with database.sql(file.select).to_arrow_reader(_ROWS) as reader:
+                yield reader.schema, reader
+    except (duckdb.Error, pa.ArrowException) as error:
+        # By then the rows are under way in Arrow's stream, which has errors of its own.
+        raise Mistaken(str(error)) from error
 
 
 class _Chunks(io.RawIOBase):

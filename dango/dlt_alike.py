@@ -11,7 +11,7 @@ import dlt
 from dlt.sources import DltResource
 
 from dango.dlt_pipes import BehindCursor
-from dango.dlt_tables import ROW_ID, columns_of, takes_parquet
+from dango.dlt_tables import columns_of, let_ids_be_missing, takes_parquet
 
 
 def is_columns(item: Any) -> bool:
@@ -48,22 +48,12 @@ class _Alike(BehindCursor):
             return [self._step(each, meta) for each in item]
         if not self._told:
             self._told = True
-            if takes_parquet():
-                _let_row_ids_be_missing(self._table)
+            schema = dlt.current.source_schema()
+            if takes_parquet() and columns_of(schema, self._table):
+                let_ids_be_missing(schema, schema.naming.normalize_table_identifier(self._table))
         return item
 
     def _with_columns(self, item: Any) -> Any:
         from dango.dlt_arrow import with_dlt_columns
 
         return with_dlt_columns(item, self._table)
-
-
-def _let_row_ids_be_missing(table: str) -> None:
-    schema = dlt.current.source_schema()
-    name, column = schema.naming.normalize_table_identifier(table), schema.naming.normalize_identifier(ROW_ID)
-    known = columns_of(schema, table)
-    if known and column not in known:
-        schema.update_table(
-            {"name": name, "columns": {column: {"name": column, "data_type": "text", "nullable": True}}},
-            normalize_identifiers=False,
-        )

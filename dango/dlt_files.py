@@ -22,8 +22,8 @@ from dlt.extract.extractors import ImportFileMeta
 from dlt.extract.items import DataItemWithMeta
 from dlt.sources import DltResource
 
-LOAD_ID = "_dlt_load_id"
-ROW_ID = "_dlt_id"
+from dango import dlt_tables
+from dango.dlt_tables import LOAD_ID, ROW_ID
 
 # As dlt has them where it makes the rows itself.
 _OWN: Any = {
@@ -73,6 +73,12 @@ def hinted(resource: DltResource) -> Mapping[str, Mapping[str, Any]]:
     return dict(schema["columns"])
 
 
+def let_ids_be_missing(table: str) -> None:
+    """Lets the row ids of dicts be missing in a table that has held rows without."""
+    if LOAD_ID in known(table):
+        dlt_tables.let_ids_be_missing(dlt.current.source_schema(), table)
+
+
 def may_evolve(resource: DltResource, table: str) -> bool:
     """Whether the contract that holds for the resource's table lets anything new in."""
     contract = dlt.current.source_schema().resolve_contract_settings_for_table(table, resource.compute_table_schema())
@@ -89,9 +95,9 @@ def imported(path: Path, schema: pa.Schema, rows: int) -> DataItemWithMeta:
 
     Args:
         path: the file; it may be deleted when the next item is asked for.
-        schema: its columns, `_dlt_id` and `_dlt_load_id` among them.
+        schema: its columns, `_dlt_load_id` among them, and `_dlt_id` where the table has it.
         rows: how many it has.
     """
     metrics = DataWriterMetrics(str(path), rows, path.stat().st_size, 0.0, 0.0)
-    hints = dlt.mark.make_hints(columns=_OWN)
+    hints = dlt.mark.make_hints(columns={name: own for name, own in _OWN.items() if name in schema.names})
     return DataItemWithMeta(ImportFileMeta(str(path), metrics, "parquet", hints, False), schema.empty_table())

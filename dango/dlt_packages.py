@@ -26,6 +26,8 @@ from dlt.common.storages.load_package import (
 from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.load.utils import _extend_tables_with_table_chain, get_completed_table_chain
 
+from dango.external import External, read
+
 # What dlt makes while it loads, of the other files.
 _FOLLOWUPS = ("sql", "reference")
 
@@ -40,6 +42,11 @@ class File:
     table: str
     format: str
     path: Path
+
+    @property
+    def external(self) -> External | None:
+        """The file outside of the package that it stands for."""
+        return read(self.path) if self.format == "parquet" else None
 
     @property
     def rows(self) -> int:
@@ -65,6 +72,11 @@ class Package:
     """Those of them that are not nested in another."""
     begun: bool
     """Whether dlt's own load step has worked on it, which commits file by file."""
+
+    @property
+    def referred(self) -> list[External]:
+        """The files outside of it that it refers to."""
+        return [file.external for file in self.files if file.external]
 
     @property
     def tables(self) -> set[str]:
@@ -98,6 +110,15 @@ def tables_of(schema: Schema, resources: Collection[str]) -> list[str]:
     """The tables of these resources, those nested in them too."""
     names = [str(table["name"]) for table in schema.data_tables()]
     return [name for name in names if get_root_table(schema.tables, name).get("resource") in resources]
+
+
+def without_data(schema: Schema) -> Schema:
+    """A schema of the same name that has dlt's own tables only."""
+    bare = schema.clone()
+    bare.drop_tables(schema.data_table_names(include_incomplete=True))
+    # Else dlt takes it for one that somebody has changed behind its back.
+    bare._bump_version()
+    return bare
 
 
 def waiting(pipeline: dlt.Pipeline) -> tuple[Package, ...]:

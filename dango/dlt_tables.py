@@ -37,3 +37,19 @@ def columns_of(schema: Schema, table: str) -> Mapping[str, Any]:
 def nullable(known: Mapping[str, Any], column: str) -> bool:
     """Whether a column may be empty, of those that `columns_of` knows."""
     return column not in known or bool(known[column].get("nullable", True))
+
+
+def let_ids_be_missing(schema: Schema, table: str) -> None:
+    """Lets the ids of dicts be missing in a table of which rows without them exist.
+
+    dlt would add a column that may not be null to rows that have none of it, which every destination refuses.
+
+    Args:
+        schema: with the table.
+        table: its name there.
+    """
+    columns = schema.tables[table]["columns"]
+    ids = [schema.naming.normalize_identifier(name) for name in (ROW_ID, LOAD_ID)]
+    missing: Any = {name: {"name": name, "data_type": "text", "nullable": True} for name in ids if name not in columns}
+    if missing:
+        schema.update_table({"name": table, "columns": missing}, normalize_identifiers=False)

@@ -12,18 +12,20 @@ views, grants, indexes and comments stay, since the tables do.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import dlt
+import duckdb
 
-from dango import dlt_packages, merging
+from dango import dlt_packages, external, merging
 from dango.dataset import loaded
 from dango.dlt_packages import Client, File, Package
+from dango.errors import root_cause
 from dango.indexing import index_keys
-from dango.merging import read_parquet
 from dango.reshaping import Kept, opened, unindexed
 
 TRANSACTIONAL = ("duckdb", "postgres")
@@ -34,9 +36,31 @@ Fence = Callable[[Client, Package, bool], None]
 transaction that makes the rows visible; what it then reads of others must stay so until the end."""
 
 
-def load(
-    pipeline: dlt.Pipeline, packages: Sequence[Package], fence: Fence, *, little_memory: bool = True
-) -> dict[str, float]:
+# What DuckDB raises over what is in a file, and over what a statement says of it.
+_OF_FILES = (duckdb.DataError, duckdb.ProgrammingError, duckdb.IntegrityError)
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What a load has done, by table.
+
+    Attributes:
+        seconds: how long each took.
+        rows: how many rows came out of files that the packages refer to; of those that they hold it is known before.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, table: str) -> Iterator[None]:
+        """Adds what the block takes to the table's seconds."""
+        started = time.monotonic()
+        yield
+        self.seconds[table] = self.seconds.get(table, 0.0) + time.monotonic() - started
+
+
+def load(pipeline: dlt.Pipeline, packages: Sequence[Package], fence: Fence, *, little_memory: bool = True) -> Loaded:
     """Loads normalised packages; those that are loaded already are left out.
 
     Args:
@@ -45,29 +69,47 @@ def load(
         fence: raises where they may not be loaded.
         little_memory: an embedded database gets little memory; it says so where that is too little.
 
-    Returns:
-        how many seconds each table took.
-
     Raises:
-        whatever the fence or the destination does; then nothing is loaded.
+        Mistaken: when a file that a package refers to is not what it says.
+        whatever the fence or the destination does. Then nothing is loaded.
     """
-    seconds: dict[str, float] = {}
+    done = Loaded()
     with dlt_packages.clients(pipeline, packages) as clients:
         if loaded(clients[0].sql_client, [package.load_id for package in packages]):
             # The connection was lost in the moment of a commit that came through; it was one for all of them.
-            return {}
+            return done
         merging.economically(clients[0], little_memory=little_memory)
         pairs = list(zip(clients, packages, strict=True))
         for client, package in pairs:
             fence(client, package, False)
-            _prepare(client, package)
-        with dlt_packages.one_transaction(clients):
+            if package.referred:
+                _prepare_bookkeeping(client, package)
+            else:
+                _prepare(client, package)
+        with _as_expected(packages), dlt_packages.one_transaction(clients):
             for client, package in pairs:
                 fence(client, package, True)
             for client, package in pairs:
+                if package.referred:
+                    # Types of columns that its files turn out not to have are to be gone with it.
+                    _prepare(client, package)
                 with dlt_packages.package_state(pipeline, package.load_id):
-                    _load(client, package, seconds)
-    return seconds
+                    _load(client, package, done)
+    return done
+
+
+@contextmanager
+def _as_expected(packages: Sequence[Package]) -> Iterator[None]:
+    """Raises `Mistaken` where files that are referred to have changed before or in the block, or it fails over them."""
+    referred = [file for package in packages for file in package.referred]
+    for file in referred:
+        file.require_unchanged()
+    try:
+        yield
+    except Exception as error:
+        if referred and isinstance(root_cause(error), _OF_FILES):
+            raise external.Mistaken(str(root_cause(error))) from error
+        raise
 
 
 def _prepare(client: Client, package: Package) -> None:
@@ -79,6 +121,17 @@ def _prepare(client: Client, package: Package) -> None:
         client.update_stored_schema(only_tables=definitions, expected_update={})
     if staged := package.extended(client.should_load_data_to_staging_dataset):
         _prepare_staging(client, package, staged)
+
+
+def _prepare_bookkeeping(client: Client, package: Package) -> None:
+    """dlt's own tables where there are none yet: no transaction survives its question for them."""
+    version = package.schema.version_table_name
+    if any(columns for _, columns in client.get_storage_tables([version])):
+        return
+    client.schema = dlt_packages.without_data(package.schema)
+    client.initialize_storage()
+    client.update_stored_schema(only_tables=set(package.schema.dlt_table_names()), expected_update={})
+    client.schema = package.schema
 
 
 def _prepare_staging(client: Client, package: Package, tables: list[str]) -> None:
@@ -95,7 +148,7 @@ def _prepare_staging(client: Client, package: Package, tables: list[str]) -> Non
             client.sql_client.truncate_tables(*filled)
 
 
-def _load(client: Client, package: Package, seconds: dict[str, float]) -> None:
+def _load(client: Client, package: Package, done: Loaded) -> None:
     emptied = set(package.extended(client.should_truncate_table_before_load))
     remade: list[Kept] = []
     if refreshed := _refreshed(client, package):
@@ -106,7 +159,9 @@ def _load(client: Client, package: Package, seconds: dict[str, float]) -> None:
             table.restore()
     emptied |= set(refreshed)
     remade += unindexed(client, emptied)
-    _insert(client, package, emptied, seconds)
+    _insert(client, package, emptied, done)
+    for file in package.referred:
+        file.require_unchanged()
     for table in remade:
         table.index()
     client.complete_load(package.load_id)
@@ -117,7 +172,7 @@ def _refreshed(client: Client, package: Package) -> dict[str, Any]:
     return {name: columns for name, columns in client.get_storage_tables(package.refreshed) if columns}
 
 
-def _insert(client: Client, package: Package, emptied: set[str], seconds: dict[str, float]) -> None:
+def _insert(client: Client, package: Package, emptied: set[str], done: Loaded) -> None:
     if emptied:
         client.sql_client.truncate_tables(*sorted(emptied))
     if package.begun:
@@ -132,18 +187,17 @@ def _insert(client: Client, package: Package, emptied: set[str], seconds: dict[s
     for table in viewed:
         merging.create_view(client, package, table)
     for table in sorted(package.tables.difference(viewed)):
-        started = time.monotonic()
         files = [file for file in package.files if file.table == table]
-        with client.with_staging_dataset() if table in staged else nullcontext():
+        with done.timed(table), client.with_staging_dataset() if table in staged else nullcontext():
             _copy(client, package, table, files)
             if table in staged:
                 _analyze(client, table)
-        seconds[table] = seconds.get(table, 0.0) + time.monotonic() - started
     for root in sorted(merged):
-        started = time.monotonic()
-        for path in dlt_packages.followups(client, package, root, unique=root in once):
-            dlt_packages.run(client, package, root, path)
-        seconds[root] = seconds.get(root, 0.0) + time.monotonic() - started
+        with done.timed(root):
+            for path in dlt_packages.followups(client, package, root, unique=root in once):
+                dlt_packages.run(client, package, root, path)
+    for table in {file.table for file in package.files if file.external}:
+        done.rows[table] = done.rows.get(table, 0) + _counted(client, package, table)
     for table in viewed:
         merging.drop_view(client, table)
     if filled := [table for table in staged if table not in viewed]:
@@ -172,13 +226,20 @@ def _copy_parquet(client: Client, table: str, paths: Sequence[Path]) -> None:
     name = client.sql_client.make_qualified_table_name(table)
     if client.capabilities.sqlglot_dialect == "postgres":
         # Here, since it brings all of pyarrow, and DuckDB reads Parquet by itself.
-        from dango.copying import copy_parquet
+        from dango.copying import copy_rows
 
         for path in paths:
-            copy_parquet(client.sql_client.native_connection, name, path, client.sql_client.escape_column_name)
+            copy_rows(client.sql_client.native_connection, name, path, client.sql_client.escape_column_name)
         return
-    # Names are quoted by the client, paths by `read_parquet`.
-    client.sql_client.execute_sql(f"INSERT INTO {name} BY NAME SELECT * FROM {read_parquet(paths)}")
+    # Names are quoted by the client, paths by `relation`.
+    client.sql_client.execute_sql(f"INSERT INTO {name} BY NAME SELECT * FROM {external.relation(paths)}")
+
+
+def _counted(client: Client, package: Package, table: str) -> int:
+    """How many rows of a root table are this package's."""
+    sql = client.sql_client
+    name, column = sql.make_qualified_table_name(table), _quoted(sql, "_dlt_load_id")
+    return int(sql.execute_sql(f"SELECT count(*) FROM {name} WHERE {column} = %s", package.load_id)[0][0])
 
 
 def _without_earlier(client: Client, package: Package) -> None:

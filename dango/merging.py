@@ -13,7 +13,9 @@ from typing import Any
 
 import duckdb
 
+from dango import external
 from dango.dlt_packages import Client, Package
+from dango.duckdb_text import quoted
 
 _MEMORY_PER_THREAD = 128
 """MiB that DuckDB may use while it loads; what needs more goes by the disk. Left to itself it takes what there is."""
@@ -39,12 +41,13 @@ def unique(package: Package, root: str) -> bool:
 
 
 def _distinct(files: Sequence[Path], keys: Sequence[str]) -> bool:
-    quoted = ", ".join('"' + key.replace('"', '""') + '"' for key in keys)
+    columns = ", ".join(map(quoted, keys))
+    rows = external.relation(files)
     with closing(duckdb.connect()) as database:
         database.execute(f"SET memory_limit = {_limit(database)}")
         # Not DISTINCT in the count, which takes no notice of what is missing.
-        query = f"SELECT count(*) FROM (SELECT {quoted} FROM {read_parquet(files)} GROUP BY ALL)"
-        found = database.execute(f"SELECT ({query}) = count(*) FROM {read_parquet(files)}").fetchone()
+        query = f"SELECT count(*) FROM (SELECT {columns} FROM {rows} GROUP BY ALL)"
+        found = database.execute(f"SELECT ({query}) = count(*) FROM {rows}").fetchone()
     return found == (True,)
 
 
@@ -81,19 +84,13 @@ def create_view(client: Client, package: Package, table: str) -> None:
     view = _staged(client, table)
     nothing = f"SELECT * FROM {name} WHERE false"
     files = package.parquet(table)
-    rows = f" UNION ALL BY NAME SELECT * FROM {read_parquet(files)}" if files else ""
+    rows = f" UNION ALL BY NAME SELECT * FROM {external.relation(files)}" if files else ""
     client.sql_client.execute_sql(f"CREATE VIEW {view} AS {nothing}{rows}")
 
 
 def drop_view(client: Client, table: str) -> None:
     """Takes such a view away."""
     client.sql_client.execute_sql(f"DROP VIEW {_staged(client, table)}")
-
-
-def read_parquet(files: Sequence[Path]) -> str:
-    """DuckDB's table function over files that may differ in their columns."""
-    literals = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
-    return f"read_parquet([{literals}], union_by_name=true)"
 
 
 def _staged(client: Client, table: str) -> str:
@@ -107,7 +104,9 @@ def _limit(database: Any) -> str:
 
 
 def economically(client: Client, *, little_memory: bool) -> None:
-    """Lets DuckDB write rows in any order, and work in little memory; what the user's own settings say stands.
+    """Lets DuckDB write rows in any order, take times for UTC, and do with little memory.
+
+    What the user's own settings say stands.
 
     Indexes must fit into the memory that it has: where there are any, it has all.
 
@@ -119,7 +118,8 @@ def economically(client: Client, *, little_memory: bool) -> None:
         return
     sql: Any = client.sql_client
     given = {**(sql.credentials.global_config or {}), **(sql.credentials.local_config or {})}
-    settings = {"preserve_insertion_order": "false"}
+    # A time without a zone that becomes one with a zone is UTC, wherever the machine stands.
+    settings = {"preserve_insertion_order": "false", "TimeZone": "'UTC'"}
     if little_memory and not sql.execute_sql("SELECT 1 FROM duckdb_indexes() LIMIT 1"):
         settings["memory_limit"] = _limit(sql.native_connection)
     for name, value in settings.items():

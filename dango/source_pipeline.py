@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -13,12 +13,14 @@ from dlt.destinations.exceptions import DatabaseTransientException, DestinationC
 from dlt.pipeline.exceptions import PipelineStepFailed
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from dango import columnar, dataset, destinations, dlt_packages, loading, working_folder
+from dango import columnar, dataset, destinations, dlt_packages, external, loading, working_folder
 from dango.dlt_adapter import TRACE_FILE_NAME, ConfigFieldMissingException, TerminalException
 from dango.dlt_packages import Client, Package
 from dango.errors import Held, root_cause
+from dango.external import Mistaken
 from dango.job import Job
 from dango.lease import Lease, lease
+from dango.loading import Loaded
 from dango.progress import Progress
 
 _ATTEMPTS = 3
@@ -104,7 +106,7 @@ class SourcePipeline:
     def _load_pending(self, permit: Callable[[Sequence[Package]], object]) -> Sequence[Package]:
         self._forget_normalized()
         with columnar.switched_on(self._atomic, Path(self.pipeline.working_dir)):
-            self.pipeline.normalize()
+            self.normalize()
         packages = dlt_packages.waiting(self.pipeline)
         permit(packages)
         self.load(packages)
@@ -148,7 +150,10 @@ class SourcePipeline:
         """What a run had normalised when it was killed may still stand among what is extracted; dlt would fail."""
         both = {*self.pipeline.list_extracted_load_packages()} & {*self.pipeline.list_normalized_load_packages()}
         for load_id in both:
-            shutil.rmtree(Path(self.pipeline.working_dir) / "normalize" / "extracted" / load_id)
+            shutil.rmtree(self._extracted() / load_id)
+
+    def _extracted(self) -> Path:
+        return Path(self.pipeline.working_dir) / "normalize" / "extracted"
 
     def _open(self) -> dlt.Pipeline:
         def make() -> dlt.Pipeline:
@@ -158,34 +163,50 @@ class SourcePipeline:
 
     # --- its end ----------------------------------------------------------------------------------
 
-    def load(self, packages: Sequence[Package]) -> dict[str, float]:
-        """Loads packages, and forgets them.
+    def normalize(self) -> Mapping[str, int]:
+        """Normalises what was extracted.
 
         Returns:
-            how many seconds each table took.
+            the rows of each table that the packages hold themselves.
 
         Raises:
+            Mistaken: when a file that was referred to is not any more, as dlt has written anew what stood for it.
+        """
+        paths = sorted(self._extracted().rglob("*.parquet"))
+        extracted = [found for path in paths if (found := external.read(path))]
+        counts = self.pipeline.normalize().row_counts
+        referred = [file for package in dlt_packages.waiting(self.pipeline) for file in package.referred]
+        for file in extracted:
+            if file not in referred:
+                raise Mistaken(f"{file.file} has other columns than the files before it")
+        return counts
+
+    def load(self, packages: Sequence[Package]) -> Loaded:
+        """Loads packages, and forgets them.
+
+        Raises:
+            Mistaken: when a file that they refer to is not what they say.
             Held: when another process has the source or the database, or has loaded meanwhile; nothing is loaded.
         """
         if not packages:
             working_folder.let_go(self._folder)
-            return {}
+            return Loaded()
         self._loading = True
         with dataset.writing(self.pipeline, self._job):
             if self._atomic:
-                seconds = dataset.patiently(self._job, self._load_at_once, packages)
+                done = dataset.patiently(self._job, self._load_at_once, packages)
             else:
                 working_folder.let_go(self._folder)
                 info = self.pipeline.load()
                 info.raise_on_failed_jobs()
-                seconds = _seconds(info)
+                done = Loaded(_seconds(info))
         self.pipeline.first_run = False
         for package in packages:
             dlt_packages.remove(self.pipeline, package.load_id)
         working_folder.let_go(self._folder)
-        return seconds
+        return done
 
-    def _load_at_once(self, packages: Sequence[Package]) -> dict[str, float]:
+    def _load_at_once(self, packages: Sequence[Package]) -> Loaded:
         for attempt in Retrying(
             stop=stop_after_attempt(_ATTEMPTS),
             wait=wait_random_exponential(max=5),
@@ -194,12 +215,12 @@ class SourcePipeline:
         ):
             with attempt:
                 first = attempt.retry_state.attempt_number == 1
-                seconds = loading.load(self.pipeline, packages, self._require_right, little_memory=first)
+                done = loading.load(self.pipeline, packages, self._require_right, little_memory=first)
         if not self._job.trial:
             with dataset.sql_client(self.pipeline, self._job) as sql:
                 self._basis = dataset.loads(sql)
             working_folder.note(self._folder, self._basis)
-        return seconds
+        return done
 
     def _require_right(self, client: Client, package: Package, final: bool) -> None:
         """Makes sure that the source is this run's to write, and that nobody has loaded it since this run began."""
@@ -268,7 +289,9 @@ def connecting(job: Job) -> Iterator[None]:
 
 def _final(error: BaseException | None) -> bool:
     """Whether the same would come of another attempt; dlt says so by the kind of its own error."""
-    return error is not None and (isinstance(error, TerminalException | Overtaken) or _final(error.__cause__))
+    return error is not None and (
+        isinstance(error, TerminalException | Overtaken | Mistaken) or _final(error.__cause__)
+    )
 
 
 def _cut_off(error: BaseException) -> bool:

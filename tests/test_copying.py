@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dango.copying import copy_parquet
+from dango.copying import copy_rows
 from tests.fixtures_postgres import Postgres
 
 UTC = dt.timezone.utc
@@ -77,7 +77,7 @@ def copied(postgres: Postgres, folder: Path, table: pa.Table, columns: str) -> l
     try:
         with connection.cursor() as cursor:
             cursor.execute(f"DROP TABLE IF EXISTS t; CREATE TABLE t ({columns})")
-            copy_parquet(connection, "t", folder / "rows.parquet", lambda name: '"' + name.replace('"', '""') + '"')
+            copy_rows(connection, "t", folder / "rows.parquet", lambda name: '"' + name.replace('"', '""') + '"')
             # In the transaction that is under way: nobody else sees a row.
             with postgres.cursor() as other:
                 other.execute("SELECT to_regclass('t')")

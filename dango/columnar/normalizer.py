@@ -19,13 +19,13 @@ from dlt.common.data_writers.writers import ParquetDataWriter
 from dlt.common.json import json, may_have_pua
 from dlt.common.normalizers.json.helpers import get_row_hash
 from dlt.common.normalizers.json.relational import DataItemNormalizer
-from dlt.common.schema.utils import is_complete_column
+from dlt.common.schema.utils import has_table_seen_data, is_complete_column
 from dlt.normalize.items_normalizers import JsonLItemsNormalizer
 
 from dango.columnar.arrays import converted, nested_ids, random_ids
-from dango.columnar.following import leave_room
 from dango.columnar.frames import Frame, Unfit
 from dango.columnar.plan import Column, Plan, Rows, occasions
+from dango.dlt_tables import let_ids_be_missing
 
 Note = Callable[[str, str], None]
 """`note(table, why)`: a page of the table came by columns, or, where `why` is not empty, by rows."""
@@ -57,7 +57,8 @@ class ColumnarNormalizer(JsonLItemsNormalizer):
         self._types: dict[tuple[Any, ...], pa.DataType] = {}
 
     def _normalize_chunk(self, root_table_name: str, items: Any, may_have_pua: bool, skip_write: bool) -> Any:
-        leave_room(self.schema, root_table_name)
+        if (known := self.schema.tables.get(root_table_name)) and has_table_seen_data(known):
+            let_ids_be_missing(self.schema, root_table_name)
         frame = Frame.read(items)
         if frame is None:
             return super()._normalize_chunk(root_table_name, items, may_have_pua, skip_write)

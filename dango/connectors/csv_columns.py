@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from dango.connectors.file_tables import ROWS, Contents
 from dango.connectors.headers import distinct
+from dango.duckdb_text import literal, quoted
 
 _DELIMITERS = (",", ";", "\t", "|")
 _WHOLE = r"-?(0|[1-9][0-9]{0,17})"
@@ -87,24 +88,27 @@ class Csv:
 
     def rows(self, size: int) -> Iterator[list[dict[str, Any]]]:
         """The rows, so many at a time."""
-        with self._batches({**dict.fromkeys(self.names, "VARCHAR"), **self.kinds()}, size) as batches:
+        relation = self._cast({**dict.fromkeys(self.names, "VARCHAR"), **self.kinds()})
+        with self._batches(relation, size) as batches:
             for batch in batches:
                 yield batch.to_pylist()
 
     def likely(self) -> Contents:
         """What the file holds if all rows are like the first ones; one that is not raises `Unlike`."""
         held = {name: next(iter(kinds), "VARCHAR") for name, kinds in self._possible.items() if name in self._first}
-        return self._contents(held, self._checked)
+        return self._contents(held, self._checked(held), self._like)
 
     def certain(self) -> Contents:
         """What the file holds by all of its rows."""
-        return self._contents(self.kinds(), self._batches)
+        kinds = self.kinds()
+        return self._contents(kinds, self._cast(kinds), self._batches)
 
-    def _contents(self, kinds: Kinds, batches: Any) -> Contents:
+    def _contents(self, kinds: Kinds, relation: str, batches: Any) -> Contents:
         return Contents(
             types={name: _TYPES[kind] for name, kind in kinds.items()},
             first={name: self._first_of(name) for name, kind in kinds.items() if kind == "VARCHAR"},
-            batches=lambda: batches(kinds, ROWS),
+            batches=lambda: batches(relation, ROWS),
+            relation=relation,
         )
 
     # --- types ------------------------------------------------------------------------------------
@@ -153,22 +157,32 @@ class Csv:
     # --- rows -------------------------------------------------------------------------------------
 
     @contextmanager
-    def _batches(self, kinds: Kinds, size: int) -> Iterator[Iterator[pa.RecordBatch]]:
-        columns = ", ".join(f"{_cast(name, kind)} AS {quoted(name)}" for name, kind in kinds.items())
-        with self._database.sql(f"SELECT {columns} FROM {self._rows}").to_arrow_reader(size) as reader:
+    def _batches(self, relation: str, size: int) -> Iterator[Iterator[pa.RecordBatch]]:
+        with self._database.sql(f"FROM {relation}").to_arrow_reader(size) as reader:
             yield reader
 
     @contextmanager
-    def _checked(self, kinds: Kinds, size: int) -> Iterator[Iterator[pa.RecordBatch]]:
-        columns = ", ".join(f"{_checked(name, kind)} AS {quoted(name)}" for name, kind in kinds.items())
-        empty = " AND ".join(f"{quoted(name)} IS NULL" for name in self.names if name not in kinds) or "true"
-        query = f"SELECT {columns} FROM {self._rows} WHERE CASE WHEN {empty} THEN true ELSE error('unlike') END"
+    def _like(self, relation: str, size: int) -> Iterator[Iterator[pa.RecordBatch]]:
         try:
-            with self._database.sql(query).to_arrow_reader(size) as reader:
-                yield reader
+            with self._batches(relation, size) as batches:
+                yield batches
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             # By then the rows are under way in Arrow's stream, which has errors of its own.
             raise Unlike(str(error)) from error
+
+    def _cast(self, kinds: Kinds) -> str:
+        columns = ", ".join(f"{_cast(name, kind)} AS {quoted(name)}" for name, kind in kinds.items())
+        return f"(SELECT {columns} FROM {self._rows})"
+
+    def _checked(self, kinds: Kinds) -> str:
+        columns = ", ".join(f"{_checked(name, kind)} AS {quoted(name)}" for name, kind in kinds.items())
+        empty = " AND ".join(f"{quoted(name)} IS NULL" for name in self.names if name not in kinds)
+        return f"(SELECT {columns} FROM {self._rows}{f' WHERE {expected(empty)}' if empty else ''})"
+
+
+def expected(condition: str) -> str:
+    """A condition that is always met, or an error."""
+    return f"CASE WHEN {condition} THEN true ELSE error('unlike') END"
 
 
 def _fits(name: str, kind: str) -> str:
@@ -194,13 +208,3 @@ def _delimiter(file: Path) -> str:
     with file.open(encoding="utf-8-sig", errors="replace") as lines:
         plain = re.sub(r'"(?:[^"]|"")*"', "", next(lines, ""))
     return max(_DELIMITERS, key=plain.count)
-
-
-def quoted(name: str) -> str:
-    """A name in DuckDB's SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text in DuckDB's SQL."""
-    return "'" + text.replace("'", "''") + "'"

@@ -14,6 +14,7 @@ from dlt.sources import DltResource
 
 from dango.connectors.places import existing
 from dango.connectors.sql_catalog import as_table
+from dango.duckdb_text import quoted
 from dango.errors import SourceError, near
 from dango.job import Inspection
 
@@ -109,7 +110,7 @@ def _rows(
     """Arrow tables; one without rows where there are none."""
     query = (
         # Every name in it is quoted.
-        f"SELECT {', '.join(_selected(*column) for column in columns.items())} FROM {_quoted(schema)}.{_quoted(table)}"  # noqa: S608
+        f"SELECT {', '.join(_selected(*column) for column in columns.items())} FROM {quoted(schema)}.{quoted(table)}"  # noqa: S608
     )
     parameters: list[Any] = []
     if incremental is not None and incremental.last_value is not None:
@@ -120,7 +121,7 @@ def _rows(
                 loc=("resources", table, "cursor", "field"),
             )
         # A row without a cursor is dlt's to judge; the comparison would leave it out and say nothing.
-        query += f" WHERE {_quoted(cursor)} >= CAST(? AS {columns[cursor]}) OR {_quoted(cursor)} IS NULL"
+        query += f" WHERE {quoted(cursor)} >= CAST(? AS {columns[cursor]}) OR {quoted(cursor)} IS NULL"
         parameters.append(_compared(incremental.last_value, columns[cursor]))
     with _opened(file) as database:
         reader = database.sql(query, params=parameters).to_arrow_reader(chunk_size)
@@ -137,18 +138,14 @@ def _compared(value: Any, kind: str) -> Any:
 
 def _selected(name: str, kind: str) -> str:
     """A column as Arrow and dlt have room for it."""
-    quoted = _quoted(name)
+    column = quoted(name)
     if kind in _ARROW or kind.startswith("DECIMAL"):
-        return quoted
+        return column
     if kind in _WIDER:
-        return f"CAST({quoted} AS {_WIDER[kind]}) AS {quoted}"
+        return f"CAST({column} AS {_WIDER[kind]}) AS {column}"
     if _nested(kind):
-        return f"CAST(to_json({quoted}) AS JSON) AS {quoted}"
-    return f"CAST({quoted} AS VARCHAR) AS {quoted}"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+        return f"CAST(to_json({column}) AS JSON) AS {column}"
+    return f"CAST({column} AS VARCHAR) AS {column}"
 
 
 @contextmanager

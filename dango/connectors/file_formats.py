@@ -14,11 +14,12 @@ import duckdb
 import pyarrow as pa
 from pyarrow import parquet
 
-from dango import dlt_files
+from dango import dlt_files, external
 from dango.connectors import jsonl_columns, parquet_columns
 from dango.connectors.csv_columns import Csv, Unlike
-from dango.connectors.file_tables import Irregular, Table, write
+from dango.connectors.file_tables import Contents, Irregular, Table, refer, write
 from dango.connectors.headers import distinct
+from dango.dlt_tables import ROW_ID
 from dango.errors import MissingPackage, SourceError
 
 Format = Literal["csv", "jsonl", "json", "parquet", "excel"]
@@ -61,8 +62,18 @@ def pages(file: Path, kind: Format, options: Options) -> Iterator[list[Row]]:
         yield from _READERS[kind](file, options)
 
 
-def written(file: Path, kind: Format, options: Options, table: Table, to: Path) -> tuple[pa.Schema, int]:
-    """Writes the rows of a file as Parquet with the columns of its table.
+def written(
+    file: Path, kind: Format, options: Options, table: Table, to: Path, *, lasting: bool
+) -> tuple[pa.Schema, int]:
+    """Writes the rows of a file as Parquet with the columns of its table, or a file that stands for it.
+
+    Args:
+        file: in UTF-8, not packed.
+        kind: its format.
+        options: how it is read.
+        table: its table.
+        to: what is written.
+        lasting: whether the file stays where it is.
 
     Returns:
         the columns, and how many rows there are.
@@ -77,29 +88,35 @@ def written(file: Path, kind: Format, options: Options, table: Table, to: Path) 
         return pa.schema([]), 0
     with _told():
         if kind == "csv":
-            return _csv_written(file, options, table, to)
+            return _csv_written(file, options, table, to, lasting)
         if kind == "jsonl":
-            return _jsonl_written(file, table, to)
+            return _jsonl_written(file, table, to, lasting)
         with parquet_columns.opened(file) as contents:
-            return write(to, contents, table.columns(contents))
+            return _put(file, contents, table, to, lasting)
 
 
-def _csv_written(file: Path, options: Options, table: Table, to: Path) -> tuple[pa.Schema, int]:
+def _put(file: Path, contents: Contents, table: Table, to: Path, lasting: bool) -> tuple[pa.Schema, int]:
+    columns = table.columns(contents)
+    ids = any(column.field.name == ROW_ID for column in columns)
+    if lasting and contents.relation is not None and not ids and external.worthwhile(file):
+        return refer(to, file, contents.relation, columns), 1
+    return write(to, contents, columns)
+
+
+def _csv_written(file: Path, options: Options, table: Table, to: Path, lasting: bool) -> tuple[pa.Schema, int]:
     with closing(duckdb.connect()) as database:
         csv = options.csv(database, file)
         try:
-            contents = csv.likely()
-            return write(to, contents, table.columns(contents))
+            return _put(file, csv.likely(), table, to, lasting)
         except Unlike:
-            contents = csv.certain()
-            return write(to, contents, table.columns(contents))
+            return _put(file, csv.certain(), table, to, lasting)
 
 
-def _jsonl_written(file: Path, table: Table, to: Path) -> tuple[pa.Schema, int]:
+def _jsonl_written(file: Path, table: Table, to: Path, lasting: bool) -> tuple[pa.Schema, int]:
     with closing(duckdb.connect()) as database:
         contents = jsonl_columns.contents(database, file, table.said, dlt_files.taken_for_time)
         try:
-            return write(to, contents, table.columns(contents))
+            return _put(file, contents, table, to, lasting)
         except Unlike as error:
             raise Irregular("a document of it is not like the first ones") from error
 

@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from dlt.sources import DltResource
 
-from dango import dlt_files
-from dango.dlt_files import LOAD_ID, ROW_ID
+from dango import dlt_files, external
+from dango.dlt_tables import LOAD_ID, ROW_ID
+from dango.duckdb_text import literal, quoted
 
 ROWS = 122_880
 """Rows that are in memory at once, and in a row group of a Parquet file."""
@@ -51,12 +52,15 @@ class Contents:
         batches: opens the rows, in batches of Arrow with these columns and types. What cannot be read so raises
             `Irregular` there, too.
         narrower: the types of columns that the destination widens to the table's while it loads, and loses nothing.
+        relation: what may follow FROM in DuckDB for the same columns of the same rows, an error where a value is not
+            of its type; None where DuckDB would not read the same.
     """
 
     types: Mapping[str, str]
     first: Mapping[str, str]
     batches: Callable[[], AbstractContextManager[Iterator[pa.RecordBatch]]]
     narrower: Mapping[str, pa.DataType] = field(default_factory=dict)
+    relation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,9 @@ class Table:
         for name, source in sources.items():
             self._require_fit(name, contents.types[source], contents.first.get(source, ""))
         complete = [name for name, said in self._said.items() if "data_type" in said]
-        filled = [next(iter(self._constants)), *sources, LOAD_ID, ROW_ID]
+        # Row ids cost as much as four columns of numbers: where no earlier row has one, nothing needs them.
+        ids = [ROW_ID] if ROW_ID in self._known else []
+        filled = [next(iter(self._constants)), *sources, LOAD_ID, *ids]
         order = [name for name in self._known if name in filled or name in complete]
         order += [name for name in (*filled, *complete) if name not in order]
         order = list(dict.fromkeys(order))
@@ -187,6 +193,26 @@ def write(path: Path, contents: Contents, columns: Sequence[Column]) -> tuple[pa
             file.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
             rows += batch.num_rows
     return pa.schema([column.field for column in columns]), rows
+
+
+def refer(path: Path, file: Path, relation: str, columns: Sequence[Column]) -> pa.Schema:
+    """Writes a Parquet file that stands for another, which is read when it is loaded.
+
+    Args:
+        path: where it is written.
+        file: what it stands for.
+        relation: of its contents.
+        columns: what fills the table's columns; none of them is the row id.
+
+    Returns:
+        the columns as the table has them.
+    """
+    sources = {column.field.name: quoted(column.source) for column in columns if column.source is not None}
+    constants = {column.field.name: literal(column.constant) for column in columns if column.constant is not None}
+    filled = ", ".join(f"{value} AS {quoted(name)}" for name, value in {**constants, **sources}.items())
+    schema = pa.schema([column.field for column in columns])
+    external.write(path, schema, external.looked_at(file, f"SELECT {filled} FROM {relation}"))
+    return schema
 
 
 def _array(column: Column, batch: pa.RecordBatch, begin: str, row: int) -> pa.Array:

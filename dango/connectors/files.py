@@ -232,10 +232,11 @@ def _read(
         try:
             if any(ways):
                 raise Irregular("an earlier file was read row by row")
-            rows = yield from _columns(Table(resource, {FILE: file.address}), plain, kind, reading)
+            rows = yield from _columns(Table(resource, {FILE: file.address}), file, plain, kind, reading)
             why = ""
         except Irregular as irregular:
             why = str(irregular)
+            dlt_files.let_ids_be_missing(dlt_files.table_of(resource))
             rows = yield from _row_by_row(file, plain, kind, reading)
     except Broken as error:
         raise SourceError(f"{file.address}: {error.message}", error.hint or "nothing of this sync is loaded") from error
@@ -245,16 +246,17 @@ def _read(
         paths.note(str(resource.name), "rows" if slowly else "columns", slowly)
     if not rows and changed:
         # What it held before goes: a row that says so, and is not loaded itself.
+        dlt_files.let_ids_be_missing(dlt_files.table_of(resource))
         hints = dlt.mark.make_hints(columns={EMPTIED: {"data_type": "bool", "hard_delete": True}})
         yield dlt.mark.with_hints({FILE: file.address, EMPTIED: True}, hints)
 
 
-def _columns(table: Table, plain: Path, kind: Format, reading: Options) -> Generator[Any, None, int]:
+def _columns(table: Table, file: Found, plain: Path, kind: Format, reading: Options) -> Generator[Any, None, int]:
     """Takes a file in by its columns. Raises `Irregular` before anything is taken in."""
     table.require_plain()
     with tempfile.TemporaryDirectory(prefix="columns-", dir=dlt_files.room()) as folder:
         path = Path(folder) / "rows.parquet"
-        schema, rows = written(plain, kind, reading, table, path)
+        schema, rows = written(plain, kind, reading, table, path, lasting=str(plain) == file.path)
         if rows:
             yield dlt_files.imported(path, schema, rows)
     return rows

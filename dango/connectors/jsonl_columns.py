@@ -18,8 +18,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from dango.connectors.csv_columns import Unlike, literal, quoted
+from dango.connectors.csv_columns import Unlike, expected
 from dango.connectors.file_tables import ROWS, Contents, Irregular
+from dango.duckdb_text import literal, quoted
 
 _SAMPLE = 2_000
 _TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[-+][0-9]{2}:[0-9]{2})?"
@@ -54,7 +55,8 @@ def contents(
     values = _sampled(file)
     types = {key: _type(key, held, said(key), is_time) for key, held in values.items() if held}
     first = {key: values[key][0] for key, kind in types.items() if kind == "text"}
-    return Contents(types, first, lambda: _batches(database, file, list(values), types))
+    relation = _relation(file, list(values), types)
+    return Contents(types, first, lambda: _batches(database, relation), relation=relation)
 
 
 def _sampled(file: Path) -> dict[str, list[Any]]:
@@ -82,23 +84,23 @@ def _type(key: str, values: Sequence[Any], said: str | None, is_time: Callable[[
     return "timestamp" if times and (said == "timestamp" or (said is None and is_time(values[0]))) else found[0]
 
 
-@contextmanager
-def _batches(
-    database: duckdb.DuckDBPyConnection, file: Path, keys: Sequence[str], types: Mapping[str, str]
-) -> Iterator[Iterator[pa.RecordBatch]]:
+def _relation(file: Path, keys: Sequence[str], types: Mapping[str, str]) -> str:
     every = json.dumps(dict.fromkeys(keys, "JSON"))
     columns = ", ".join(f"{_value(key, kind)} AS {quoted(key)}" for key, kind in types.items())
-    empty = " AND ".join(f"r.{quoted(key)} IS NULL" for key in keys if key not in types) or "true"
+    empty = " AND ".join(f"r.{quoted(key)} IS NULL" for key in keys if key not in types)
     # What is strict in it: a key that is missing, or there twice. One too many shows in their number.
-    query = (
-        f"SELECT {columns} FROM (SELECT CASE WHEN len(json_keys(json)) = {len(keys)}"
+    return (
+        f"(SELECT {columns} FROM (SELECT CASE WHEN len(json_keys(json)) = {len(keys)}"
         f" THEN json_transform_strict(json, {literal(every)}) ELSE error('unlike') END AS r"
-        f" FROM read_ndjson_objects({literal(str(file))}))"
-        f" WHERE CASE WHEN {empty} THEN true ELSE error('unlike') END"
+        f" FROM read_ndjson_objects({literal(str(file))})){f' WHERE {expected(empty)}' if empty else ''})"
     )
+
+
+@contextmanager
+def _batches(database: duckdb.DuckDBPyConnection, relation: str) -> Iterator[Iterator[pa.RecordBatch]]:
     try:
         database.execute("SET TimeZone = 'UTC'")
-        with database.sql(query).to_arrow_reader(ROWS) as reader:
+        with database.sql(f"FROM {relation}").to_arrow_reader(ROWS) as reader:
             yield reader
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         # By then the rows are under way in Arrow's stream, which has errors of its own.

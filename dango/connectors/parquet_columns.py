@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dango.connectors.file_tables import ROWS, TYPES, Contents, Irregular
+from dango.duckdb_text import literal, quoted
 
 
 @contextmanager
@@ -29,7 +31,8 @@ def opened(file: Path) -> Iterator[Contents]:
         texts = [name for name, kind in types.items() if kind == "text"]
         fields = [parquet.schema_arrow.field(name) for name in held]
         narrower = {field.name: field.type for field in fields if _widened(field.type)}
-        yield Contents(types, _firsts(parquet, texts), partial(_batches, parquet, types, narrower), narrower)
+        batches = partial(_batches, parquet, types, narrower)
+        yield Contents(types, _firsts(parquet, texts), batches, narrower, _relation(file, types))
 
 
 def _holds(parquet: pq.ParquetFile, name: str) -> bool:
@@ -87,6 +90,37 @@ def _firsts(parquet: pq.ParquetFile, names: Sequence[str]) -> dict[str, str]:
         if len(found) == len(names):
             break
     return found
+
+
+# As what DuckDB reads a column of each type where it reads the same values.
+_READ: Mapping[str, Sequence[str]] = {
+    "text": ("VARCHAR",),
+    "bigint": ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"),
+    "double": ("FLOAT", "DOUBLE"),
+    "bool": ("BOOLEAN",),
+    "date": ("DATE",),
+    "timestamp": ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE"),
+    "time": ("TIME",),
+    "binary": ("BLOB",),
+    "decimal": ("DECIMAL",),
+}
+
+
+def _relation(file: Path, types: Mapping[str, str]) -> str | None:
+    """The columns as DuckDB reads them; None where that is not the same. Raises `duckdb.Error`."""
+    rows = f"read_parquet({literal(str(file))})"
+    with closing(duckdb.connect()) as database:
+        read = {name: kind.partition("(")[0] for name, kind, *_ in database.sql(f"DESCRIBE FROM {rows}").fetchall()}
+        if any(read.get(name) not in _READ[kind] for name, kind in types.items()):
+            return None
+        floats = [f"bool_and(isfinite({quoted(name)}))" for name, kind in types.items() if kind == "double"]
+        if floats and False in database.sql(f"SELECT {', '.join(floats)} FROM {rows}").fetchall()[0]:
+            return None
+    columns = ", ".join(
+        f"CAST({quoted(name)} AS TIMESTAMPTZ) AS {quoted(name)}" if kind == "timestamp" else quoted(name)
+        for name, kind in types.items()
+    )
+    return f"(SELECT {columns} FROM {rows})"
 
 
 @contextmanager

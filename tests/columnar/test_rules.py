@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from dango import columnar
-from dango.columnar import arrays, following, frames, hooks, normalizer, plan
+from dango.columnar import arrays, frames, hooks, normalizer, plan
 from tests.columnar.rules import RULES, Rule
 from tests.columnar.worlds import live
 
-_MODULES = (frames, arrays, plan, following, normalizer, hooks, columnar)
+_MODULES = (frames, arrays, plan, normalizer, hooks, columnar)
 _SOURCES = {module: inspect.getsource(module) for module in _MODULES}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ import dlt
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from dango import dlt_packages, external, loading
 from dango.connectors import file_tables, files
 from dango.connectors.file_tables import Irregular
 
@@ -55,12 +57,29 @@ def put(folder: Path, contents: Files) -> None:
 class Warehouse:
     """What two ways make of the same files: each a DuckDB file of its own."""
 
-    def __init__(self, folder: Path, hints: Mapping[str, Any]) -> None:
-        self._folder, self._hints = folder, hints
+    def __init__(self, folder: Path, hints: Mapping[str, Any], *, referring: bool = False) -> None:
+        self._folder, self._hints, self._referring = folder, hints, referring
         self.ways: dict[str, Mapping[str, int]] = {}
+        self.referred = 0
+        """How many files the last run's package only referred to."""
 
     def sync(self, tables: Sequence[str]) -> None:
         """One run over the folders of these tables."""
+        state, kept = self._folder / "state", self._folder / "kept"
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(state, kept) if state.exists() else kept.mkdir(parents=True)
+        if not self._referring:
+            self._sync(tables)
+            return
+        try:
+            with external.allowed():
+                self._sync(tables)
+        except external.Mistaken:
+            shutil.rmtree(state)
+            kept.rename(state)
+            self._sync(tables)
+
+    def _sync(self, tables: Sequence[str]) -> None:
 
         @dlt.source(name="shop")
         def shop() -> Iterator[Any]:
@@ -79,14 +98,20 @@ class Warehouse:
         pipeline.extract(source, loader_file_format="parquet")
         self.ways = {name: files.ways(resource) for name, resource in source.resources.items()}
         pipeline.normalize()
-        pipeline.load()
+        packages = dlt_packages.waiting(pipeline)
+        self.referred = sum(len(package.referred) for package in packages)
+        for package in packages:
+            loading.load(pipeline, [package], lambda *_: None)
+            dlt_packages.remove(pipeline, package.load_id)
 
     def held(self) -> dict[str, Any]:
         """Every table: its columns with their types, and its rows but for what is made by chance."""
         with duckdb.connect(str(self._folder / "w.duckdb"), read_only=True) as database:
             columns = database.sql(
                 "SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns"
-                " WHERE table_schema = 'raw' AND table_name NOT LIKE '\\_dlt%' ESCAPE '\\' ORDER BY ALL"
+                " WHERE table_schema = 'raw' AND table_name NOT LIKE '\\_dlt%' ESCAPE '\\'"
+                # By columns there are none, as nothing needs them.
+                " AND column_name <> '_dlt_id' ORDER BY ALL"
             ).fetchall()
             rows = {}
             for table in sorted({name for name, *_ in columns}):
@@ -97,25 +122,34 @@ class Warehouse:
 
 def both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: Sequence[Mapping[str, Files]], **hints: Any
-) -> tuple[Warehouse, Warehouse]:
-    """Syncs files by columns and row by row, run after run; `runs` are the files of each table that are put before."""
+) -> tuple[Warehouse, Warehouse, Warehouse]:
+    """Syncs files by columns, row by row, and by reference, run after run.
+
+    `runs` are the files of each table that are put before each run.
+    """
     quick, slow = (Warehouse(tmp_path / way, hints) for way in ("quick", "slow"))
+    referring = Warehouse(tmp_path / "referring", hints, referring=True)
     for run in runs:
         for table, contents in run.items():
             put(tmp_path / table, contents)
         quick.sync(list(runs[0]))
         with monkeypatch.context() as patched:
+            patched.setattr(external, "_SMALLEST", 0)
+            referring.sync(list(runs[0]))
+        with monkeypatch.context() as patched:
             patched.setattr(file_tables.Table, "require_plain", row_by_row)
             slow.sync(list(runs[0]))
-    return quick, slow
+    return quick, slow, referring
 
 
-def same(quick: Warehouse, slow: Warehouse) -> None:
-    """Both hold the same, table by table."""
-    by_columns, by_rows = quick.held(), slow.held()
-    assert by_columns["columns"] == by_rows["columns"]
-    for table, rows in by_rows["rows"].items():
-        assert repr(by_columns["rows"][table]) == repr(rows), table
+def same(quick: Warehouse, slow: Warehouse, referring: Warehouse) -> None:
+    """All hold the same, table by table."""
+    by_rows = slow.held()
+    for other in (quick, referring):
+        held = other.held()
+        assert held["columns"] == by_rows["columns"]
+        for table, rows in by_rows["rows"].items():
+            assert repr(held["rows"][table]) == repr(rows), table
 
 
 CSV: Mapping[str, str] = {
@@ -140,10 +174,11 @@ CSV: Mapping[str, str] = {
 @pytest.mark.slow
 def test_csv_makes_the_same_tables_by_columns_and_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [{f"t{nth}": {"a.csv": text} for nth, text in enumerate(CSV.values())}]
-    quick, slow = both(tmp_path, monkeypatch, runs)
-    same(quick, slow)
+    quick, slow, referring = both(tmp_path, monkeypatch, runs)
+    same(quick, slow, referring)
     by_rows = {name for name, ways in zip(CSV, quick.ways.values(), strict=True) if any(ways)}
-    assert by_rows == {
+    # DuckDB 1.5 reads not every one of those moments.
+    assert by_rows - {"moments"} == {
         "nothing", "text that begins with a time", "names that meet", "a column of dlt's", "a column of ours"
     }  # fmt: skip
 
@@ -172,6 +207,8 @@ def csv_file(draw: st.DrawFn) -> str:
     max_examples=int(os.environ.get("FILES_EXAMPLES", "2")),
     derandomize="FILES_EXAMPLES" not in os.environ,
     deadline=None,
+    # A smaller example takes minutes to find.
+    phases=(Phase.generate, Phase.shrink) if "FILES_EXAMPLES" in os.environ else (Phase.generate,),
     suppress_health_check=list(HealthCheck),
 )
 @given(st.lists(st.lists(csv_file(), min_size=4, max_size=4), min_size=12, max_size=12))
@@ -183,8 +220,8 @@ def test_any_csv_makes_the_same_tables_sync_after_sync(
         {f"t{nth}": {"a.csv": three, "c.csv": four} for nth, (_, _, three, four) in enumerate(tables)},
     ]
     with pytest.MonkeyPatch.context() as monkeypatch:
-        quick, slow = both(tmp_path_factory.mktemp("fuzz"), monkeypatch, runs)
-    same(quick, slow)
+        quick, slow, referring = both(tmp_path_factory.mktemp("fuzz"), monkeypatch, runs)
+    same(quick, slow, referring)
 
 
 def decimals(*values: str, of: pa.DataType) -> pa.Array:
@@ -231,8 +268,9 @@ def test_parquet_makes_the_same_tables_by_columns_and_row_by_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables = {f"t{nth}": {"a.parquet": pa.table(columns)} for nth, columns in enumerate(PARQUET.values())}
-    quick, slow = both(tmp_path, monkeypatch, [tables])
-    same(quick, slow)
+    quick, slow, referring = both(tmp_path, monkeypatch, [tables])
+    same(quick, slow, referring)
+    assert referring.referred > 7
     by_rows = {name for name, ways in zip(PARQUET, quick.ways.values(), strict=True) if any(ways)}
     assert by_rows == {
         "unsigned", "no numbers", "infinite", "long decimals", "fine decimals", "fine moments", "times in text",
@@ -266,8 +304,8 @@ def test_json_lines_make_the_same_tables_by_columns_and_row_by_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = [{f"t{nth}": {"a.jsonl": text} for nth, text in enumerate(JSONL.values())}]
-    quick, slow = both(tmp_path, monkeypatch, runs)
-    same(quick, slow)
+    quick, slow, referring = both(tmp_path, monkeypatch, runs)
+    same(quick, slow, referring)
     by_columns = {name for name, ways in zip(JSONL, quick.ways.values(), strict=True) if not any(ways)}
     assert by_columns == {
         "plain", "keys in another order", "numbers in text", "texts", "moments", "other texts and moments", "names",

@@ -116,7 +116,7 @@ def test_csv_of_other_habits_is_read_as_the_entry_says(root: Path, write: Write,
     write({"sources": source("in.csv", encoding="latin-1", delimiter=";", header=False)})
     (root / "in.csv").write_bytes("1;Käse\n2;Öl\n".encode("latin-1"))
     assert dango("sync").code == 0
-    assert rows("SELECT * EXCLUDE (_dlt_id, _dlt_load_id, _file) FROM raw_shop.orders ORDER BY 1") == [
+    assert rows("SELECT * EXCLUDE (_dlt_load_id, _file) FROM raw_shop.orders ORDER BY 1") == [
         (1, "Käse"),
         (2, "Öl"),
     ]
