@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def copy_rows(connection: Any, table: str, path: Path, quoted: Callable[[str], s
         with connection.cursor() as cursor:
             cursor.copy_expert(
                 f"COPY {table} ({columns}) FROM STDIN WITH (FORMAT csv, NULL '', ENCODING 'utf8')",
-                _Chunks(_csv(batch) for batch in batches if batch.num_rows),
+                _Chunks(_ahead(_csv(batch) for batch in batches if batch.num_rows)),
                 size=1 << 20,
             )
 
@@ -66,6 +67,15 @@ def _external(file: External) -> Iterator[Batches]:
     except (duckdb.Error, pa.ArrowException) as error:
         # By then the rows are under way in Arrow's stream, which has errors of its own.
         raise Mistaken(str(error)) from error
+
+
+def _ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same, each made while the server takes in the one before."""
+    with ThreadPoolExecutor(1, thread_name_prefix="copying") as maker:
+        coming = maker.submit(next, chunks, b"")
+        while chunk := coming.result():
+            coming = maker.submit(next, chunks, b"")
+            yield chunk
 
 
 class _Chunks(io.RawIOBase):

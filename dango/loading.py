@@ -86,6 +86,7 @@ def load(pipeline: dlt.Pipeline, packages: Sequence[Package], fence: Fence, *, l
                 _prepare_bookkeeping(client, package)
             else:
                 _prepare(client, package)
+            _prepare_staging(client, package)
         with _as_expected(packages), dlt_packages.one_transaction(clients):
             for client, package in pairs:
                 fence(client, package, True)
@@ -119,8 +120,6 @@ def _prepare(client: Client, package: Package) -> None:
     if not _refreshed(client, package):
         client.initialize_storage()
         client.update_stored_schema(only_tables=definitions, expected_update={})
-    if staged := package.extended(client.should_load_data_to_staging_dataset):
-        _prepare_staging(client, package, staged)
 
 
 def _prepare_bookkeeping(client: Client, package: Package) -> None:
@@ -134,18 +133,19 @@ def _prepare_bookkeeping(client: Client, package: Package) -> None:
     client.schema = package.schema
 
 
-def _prepare_staging(client: Client, package: Package, tables: list[str]) -> None:
-    """The staging dataset holds nothing between loads; its tables are made anew where they may have another shape."""
+def _prepare_staging(client: Client, package: Package) -> None:
+    """The staging dataset holds nothing between loads; its tables are made anew, as they may have another shape."""
+    tables = package.extended(client.should_load_data_to_staging_dataset)
+    if not tables:
+        return
     version = package.schema.version_table_name
-    viewed = [table for table in tables if merging.by_view(client, package, table)]
-    filled = [table for table in tables if table not in viewed]
+    filled = {table for table in tables if not merging.by_view(client, package, table)}
     with client.with_staging_dataset():
         client.initialize_storage()
         # dlt skips a schema that it has seen, also where a table is missing: it has seen none.
-        client.sql_client.drop_tables(version, *viewed, *(filled if package.refreshed else ()))
+        client.sql_client.drop_tables(version, *tables)
         if filled:
             client.update_stored_schema(only_tables={version, *filled}, expected_update={})
-            client.sql_client.truncate_tables(*filled)
 
 
 def _load(client: Client, package: Package, done: Loaded) -> None:
