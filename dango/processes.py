@@ -150,6 +150,21 @@ class Workers:
             self._template.close()
 
 
+_begun: list[Workers] = []
+
+
+def begin() -> Workers:
+    """Begins the workers of the command that is about to run, before it asks for them."""
+    workers = Workers(PRELOADED)
+    _begun.append(workers)
+    return workers
+
+
+def preloaded() -> Workers:
+    """Workers for syncs: those that have begun, or new ones."""
+    return _begun.pop() if _begun else Workers(PRELOADED)
+
+
 class Closed(Exception):
     """No process begins any more."""
 

@@ -58,10 +58,10 @@ def sync(
 
         raise typer.Exit(report(open_project(), chosen, json, rehearse=True))
 
-    from dango.processes import PRELOADED, Workers
+    from dango.processes import preloaded
 
-    # Before all else: dlt is imported in another process while this one still reads what is to be done.
-    with closing(Workers(PRELOADED)) as workers:
+    # dlt is imported in another process while this one still reads what is to be done.
+    with closing(preloaded()) as workers:
         from dango.runner import Request, plan
 
         project = open_project()
@@ -73,10 +73,10 @@ def sync(
 
 def load(project: Project, names: list[str], json: bool) -> int:
     """Loads sources and shows what happens; returns the exit code."""
-    from dango.processes import PRELOADED, Workers
+    from dango.processes import preloaded
     from dango.runner import Request, plan
 
-    with closing(Workers(PRELOADED)) as workers:
+    with closing(preloaded()) as workers:
         return _run(project, plan(project, names, Request()), workers, None, json)
 
 
