@@ -13,6 +13,7 @@ from dango import dataset, imports
 from dango.arguments import expand
 from dango.config import EMBEDDED, Destination
 from dango.dlt_adapter import ConfigFieldMissingException, missing_inside, settable
+from dango.dlt_destinations import looked_up_once
 from dango.errors import DangoError, DestinationError, Held, MissingSecret, NotASource, ResolveError, near
 from dango.job import Job
 from dango.project import Project
@@ -59,7 +60,7 @@ def build(job: Job) -> Target:
     if "enable_dataset_name_normalization" in known:
         # The names are dango's own and valid everywhere; dlt would make `raw_x__trial` one with `raw_x_trial`.
         parameters.setdefault("enable_dataset_name_normalization", False)
-    return factory(destination_name=destination.name, **parameters)  # type: ignore[no-any-return]
+    return looked_up_once(factory(destination_name=destination.name, **parameters))  # type: ignore[no-any-return]
 
 
 def _place(job: Job, key: str) -> str:

@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
 
-_FOR_ROWS = ("pyarrow.compute", "pyarrow.parquet", "dango.columnar.normalizer", "dlt.common.libs.sql_alchemy_compat")
+_FOR_ROWS = (
+    "pyarrow.compute", "pyarrow.parquet", "dango.columnar.normalizer", "dlt.common.libs.sql_alchemy_compat",
+    "dango.connectors.sql", "dango.connectors.files", "dango.merging", "dango.loading",
+)  # fmt: skip
 _BY_DLT = (
     "dlt._workspace._plugins",
     "dlt.destinations.impl.duckdb.duck",
