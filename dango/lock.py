@@ -113,6 +113,11 @@ def holder(path: Path) -> str:
     return f"process {note['pid']} since {note['since']}" if {"pid", "since"} <= note.keys() else ""
 
 
+def run_of(path: Path) -> str:
+    """The run whose job holds the lock; empty where nobody holds it, or no run."""
+    return str(_noted(path).get("run", "")) if held(path) else ""
+
+
 def _of(path: Path, run: str) -> bool:
     return run != "" and _noted(path).get("run") == run
 

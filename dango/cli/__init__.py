@@ -10,7 +10,22 @@ from typing import NoReturn
 
 import typer
 
-from dango.cli import add, check, doctor, explain, fetch, history, init, registry, source, status, sync
+from dango.cli import (
+    add,
+    check,
+    doctor,
+    explain,
+    fetch,
+    history,
+    init,
+    preview,
+    query,
+    registry,
+    source,
+    status,
+    sync,
+    tables,
+)
 from dango.cli.app import Settings, app, emit, fail, undisturbed
 from dango.errors import DangoError
 
@@ -24,10 +39,13 @@ __all__ = [
     "history",
     "init",
     "main",
+    "preview",
+    "query",
     "registry",
     "source",
     "status",
     "sync",
+    "tables",
 ]
 
 
