@@ -26,7 +26,7 @@ from dango.cli import (
     sync,
     tables,
 )
-from dango.cli.app import Settings, app, emit, fail, undisturbed
+from dango.cli.app import Settings, app, emit, fail, silence, undisturbed
 from dango.errors import DangoError
 
 __all__ = [
@@ -71,8 +71,7 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         code = _stopped()
     except BrokenPipeError:
-        # Whoever read our output has seen enough (`| head`); Python would complain when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence()
         code = 0
     except Exception as error:  # noqa: BLE001 - the last boundary: a defect of ours, told as one
         code = _refused(error)

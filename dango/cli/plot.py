@@ -177,7 +177,9 @@ def _said(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, Decimal) and value.is_finite() and len(f"{value:f}") < 20:
         return f"{value:,f}"
-    return f"{value:.6g}" if isinstance(value, int | float | Decimal) else text(value)
+    if isinstance(value, int):
+        value = Decimal(value)
+    return f"{value:.6g}" if isinstance(value, float | Decimal) else text(value)
 
 
 def _cut(label: str, longest: int, ascii_only: bool) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dango.cli import complete
-from dango.cli.app import Settings, app, line, open_project
+from dango.cli.app import Settings, app, line, open_project, until_nobody_reads
 from dango.cli.rows import Format, chosen
 from dango.errors import UsageError
 
@@ -36,22 +36,21 @@ def preview(
 
     kind = chosen(format_, json)
     samples: list[Sample] = []
-    for value in inspection.preview(open_project(), source, resource or [], limit):
-        if isinstance(value, Event):
-            if Settings.verbose and value.step == "log":
-                typer.echo(value.message, err=True)
-            continue
-        if value.error and not Settings.debug:
-            value = replace(value, error=replace(value.error, traceback=""))
-        samples.append(value)
-        if kind is Format.table:
-            _show(value, first=len(samples) == 1)
-    failed = sum(sample.error is not None for sample in samples)
-    code = 0 if not failed else 1 if failed == len(samples) else 3
-    if kind is Format.json:
-        _write_json(source, samples, code)
-    elif kind is Format.csv:
-        _write_csv(source, samples)
+    with until_nobody_reads():
+        for value in inspection.preview(open_project(), source, resource or [], limit):
+            if isinstance(value, Event):
+                if Settings.verbose and value.step == "log":
+                    typer.echo(value.message, err=True)
+                continue
+            samples.append(value)
+            if kind is Format.table:
+                _show(value, first=len(samples) == 1)
+        failed = sum(sample.error is not None for sample in samples)
+        code = 0 if not failed else 1 if failed == len(samples) else 3
+        if kind is Format.json:
+            _write_json(source, samples, code)
+        elif kind is Format.csv:
+            _write_csv(source, samples)
     raise typer.Exit(code)
 
 
@@ -79,7 +78,10 @@ def _write_json(source: str, samples: list[Sample], code: int) -> None:
     from dango.cli.rows import token
     from dango.job import as_json
 
-    resources = [{**as_json(replace(sample, rows=())), "rows": sample.rows} for sample in samples]
+    resources = []
+    for sample in samples:
+        error = sample.error and replace(sample.error, traceback=sample.error.traceback if Settings.debug else "")
+        resources.append({**as_json(replace(sample, rows=(), error=error)), "rows": sample.rows})
     sys.stdout.write(token({"source": source, "resources": resources, "exit_code": code}) + "\n")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dango.cli import complete
-from dango.cli.app import app, line, open_project
+from dango.cli.app import app, line, open_project, until_nobody_reads
 from dango.cli.rows import Format, chosen
 from dango.errors import UsageError
 
@@ -49,7 +49,8 @@ def query(
         raise UsageError(f"--plot draws, and --format {kind.value} does not")
     statement = _statement(sql, file)
     project = open_project()
-    with engine.opened(project, engine.destination(project, destination), files=allow_files) as database:
+    asked = engine.destination(project, destination)
+    with until_nobody_reads(), engine.opened(project, asked, files=allow_files) as database:
         answer = database.answer(statement)
         if kind is Format.csv:
             rows.write_csv([column.name for column in answer.columns], islice(answer.rows, limit))
@@ -60,7 +61,8 @@ def query(
         shown = list(islice(answer.rows, limit or _SHOWN))
         more, all_of_them = rows.left(answer.rows)
     # Closed by now: whoever reads at leisure keeps no sync from its database.
-    _draw(answer.columns, shown) if plot else _show(answer.columns, shown)
+    with until_nobody_reads():
+        _draw(answer.columns, shown) if plot else _show(answer.columns, shown)
     if more:
         amount = f"{more:,}" if all_of_them else f"more than {more:,}"
         line(f"{amount} further {'row is' if more == 1 else 'rows are'} not shown", "--limit N shows more", "note")
@@ -99,5 +101,4 @@ def _draw(columns: Sequence[Column], shown: list[Any]) -> None:
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     # The last column stays free: some terminals wrap when it is filled.
     width = shutil.get_terminal_size().columns - 1
-    for each in plot(columns, shown, width, ascii_only=plain):
-        typer.echo(each)
+    sys.stdout.write("\n".join(plot(columns, shown, width, ascii_only=plain)) + "\n")

@@ -56,17 +56,21 @@ def rows(columns: Sequence[str], values: Sequence[Sequence[object]], right: Coll
     width = out.width if out.is_terminal else _UNBOUNDED
     names = [_brief(name) for name in columns]
     cells = [[_NULL if value is None else Text(_brief(value)) for value in row] for row in values]
-    longest = [max(cell.cell_len for cell in each) for each in zip(*([Text(n) for n in names], *cells), strict=True)]
+    longest = [max(cell.cell_len for cell in each) for each in zip([Text(name) for name in names], *cells, strict=True)]
     whole = len(values) == 1 and any(isinstance(value, str) and "\n" in value.strip() for value in values[0])
-    if whole or sum(min(each, _NARROWEST) + 1 for each in longest) > width:
+    room = width - 2 * (len(names) - 1)
+    if whole or sum(min(each, _NARROWEST) for each in longest) > room:
         _one_by_one(names, values, width, whole=whole)
         return
+    # The widest give way.
+    shares = (most for most in range(max(longest, default=0), 0, -1) if sum(min(n, most) for n in longest) <= room)
+    share = next(shares, 1)
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for number, name in enumerate(names):
         side: Literal["left", "right"] = "right" if number in right else "left"
-        grid.add_column(Text(name), justify=side, no_wrap=True, overflow="ellipsis")
+        grid.add_column(_within(Text(name), share), justify=side, no_wrap=True)
     for row in cells:
-        grid.add_row(*row)
+        grid.add_row(*(_within(cell, share) for cell in row))
     Console(highlight=False, width=width).print(grid)
 
 
@@ -84,9 +88,14 @@ def _one_by_one(names: Sequence[str], values: Sequence[Sequence[object]], width:
                 out.print(Text(f"  {name}"))
                 out.print(Text(_printable(value).rstrip()))
                 continue
-            said = _NULL.copy() if value is None else Text(_brief(value))
-            said.truncate(max(_NARROWEST, width - margin - 4), overflow="ellipsis")
-            out.print(Text.assemble(f"  {name:<{margin}}  ", said))
+            said = _NULL if value is None else Text(_brief(value))
+            out.print(Text.assemble(f"  {name:<{margin}}  ", _within(said, max(_NARROWEST, width - margin - 4))))
+
+
+def _within(cell: Text, width: int) -> Text:
+    cut = cell.copy()
+    cut.truncate(width, overflow="ellipsis")
+    return cut
 
 
 def _brief(value: object) -> str:

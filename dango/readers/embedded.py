@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,24 +42,25 @@ def opened(file: Path, name: str, lock: Path, *, files: bool) -> Iterator[Embedd
         connection = duckdb.connect(str(file), read_only=True, config=config)
     except duckdb.Error as error:
         raise refusal(error, name, lock) from error
-    with connection:
+    with connection, ThreadPoolExecutor(1) as thread:
         # Alike on every machine; `AT TIME ZONE` says otherwise.
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET lock_configuration = true")
-        yield Embedded(connection)
+        yield Embedded(connection, thread)
 
 
 class Embedded:
     """A DuckDB database that is open for reading."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, thread: ThreadPoolExecutor) -> None:
         self._connection = connection
+        self._thread = thread
 
     def answer(self, sql: str) -> Answer:
         """Runs one statement; see `Database`."""
         try:
             for statement in self._one(sql):
-                self._connection.execute(statement)
+                self._wait(self._connection.execute, statement)
         except duckdb.Error as error:
             raise _told(error) from error
         described = self._connection.description or []
@@ -75,10 +77,18 @@ class Embedded:
 
     def _rows(self) -> Iterator[tuple[Any, ...]]:
         try:
-            while rows := self._connection.fetchmany(AT_ONCE):
+            while rows := self._wait(self._connection.fetchmany, AT_ONCE):
                 yield from rows
         except duckdb.Error as error:
             raise _told(error) from error
+
+    def _wait(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Does the work in a thread: DuckDB itself hears Ctrl-C only when it is done."""
+        try:
+            return self._thread.submit(work, *arguments).result()
+        except KeyboardInterrupt:
+            self._connection.interrupt()
+            raise
 
 
 def _told(error: duckdb.Error) -> QueryError:

@@ -35,7 +35,7 @@ def opened(address: str, name: str) -> Iterator[Postgres]:
     """The database at an address, as libpq takes it. Raises `DestinationError` where it cannot be reached."""
     extensions.set_wait_callback(_interruptible)
     try:
-        connection = psycopg2.connect(address, client_encoding="utf8")
+        connection = psycopg2.connect(address, client_encoding="utf8", fallback_application_name="dango")
     except psycopg2.Error as error:
         raise refusal(error, name) from error
     try:
