@@ -70,7 +70,8 @@ def _name(block: Mapping[str, Any]) -> str:
 
 
 def _on_the_line(ctx: typer.Context) -> set[str]:
-    named: set[str] = set()
+    # Words that the parser left where they are, for want of the value that is to be completed.
+    named = {*ctx.args}
     for key in ("names", "source", "name"):
         value = ctx.params.get(key) or ()
         named.update([value] if isinstance(value, str) else value)
@@ -78,9 +79,8 @@ def _on_the_line(ctx: typer.Context) -> set[str]:
 
 
 def _resources(project: Project, named: set[str]) -> Iterator[str]:
-    for block in _sources(project):
-        if named and _name(block) not in named:
-            continue
+    blocks = _sources(project)
+    for block in [block for block in blocks if _name(block) in named] or blocks:
         configured = block.get("resources")
         yield from (
             name for name in (configured if isinstance(configured, list | dict) else ()) if isinstance(name, str)

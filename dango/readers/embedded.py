@@ -70,7 +70,7 @@ class Embedded:
         """The statement, which may be two to DuckDB."""
         statements = self._connection.extract_statements(sql)
         # DuckDB 1 makes a PIVOT of a type, which has no text of its own, and what uses it.
-        count = sum(bool(each.query) or each.type != duckdb.StatementType.CREATE for each in statements)
+        count = sum(_has_text(each) or each.type != duckdb.StatementType.CREATE for each in statements)
         if count != 1:
             raise QueryError(f"{count} statements, where one is expected", _ONE, refused=True)
         return statements
@@ -89,6 +89,14 @@ class Embedded:
         except KeyboardInterrupt:
             self._connection.interrupt()
             raise
+
+
+def _has_text(statement: duckdb.Statement) -> bool:
+    try:
+        return bool(statement.query)
+    except IndexError:
+        # It looks for it behind the end of nothing.
+        return False
 
 
 def _told(error: duckdb.Error) -> QueryError:
