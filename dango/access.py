@@ -39,7 +39,7 @@ def refusal(error: BaseException, name: str, lock: Path | None = None) -> Destin
         lock: of an embedded database, to tell which run has it.
     """
     if pid := holder(error):
-        run = run_of(lock) if lock else ""
+        run = run_of(lock, int(pid)) if lock else ""
         return Held(
             f"the database of `{name}` is held by process {pid}{f', which loads run {run} into it' if run else ''}",
             "wait for the sync to end, and run again"

@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -269,29 +270,50 @@ def test_bad_input_is_refused_before_anything_is_opened(shop: Path, root: Path, 
     assert (said.code, "destination `duckdb` cannot be used" in said.err) == (1, True)
 
 
-HOLDER = "import duckdb, sys, time\nd = duckdb.connect(sys.argv[1])\nprint('there', flush=True)\ntime.sleep(60)\n"
+HOLDER = """\
+import sys, time
+from pathlib import Path
+import duckdb
+from dango.access import lock_file
+from dango.lock import lock
+
+with lock(lock_file(Path(sys.argv[1]), sys.argv[2]), "the database", run="20240101T100000-abcd"):
+    database = duckdb.connect(sys.argv[2])
+    print("there", flush=True)
+    time.sleep(120)
+"""
+NOTEBOOK = "import duckdb, sys, time\nd = duckdb.connect(sys.argv[2])\nprint('there', flush=True)\ntime.sleep(120)\n"
 
 
-@pytest.fixture
-def held(shop: Path) -> Any:
-    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(shop)], stdout=subprocess.PIPE)
-    assert process.stdout and process.stdout.readline()
-    yield process
-    process.kill()
-    process.wait()
-    process.stdout.close()
+@contextmanager
+def holding(code: str, root: Path, file: Path) -> Iterator[int]:
+    """A process that has the database in its hands; its number."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(root), str(file)], stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert process.stdout
+    try:
+        assert process.stdout.readline() == b"there\n"
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
-def test_who_writes_the_database_is_named_with_its_run(
-    held: subprocess.Popen[bytes], shop: Path, root: Path, dango: Dango
-) -> None:
-    said = dango("query", "SELECT 1")
-    assert (said.code, f"held by process {held.pid}" in said.err) == (4, True)
-    assert "run" not in said.err.splitlines()[0]
-    with lock(lock_file(root, shop), "the database", run="20240101T100000-abcd"):
+def test_who_writes_the_database_is_named_with_its_run(shop: Path, root: Path, dango: Dango) -> None:
+    with holding(HOLDER, root, shop) as pid:
         said = dango("query", "SELECT 1", "--json")
     assert (said.code, said.json["exit_code"]) == (4, 4)
-    assert f"held by process {held.pid}, which loads run 20240101T100000-abcd" in said.json["problems"][0]["message"]
+    assert f"held by process {pid}, which loads run 20240101T100000-abcd" in said.json["problems"][0]["message"]
+
+
+def test_a_notebook_is_not_taken_for_the_sync_that_waits_for_it(shop: Path, root: Path, dango: Dango) -> None:
+    with holding(NOTEBOOK, root, shop) as pid, lock(lock_file(root, shop), "the database", run="20240101T100000-abcd"):
+        said = dango("query", "SELECT 1")
+        assert (said.code, dango("tables").code) == (4, 4)
+    assert f"the database of `duckdb` is held by process {pid}\n" in said.err
 
 
 def test_another_destination_is_found_where_dlt_finds_it(
