@@ -18,7 +18,7 @@ from dango.document import Document
 from dango.entry import Entry
 from dango.errors import DangoError, UsageError
 from dango.files import replace_text
-from dango.job import Inspection, Probe, RunError, Tested
+from dango.job import Inspection, Probe, RunError, Tested, as_error
 from dango.project import NATIVE, Project
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, project_mask, read_toml
 from dango.supervision import prepare, watch
@@ -176,9 +176,7 @@ def _values(project: Project, work: str, payload: Any, name: str) -> Iterator[An
     with closing(watch(project, work, payload, name)) as values:
         for value in values:
             if isinstance(value, RunError):
-                error = DangoError(value.message, value.hint, place=value.place)
-                error.exit_code = value.exit_code
-                raise error
+                raise as_error(value)
             yield value
 
 

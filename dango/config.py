@@ -231,6 +231,11 @@ class Destination(BaseModel):
         """What was written besides the type."""
         return self.model_extra or {}
 
+    @property
+    def embedded(self) -> bool:
+        """Whether it is the project's own DuckDB file, which needs no setting."""
+        return self.name == self.type == EMBEDDED and not self.parameters
+
 
 def known_version(value: Any) -> Any:
     """The version of a file, if this dango knows it."""

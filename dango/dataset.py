@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import dlt
-import duckdb
 from dlt.common.destination.exceptions import SqlClientNotAvailable
 from dlt.common.schema.typing import LOADS_TABLE_NAME
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
+from dango.access import holder, lock_file
 from dango.dlt_packages import connected
 from dango.errors import root_cause
 from dango.job import Job
@@ -40,11 +38,8 @@ def writing(pipeline: dlt.Pipeline, job: Job) -> Iterator[None]:
     if file is None:
         yield
         return
-    # Two destinations may name one file; its path is what they share.
-    path = Path(file).resolve()
-    name = f"{path.stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     wait = DATABASE_WAIT if job.wait is None else job.wait
-    with lock(job.root / ".dango" / "locks" / f"{name}.database.lock", f"the database {path.name}", wait, run=job.run):
+    with lock(lock_file(job.root, file), f"the database {Path(file).name}", wait, run=job.run):
         yield
 
 
@@ -91,15 +86,6 @@ def patiently(job: Job, work: Callable[..., T], *arguments: Any) -> T:
 def locked(error: BaseException) -> bool:
     """Whether another process has an embedded database open."""
     return holder(root_cause(error)) != ""
-
-
-def holder(error: BaseException) -> str:
-    """The process that has DuckDB's file in its hands, by its number; empty for any other error."""
-    if not isinstance(error, duckdb.IOException):
-        return ""
-    # DuckDB says it in its message and nowhere else.
-    found = re.search(r"lock is held in .*?\(PID (\d+)\)", str(error))
-    return found.group(1) if found else ""
 
 
 def settle(sql: Any) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dlt
 from dlt.common.destination import Destination as DltDestination
 
-from dango import dataset, imports
+from dango import imports
+from dango.access import refusal
 from dango.arguments import expand
 from dango.config import EMBEDDED, Destination
 from dango.dlt_adapter import ConfigFieldMissingException, missing_inside, settable
 from dango.dlt_destinations import looked_up_once
-from dango.errors import DangoError, DestinationError, Held, MissingSecret, NotASource, ResolveError, near
-from dango.job import Job
+from dango.errors import DangoError, MissingSecret, NotASource, ResolveError, near
+from dango.job import Address, Job
 from dango.project import Project
 
 Target = DltDestination[Any, Any]
@@ -38,7 +41,7 @@ def build(job: Job) -> Target:
             f"dlt's destinations: {', '.join(sorted(dlt.destinations.__all__))}; `module:function` is one of your own",
             place=_place(job, "type"),
         )
-    if destination.name == destination.type == EMBEDDED and not parameters:
+    if destination.embedded:
         embedded = str(embedded_file(job.root))
         require_distinct(embedded, job)
         # Named for what it is: a text might be a URL, and to read one dlt imports SQLAlchemy, for a fifth of a second.
@@ -85,21 +88,36 @@ def require_distinct(file: str, job: Job) -> None:
         )
 
 
+@contextmanager
+def client(job: Job) -> Iterator[tuple[dlt.Pipeline, Any]]:
+    """dlt's client of the job's destination, not connected yet, and the pipeline that it belongs to, which is for this
+    alone. Raises `MissingSecret` where a value for it is found nowhere."""
+    with tempfile.TemporaryDirectory(prefix="dry-", dir=job.root / ".dango") as folder:
+        pipeline = dlt.pipeline(
+            pipeline_name=job.source.pipeline,
+            pipelines_dir=folder,
+            destination=build(job),
+            dataset_name=job.dataset,
+        )
+        try:
+            made = pipeline.destination_client()
+        except ConfigFieldMissingException as error:
+            raise connection_error(error, job.destination.name) from error
+        yield pipeline, made
+
+
+def address(job: Job) -> Address:
+    """Where the database of the job's destination is: DuckDB's file, or what libpq connects by."""
+    with client(job) as (_, made):
+        credentials = made.config.credentials
+        if job.destination.type == EMBEDDED:
+            return Address(str(Path(credentials.database).resolve()))
+        return Address(str(credentials.to_native_representation()))
+
+
 def connection_error(error: BaseException, name: str) -> DangoError:
     """Why a destination cannot be used, in the user's words."""
-    if pid := dataset.holder(error):
-        return Held(
-            f"the database of `{name}` is held by process {pid}",
-            "DuckDB lets one process write at a time: end the other (a notebook, a shell, a sync) and run again",
-        )
-    if isinstance(error, ConfigFieldMissingException):
-        return _missing(error, name)
-    message = " ".join(str(error).split())
-    return DestinationError(
-        f"destination `{name}` cannot be used: {message}",
-        f"its credentials: .dlt/secrets.toml [destination.{name}.credentials]" if name != EMBEDDED
-        else "the file is left as it is; if it is no DuckDB database, move it away and a new one is made",
-    )  # fmt: skip
+    return _missing(error, name) if isinstance(error, ConfigFieldMissingException) else refusal(error, name)
 
 
 def _missing(error: ConfigFieldMissingException, name: str) -> MissingSecret:

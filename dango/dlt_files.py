@@ -32,6 +32,11 @@ _OWN: Any = {
 }
 
 
+def extracting() -> bool:
+    """Whether there is a package: a source may also be only looked at."""
+    return LoadPackageStateInjectableContext in Container()
+
+
 def room() -> Path:
     """A folder on the file system of the package: what is written there is linked into it, not copied."""
     return Path(_package().storage.storage.storage_path)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 
 from dango import leftovers
-from dango.config import EMBEDDED, Destination, Source
+from dango.config import Destination, Source
 from dango.errors import Held
 from dango.history import History
 from dango.job import Examination, Leftover, RunError
@@ -79,8 +79,7 @@ def _in_destinations(project: Project, sources: Sequence[Source], fix: bool) -> 
 
 def _unborn(project: Project, destination: Destination) -> bool:
     """Whether it is the embedded database and nothing was ever loaded: no process need start to find that out."""
-    embedded = destination.name == destination.type == EMBEDDED and not destination.parameters
-    return embedded and not project.warehouse.exists()
+    return destination.embedded and not project.warehouse.exists()
 
 
 def _in_destination(

@@ -154,6 +154,18 @@ class DestinationError(DangoError):
     """The destination cannot be reached or written to."""
 
 
+class NothingLoaded(UsageError):
+    """There is no database yet that could be asked."""
+
+
+class QueryError(DangoError):
+    """The database refuses a statement (exit 2), or fails while it runs it (exit 1); says what it said itself."""
+
+    def __init__(self, message: str, hint: str = "", *, refused: bool = False) -> None:
+        super().__init__(message, hint)
+        self.exit_code = 2 if refused else 1
+
+
 class FetchFailed(DangoError):
     """A source cannot be copied from its repository."""
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import dlt
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 
 from dango import destinations, lease
 from dango.dataset import writing
-from dango.dlt_adapter import ConfigFieldMissingException
-from dango.job import Examination, Job, Leftover, LeftoverKind, trial_dataset
+from dango.job import Examination, Leftover, LeftoverKind, trial_dataset
 from dango.leftovers import Found
 
 _OWN = ("_dlt_", "_dango_")
@@ -196,14 +193,7 @@ class Examined:
 def _connected(examination: Examination) -> Iterator[Any]:
     """dlt's client of the destination, connected; None where there is no database yet. It only reads, unless to fix."""
     job = replace(examination.job, wait=_WAIT)
-    with tempfile.TemporaryDirectory(prefix="dry-", dir=job.root / ".dango") as folder, ExitStack() as connection:
-        pipeline = dlt.pipeline(
-            pipeline_name=job.source.pipeline,
-            pipelines_dir=folder,
-            destination=destinations.build(job),
-            dataset_name=job.dataset,
-        )
-        client = _client(pipeline, job)
+    with destinations.client(job) as (pipeline, client), ExitStack() as connection:
         file = client.config.credentials.database if job.destination.type == "duckdb" else None
         if file is not None and not Path(file).exists():
             yield None
@@ -217,13 +207,6 @@ def _connected(examination: Examination) -> Iterator[Any]:
             # Of some databases dlt passes on what the driver raises, of others it wraps that.
             raise destinations.connection_error(getattr(error, "inner_exc", error), job.destination.name) from error
         yield client
-
-
-def _client(pipeline: dlt.Pipeline, job: Job) -> Any:
-    try:
-        return pipeline.destination_client()
-    except ConfigFieldMissingException as error:
-        raise destinations.connection_error(error, job.destination.name) from error
 
 
 def _catalogue(client: Any, datasets: list[str]) -> dict[str, dict[str, Table]]:

@@ -1,4 +1,4 @@
-"""What can be said of a project before anything is loaded: `check`, `sync --dry-run` and `explain`."""
+"""What can be said of a project before anything is loaded: `check`, `sync --dry-run`, `explain` and `preview`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dango.document import Document
 from dango.entry import Entry
-from dango.errors import ConfigError, DangoError, Problem
-from dango.job import Finding, Job, Parameter, RunError
+from dango.errors import ConfigError, Problem
+from dango.job import Event, Finding, Job, Parameter, Probe, RunError, Sample, as_error
 from dango.lint import Finding as RuleFinding
 from dango.lint import lint as rules
 from dango.project import Project
@@ -55,10 +55,35 @@ def explain(project: Project, name: str) -> list[Parameter]:
             if isinstance(value, list):
                 return value
             if isinstance(value, RunError):
-                error = DangoError(value.message, value.hint, place=value.place)
-                error.exit_code = value.exit_code
-                raise error
+                raise as_error(value)
     raise AssertionError("a worker ends with a value or an error")
+
+
+def preview(project: Project, name: str, resources: Sequence[str], count: int) -> Iterator[Sample | Event]:
+    """The first rows of a source; nothing is loaded, and no state is read or written.
+
+    Args:
+        project: whose source it is.
+        name: of the source.
+        resources: the only ones to look at; those that a sync would load where empty.
+        count: rows of each.
+
+    Yields:
+        a sample a resource, also of one that fails; and what the source prints.
+
+    Raises:
+        DangoError: where nothing could be asked at all, with the cause.
+    """
+    source = project.source(name)
+    project.require_environment([source], [])
+    prepare(project)
+    probe = Probe(project.job(source, resources=tuple(resources)), count=count)
+    with closing(watch(project, "preview", probe, name)) as values:
+        for value in values:
+            if isinstance(value, RunError):
+                raise as_error(value)
+            if isinstance(value, Sample | Event):
+                yield value
 
 
 def lint(project: Project, names: Sequence[str]) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from dango.config import Destination, Source
 from dango.entry import Entry
-from dango.errors import Problem
+from dango.errors import DangoError, Problem
 from dango.paths import TablePath
 
 Step = Literal["queued", "import", "resolve", "recover", "extract", "normalize", "load", "verify", "log"]
@@ -229,6 +229,14 @@ class Secrets:
 
 
 @dataclass(frozen=True, slots=True)
+class Address:
+    """Where a destination's database is: a file, or what its driver connects by. It travels to the planner and no
+    further."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """What `check` found in one source: its problems, none if it is well."""
 
@@ -325,6 +333,8 @@ class Probe:
     job: Job
     answers: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """What would stand in the source's section of `secrets.toml`."""
+    count: int = 1
+    """How many rows of each resource are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +344,19 @@ class Tested:
     resource: str
     seconds: float
     rows: int = 0
+    error: RunError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The first rows of one resource, as the source gives them."""
+
+    resource: str
+    seconds: float
+    rows: tuple[Any, ...] = ()
+    """Mostly mappings. What travels is plain: JSON's types, times, decimals and bytes."""
+    failed: tuple[str, ...] = ()
+    """Why records could not be made."""
     error: RunError | None = None
 
 
@@ -348,6 +371,13 @@ class Parameter:
     value: str = ""
     secret: bool = False
     missing: bool = False
+
+
+def as_error(told: RunError) -> DangoError:
+    """What went wrong in a worker, to be raised here."""
+    error = DangoError(told.message, told.hint, place=told.place)
+    error.exit_code = told.exit_code
+    return error
 
 
 def as_json(value: Any) -> Any:

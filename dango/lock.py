@@ -113,6 +113,12 @@ def holder(path: Path) -> str:
     return f"process {note['pid']} since {note['since']}" if {"pid", "since"} <= note.keys() else ""
 
 
+def run_of(path: Path, pid: int) -> str:
+    """The run for which that process holds the lock; empty where it does not, or for none."""
+    note = _noted(path)
+    return str(note.get("run", "")) if note.get("pid") == pid and held(path) else ""
+
+
 def _of(path: Path, run: str) -> bool:
     return run != "" and _noted(path).get("run") == run
 

@@ -1,24 +1,27 @@
-"""A source asked, and nothing loaded: one row of each resource, and what a database says of itself."""
+"""A source asked, and nothing loaded: the first rows of each resource, and what a database says of itself."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from itertools import islice
+from typing import Any
 
 from dlt.sources import DltResource
 
 from dango import durations, imports
-from dango.job import Inspection, Job, RunError, Tested
+from dango.failed import Failed, collecting
+from dango.job import Inspection, Job, RunError, Sample, Tested
 from dango.project import Project
 from dango.resolve import Resolved, build
 
 SECONDS = 30.0
-"""How long one resource may take to give its first row. `DANGO_TEST_SECONDS` says otherwise."""
+"""How long one resource may take to give its first rows. `DANGO_TEST_SECONDS` says otherwise."""
 _ROWS = 10
-"""So many are asked for: the first that a transformer gets may lead to none."""
+"""So many are asked for to get one: a cursor may leave the first out, and what a transformer gets may lead to none."""
 
 
 def inspection(resolved: Resolved, job: Job) -> Inspection | None:
@@ -37,11 +40,21 @@ def inspection(resolved: Resolved, job: Job) -> Inspection | None:
 
 
 def rows(resolved: Resolved, job: Job, told: Callable[[BaseException], RunError]) -> Iterator[Tested]:
-    """Takes the first row of each selected resource. No pipeline is made: no state, package or table is left.
+    """Whether each selected resource gives a row; see `samples`."""
+    for sample in samples(resolved, job, 1, told):
+        broken = RunError("Failed", sample.failed[0]) if sample.failed and not sample.rows else None
+        yield Tested(sample.resource, sample.seconds, len(sample.rows), sample.error or broken)
+
+
+def samples(resolved: Resolved, job: Job, count: int, told: Callable[[BaseException], RunError]) -> Iterator[Sample]:
+    """Takes the first rows of each selected resource. No pipeline is made: no state, package or table is left.
+
+    A cursor begins at its first value, since what was loaded is not looked at.
 
     Args:
         resolved: the source's function and arguments.
         job: what to ask.
+        count: how many rows of each resource are wanted.
         told: an exception in the user's words, with secrets taken out.
 
     Raises:
@@ -52,33 +65,52 @@ def rows(resolved: Resolved, job: Job, told: Callable[[BaseException], RunError]
     for resource in source.resources.values():
         if not resource.is_transformer:
             # Also what is not selected: a transformer that is takes its data from it.
-            resource.add_limit(_ROWS, count_rows=True)
+            resource.add_limit(_ROWS * count, count_rows=True)
     for name, resource in source.selected_resources.items():
-        yield _first(name, resource, seconds, told)
+        yield _sample(name, resource, count, seconds, told)
 
 
-def _first(name: str, resource: DltResource, seconds: float, told: Callable[[BaseException], RunError]) -> Tested:
-    """Whether a row comes; in a thread, since a source that never answers cannot be stopped otherwise."""
-    outcome: list[Tested] = []
+def _sample(
+    name: str, resource: DltResource, count: int, seconds: float, told: Callable[[BaseException], RunError]
+) -> Sample:
+    """The first rows; taken in a thread, since a source that never answers cannot be stopped otherwise."""
+    found: list[Any] = []
+    failed: list[Failed] = []
+    ended: list[RunError | None] = []
     started = time.monotonic()
 
     def ask() -> None:
         try:
-            with closing(iter(resource)) as asked:
-                found = any(True for _ in asked)
+            with collecting(failed.append), closing(iter(resource)) as asked:
+                for row in islice(_rows(asked, count, failed), count):
+                    found.append(row)
         except BaseException as error:  # noqa: BLE001 - sources are other people's code; one must not stop the rest
-            outcome.append(Tested(name, _since(started), error=told(error)))
+            ended.append(told(error))
         else:
-            outcome.append(Tested(name, _since(started), int(found)))
+            ended.append(None)
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(seconds)
-    if outcome:
-        return outcome[0]
+    error = ended[0] if ended else _late(len(found), count, seconds)
+    messages = tuple(record.message for record in failed)
+    return Sample(name, round(time.monotonic() - started, 3), tuple(found[:count]), messages, error)
+
+
+def _rows(items: Iterable[Any], count: int, failed: list[Failed]) -> Iterator[Any]:
+    """Row by row what comes in tables, too, of each the first; what the source could not make goes to `failed`."""
+    for item in items:
+        if isinstance(item, Failed):
+            failed.append(item)
+        elif hasattr(item, "to_pylist"):
+            yield from item.slice(0, count).to_pylist()
+        elif hasattr(item, "to_dict") and hasattr(item, "columns"):
+            yield from item.head(count).to_dict("records")
+        else:
+            yield item
+
+
+def _late(there: int, count: int, seconds: float) -> RunError:
+    came = f"{there} of {count} rows" if there else "no row"
     hint = "the server may be slow, or filters leave nothing (the environment variable DANGO_TEST_SECONDS allows more)"
-    return Tested(name, _since(started), error=RunError("Timeout", f"no row within {seconds:g} s", hint))
-
-
-def _since(started: float) -> float:
-    return round(time.monotonic() - started, 3)
+    return RunError("Timeout", f"{came} within {seconds:g} s", hint)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,29 @@ def brief(said: str) -> str:
 def storable(said: str) -> str:
     """Text that every database takes: no lone halves of characters, no zero bytes."""
     return said.encode("utf-8", "backslashreplace").decode().replace("\x00", "\ufffd")
+
+
+def plain(value: Any, mask: Callable[[str], str]) -> Any:
+    """A value of a source's as one that needs no code of the source to be read: JSON's types, times, decimals, bytes.
+
+    Args:
+        value: whatever a source yields.
+        mask: takes secrets out of text.
+    """
+    if isinstance(value, str):
+        return mask(str(value))
+    if isinstance(value, Mapping):
+        return {text(key): plain(item, mask) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item, mask) for item in value]
+    if value is None or type(value) in (bool, int, float, Decimal, bytes, dt.date, dt.time):
+        return value
+    if isinstance(value, dt.datetime):
+        # As Python's own: the time zones of others pickle as their names.
+        return dt.datetime.fromisoformat(value.isoformat())
+    if hasattr(value, "dtype") and hasattr(value, "item"):
+        return plain(value.item(), mask)
+    return mask(text(value))
 
 
 def _plain(value: Any) -> Any:

@@ -11,9 +11,10 @@ import datetime as dt
 import gc
 import os
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from dango.dlt_adapter import (
 from dango.entry import Entry
 from dango.errors import DangoError, Held, Problem, root_cause
 from dango.history import History
-from dango.job import Event, Examination, Finding, Job, Probe, RunError, Secrets, Skipped
+from dango.job import Event, Examination, Finding, Inspection, Job, Probe, RunError, Sample, Secrets, Skipped, Tested
 from dango.lock import lock
 from dango.paths import TablePath
 from dango.processes import Send
@@ -122,12 +123,17 @@ def explain(job: Job, send: Send) -> None:
 
 def test(probe: Probe, send: Send) -> None:
     """Asks a source for a row of each resource; sends an `Inspection` where there is one, then `Tested`s."""
-    _ask(probe, send, rows=True)
+    _ask(probe, send, lambda resolved, mask: chain(_inspected(resolved, probe), _tested(resolved, probe, mask)))
 
 
 def inspect(probe: Probe, send: Send) -> None:
     """Asks a source what it has; sends an `Inspection`, or a `RunError`."""
-    _ask(probe, send, rows=False)
+    _ask(probe, send, lambda resolved, mask: _inspected(resolved, probe))
+
+
+def preview(probe: Probe, send: Send) -> None:
+    """Asks a source for the first rows of each resource; sends `Sample`s, with secrets taken out of the rows."""
+    _ask(probe, send, lambda resolved, mask: _sampled(resolved, probe, mask))
 
 
 def describe(job: Job, send: Send) -> None:
@@ -148,6 +154,14 @@ def describe(job: Job, send: Send) -> None:
             send(described(located, block.source_module))
         else:
             send(imports.offered(imports.find_module(block.source_module, folder)))
+    for told in failures:
+        send(told)
+
+
+def address(job: Job, send: Send) -> None:
+    """Sends the `Address` of the job's destination, or a `RunError`."""
+    with _boundary(job, project_mask(Project(job.root), os.environ)) as failures:
+        send(destinations.address(job))
     for told in failures:
         send(told)
 
@@ -181,9 +195,7 @@ def lint(registry: tuple[Path, tuple[Entry, ...]], send: Send) -> None:
         send((entry.id, tuple(lint_built(entry, folder))))
 
 
-def _ask(probe: Probe, send: Send, *, rows: bool) -> None:
-    from dango import probing
-
+def _ask(probe: Probe, send: Send, ask: Callable[[Resolved, Mask], Iterator[Any]]) -> None:
     job = probe.job
     mask = project_mask(Project(job.root), os.environ)
     send(_importing(job))
@@ -193,14 +205,33 @@ def _ask(probe: Probe, send: Send, *, rows: bool) -> None:
     with _boundary(job, mask) as failures:
         resolved = resolve(job, probe.answers)
         _reveal(resolved, mask, send)
-        found = probing.inspection(resolved, job)
-        if found is not None:
-            send(found)
-        if rows:
-            for tested in probing.rows(resolved, job, lambda error: _told(error, job, mask)):
-                send(tested)
+        for value in ask(resolved, mask):
+            send(value)
     for told in failures:
         send(told)
+
+
+def _inspected(resolved: Resolved, probe: Probe) -> Iterator[Inspection]:
+    from dango import probing
+
+    found = probing.inspection(resolved, probe.job)
+    if found is not None:
+        yield found
+
+
+def _tested(resolved: Resolved, probe: Probe, mask: Mask) -> Iterator[Tested]:
+    from dango import probing
+
+    return probing.rows(resolved, probe.job, lambda error: _told(error, probe.job, mask))
+
+
+def _sampled(resolved: Resolved, probe: Probe, mask: Mask) -> Iterator[Sample]:
+    from dango import probing
+    from dango.record_text import plain
+
+    for sample in probing.samples(resolved, probe.job, probe.count, lambda error: _told(error, probe.job, mask)):
+        rows = tuple(plain(row, mask) for row in sample.rows)
+        yield replace(sample, rows=rows, failed=tuple(map(mask, sample.failed)))
 
 
 def _find_in(jobs: tuple[Job, ...], send: Send, *, rehearse: bool) -> None:

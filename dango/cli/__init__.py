@@ -10,8 +10,23 @@ from typing import NoReturn
 
 import typer
 
-from dango.cli import add, check, doctor, explain, fetch, history, init, registry, source, status, sync
-from dango.cli.app import Settings, app, emit, fail, undisturbed
+from dango.cli import (
+    add,
+    check,
+    doctor,
+    explain,
+    fetch,
+    history,
+    init,
+    preview,
+    query,
+    registry,
+    source,
+    status,
+    sync,
+    tables,
+)
+from dango.cli.app import Settings, app, emit, fail, silence, undisturbed
 from dango.errors import DangoError
 
 __all__ = [
@@ -24,10 +39,13 @@ __all__ = [
     "history",
     "init",
     "main",
+    "preview",
+    "query",
     "registry",
     "source",
     "status",
     "sync",
+    "tables",
 ]
 
 
@@ -53,8 +71,7 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         code = _stopped()
     except BrokenPipeError:
-        # Whoever read our output has seen enough (`| head`); Python would complain when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence()
         code = 0
     except Exception as error:  # noqa: BLE001 - the last boundary: a defect of ours, told as one
         code = _refused(error)

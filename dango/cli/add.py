@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dango.cli import complete
 from dango.cli.app import Json, emit, open_project, source_app
 from dango.errors import UsageError
 
@@ -26,7 +27,12 @@ Test = Annotated[bool | None, typer.Option("--test/--no-test", help="Ask the sou
 @source_app.command()
 def add(
     kind: Annotated[
-        str | None, typer.Argument(metavar="[TYPE]", help="A registry entry, or dlt_native; asked for otherwise.")
+        str | None,
+        typer.Argument(
+            metavar="[TYPE]",
+            help="A registry entry, or dlt_native; asked for otherwise.",
+            autocompletion=complete.types,
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="The source's name.")] = None,
     values: Set = None,
@@ -34,7 +40,9 @@ def add(
     resource: Resources = None,
     module: Annotated[str | None, typer.Option(help="Of dlt_native: the module, or a file of custom_sources/.")] = None,
     function: Annotated[str | None, typer.Option(help="Of dlt_native: the function in it.")] = None,
-    destination: Annotated[str | None, typer.Option(help="Where it goes; default: the project's.")] = None,
+    destination: Annotated[
+        str | None, typer.Option(help="Where it goes; default: the project's.", autocompletion=complete.destinations)
+    ] = None,
     test: Test = None,
     sync: Annotated[bool, typer.Option("--sync", help="Load it at once.")] = False,
     yes: Yes = False,
@@ -58,7 +66,7 @@ def add(
 
 @source_app.command()
 def edit(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The source's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The source's name.", autocompletion=complete.sources)],
     values: Set = None,
     secret: Secret = None,
     resource: Resources = None,
@@ -78,7 +86,7 @@ def edit(
 
 @source_app.command()
 def test(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The source's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The source's name.", autocompletion=complete.sources)],
     json: Json = False,
 ) -> None:
     """Ask a source for one row of each resource; nothing is loaded and nothing is left behind."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -104,6 +107,22 @@ def fail(error: DangoError) -> None:
     """The error as people see it: each problem at its place, then the next command."""
     for problem in error.problems:
         line(str(problem), problem.hint)
+
+
+@contextmanager
+def until_nobody_reads() -> Iterator[None]:
+    """Whoever reads what the block writes may have seen enough (`| head`): the command ends well then."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence()
+        raise typer.Exit(0) from None
+
+
+def silence() -> None:
+    """Nobody reads stdout any more; Python would complain when it flushes at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def line(message: str, hint: str, kind: str = "error") -> None:

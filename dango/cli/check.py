@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dango.cli import complete
 from dango.cli.app import Json, app, emit, fail, line, open_project
 from dango.errors import ConfigError
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
 @app.command()
 def check(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Default: all.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Default: all.", autocompletion=complete.sources)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Find every mistake of the project: files, keys, imports, arguments. Touches no network."""

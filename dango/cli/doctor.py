@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dango.cli import complete
 from dango.cli.app import Json, app, emit, open_project
 
 if TYPE_CHECKING:
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 @app.command()
 def doctor(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Default: all, and the project itself.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[SOURCE]...", help="Default: all, and the project itself.", autocompletion=complete.sources
+        ),
     ] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Repair what needs no sync; nothing is loaded.")] = False,
     json: Json = False,

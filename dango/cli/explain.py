@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
+from dango.cli import complete
 from dango.cli.app import Json, app, emit, open_project
 
 
 @app.command()
 def explain(
-    source: Annotated[str, typer.Argument(help="The source's name.")],
+    source: Annotated[str, typer.Argument(help="The source's name.", autocompletion=complete.sources)],
     json: Json = False,
 ) -> None:
     """Show where each parameter of a source gets its value; secrets are masked."""

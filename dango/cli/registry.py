@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dango.cli import complete
 from dango.cli.app import Json, Settings, app, emit, line, open_project
 from dango.errors import ProjectNotFound
 
@@ -56,7 +57,7 @@ def list_(
 
 @registry_app.command()
 def show(
-    identity: Annotated[str, typer.Argument(metavar="ID", help="The entry's id.")],
+    identity: Annotated[str, typer.Argument(metavar="ID", help="The entry's id.", autocompletion=complete.entries)],
     json: Json = False,
 ) -> None:
     """Show an entry: what it asks, what it loads, and to which hosts it sends secrets."""
@@ -93,7 +94,10 @@ def show(
 @registry_app.command()
 def lint(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID or FILE]...", help="Default: every entry that is found.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[ID or FILE]...", help="Default: every entry that is found.", autocompletion=complete.entries
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -123,7 +127,10 @@ def schema() -> None:
 
 @registry_app.command()
 def new(
-    from_source: Annotated[str, typer.Option("--from-source", metavar="NAME", help="A `dlt_native` source.")],
+    from_source: Annotated[
+        str,
+        typer.Option("--from-source", metavar="NAME", help="A `dlt_native` source.", autocompletion=complete.sources),
+    ],
     identity: Annotated[str | None, typer.Option("--id", help="The entry's id; default: the source's name.")] = None,
     json: Json = False,
 ) -> None:

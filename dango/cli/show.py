@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from types import TracebackType
+from typing import Literal
 
 from rich.console import Console
 from rich.live import Live
@@ -14,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from dango.cli.rows import text as as_text
 from dango.job import Event, Inspection, Job, Parameter, RunError, RunResult, TableResult, Tested, as_json
 from dango.log import text
 
@@ -23,6 +26,11 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 _COLOURS = {"ok": "green", "partial": "yellow", "running": "cyan"}
 _FAILURES_SHOWN = 20
 _LONGEST_LINE = 200
+_NARROWEST = 10
+"""A column of so few characters still says something."""
+_UNBOUNDED = 100_000
+"""Where there is no terminal there is no width to fit into."""
+_NULL = Text("NULL", style="dim")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
@@ -34,6 +42,65 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Se
         grid.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
     # Without a terminal there is no width to fit into; a narrow guess would cut names.
     Console(highlight=False, width=None if out.is_terminal else 240).print(grid)
+
+
+def rows(columns: Sequence[str], values: Sequence[Sequence[object]], right: Collection[int] = ()) -> None:
+    """What a database or a source gave, on stdout: as a table, or row by row where a table would be too wide.
+
+    Args:
+        columns: their names.
+        values: of each row, in the order of the columns.
+        right: the positions of those that hold numbers.
+    """
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    width = out.width if out.is_terminal else _UNBOUNDED
+    names = [_brief(name) for name in columns]
+    cells = [[_NULL if value is None else Text(_brief(value)) for value in row] for row in values]
+    longest = [max(cell.cell_len for cell in each) for each in zip([Text(name) for name in names], *cells, strict=True)]
+    whole = len(values) == 1 and any(isinstance(value, str) and "\n" in value.strip() for value in values[0])
+    room = width - 2 * (len(names) - 1)
+    if whole or sum(min(each, _NARROWEST) for each in longest) > room:
+        _one_by_one(names, values, width, whole=whole)
+        return
+    # The widest give way.
+    shares = (most for most in range(max(longest, default=0), 0, -1) if sum(min(n, most) for n in longest) <= room)
+    share = next(shares, 1)
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for number, name in enumerate(names):
+        side: Literal["left", "right"] = "right" if number in right else "left"
+        grid.add_column(_within(Text(name), share), justify=side, no_wrap=True)
+    for row in cells:
+        grid.add_row(*(_within(cell, share) for cell in row))
+    Console(highlight=False, width=width).print(grid)
+
+
+def heading(said: str) -> None:
+    """A line that stands above a table."""
+    out.print(Text(said, style="bold"))
+
+
+def _one_by_one(names: Sequence[str], values: Sequence[Sequence[object]], width: int, *, whole: bool) -> None:
+    margin = max(map(len, names), default=0)
+    for number, row in enumerate(values):
+        out.print(Text(f"row {number + 1}", style="bold"))
+        for name, value in zip(names, row, strict=True):
+            if whole and isinstance(value, str) and "\n" in value.strip():
+                out.print(Text(f"  {name}"))
+                out.print(Text(_printable(value).rstrip()))
+                continue
+            said = _NULL if value is None else Text(_brief(value))
+            out.print(Text.assemble(f"  {name:<{margin}}  ", _within(said, max(_NARROWEST, width - margin - 4))))
+
+
+def _within(cell: Text, width: int) -> Text:
+    cut = cell.copy()
+    cut.truncate(width, overflow="ellipsis")
+    return cut
+
+
+def _brief(value: object) -> str:
+    """A value on one line; of a long one the beginning."""
+    return _line(as_text(value)[: 2 * _LONGEST_LINE])
 
 
 def status(value: str) -> Text:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dango.cli import complete
 from dango.cli.app import Json, app, emit, open_project, source_app
 from dango.errors import UsageError
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from dango.config import Source
     from dango.project import Project
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The source's name.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The source's name.", autocompletion=complete.sources)]
 
 app.add_typer(source_app, name="source")
 

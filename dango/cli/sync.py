@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dango.cli import complete
 from dango.cli.app import Json, Settings, app, emit, open_project, stop_once
 from dango.errors import UsageError
 
@@ -19,18 +20,30 @@ if TYPE_CHECKING:
 @app.command()
 def sync(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Default: every enabled one.")
+        list[str] | None,
+        typer.Argument(metavar="[SOURCE]...", help="Default: every enabled one.", autocompletion=complete.sources),
     ] = None,
-    source: Annotated[list[str] | None, typer.Option("--source", help="The same as naming it.")] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", help="The same as naming it.", autocompletion=complete.sources),
+    ] = None,
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Load everything again in place of what is there.")
     ] = False,
-    resource: Annotated[list[str] | None, typer.Option(help="Only this resource; may be repeated.")] = None,
+    resource: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this resource; may be repeated.", autocompletion=complete.resources),
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="A trial of N rows a resource, beside the real tables.")] = None,
     since: Annotated[str | None, typer.Option(help="Backfill from this date; not yet.")] = None,
     until: Annotated[str | None, typer.Option(help="Backfill up to this date; not yet.")] = None,
     destination: Annotated[
-        str | None, typer.Option(envvar="DANGO_DESTINATION", help="Another destination for this run.")
+        str | None,
+        typer.Option(
+            envvar="DANGO_DESTINATION",
+            help="Another destination for this run.",
+            autocompletion=complete.destinations,
+        ),
     ] = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Sources that are read at a time; default: one a processor.")

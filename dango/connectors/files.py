@@ -232,6 +232,8 @@ def _read(
         try:
             if any(ways):
                 raise Irregular("an earlier file was read row by row")
+            if not dlt_files.extracting():
+                raise Irregular("nothing of it is loaded")
             rows = yield from _columns(Table(resource, {FILE: file.address}), file, plain, kind, reading)
             why = ""
         except Irregular as irregular:
