@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from dango.cli import add, check, doctor, explain, fetch, history, init, registry, source, status, sync
+from dango.cli import add, check, doctor, explain, fetch, history, init, new, registry, source, status, sync
 from dango.cli.app import Settings, app, emit, fail, undisturbed
 from dango.errors import DangoError
 
@@ -24,6 +24,7 @@ __all__ = [
     "history",
     "init",
     "main",
+    "new",
     "registry",
     "source",
     "status",
