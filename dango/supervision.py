@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Generator, Iterable, Mapping
+from contextlib import closing
 from typing import Any
 
 from dango import durations
@@ -55,6 +56,17 @@ def watch(
                 yield value
     finally:
         running.close()
+
+
+def values(project: Project, work: str, payload: Any, source: str) -> Generator[Any, None, None]:
+    """What `watch` yields. Raises `DangoError` where that is a `RunError`."""
+    with closing(watch(project, work, payload, source)) as running:
+        for value in running:
+            if isinstance(value, RunError):
+                error = DangoError(value.message, value.hint, place=value.place)
+                error.exit_code = value.exit_code
+                raise error
+            yield value
 
 
 def surroundings(project: Project) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from dango.cli import add, check, doctor, explain, fetch, history, init, new, registry, source, status, sync
+from dango.cli import add, check, cursor, doctor, explain, fetch, history, init, new, registry, source, status, sync
 from dango.cli.app import Settings, app, emit, fail, undisturbed
 from dango.errors import DangoError
 
@@ -18,6 +18,7 @@ __all__ = [
     "add",
     "app",
     "check",
+    "cursor",
     "doctor",
     "explain",
     "fetch",
