@@ -1,4 +1,4 @@
-"""What a source has stored, as it is shown and changed: its cursors and its tables. It travels as a `Job` does."""
+"""What a source has stored, as it is shown, moved and dropped: cursors and tables. It travels as a `Job` does."""
 
 from __future__ import annotations
 
@@ -69,3 +69,25 @@ class CursorWish:
     """Whether the cursors are to be forgotten."""
     write: bool = False
     """Whether to do it, or only to say what would be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a source has in one dataset."""
+
+    dataset: str
+    tables: Mapping[str, int]
+    """Its tables, those nested in others too, with how many rows each has."""
+    whole: bool
+    """Whether nothing else is in the dataset, which goes with them."""
+    others: tuple[str, ...] = ()
+    """The tables and views in it that are not the source's."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropWish:
+    """The data of a source that is to be dropped."""
+
+    job: Job
+    write: bool = False
+    """Whether to do it, or only to say what would be dropped."""

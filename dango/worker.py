@@ -37,7 +37,7 @@ from dango.project import Project
 from dango.record_errors import RecordErrors
 from dango.resolve import Resolved, missing_parameters, missing_secret, resolve, secret_in_git
 from dango.secrets import Mask, leaves, project_mask
-from dango.stored import CursorWish
+from dango.stored import CursorWish, DropWish
 
 _BETWEEN_COLLECTIONS = 200_000
 """So many objects more than went away are there before Python looks for garbage again."""
@@ -179,6 +179,17 @@ def cursors(wish: CursorWish, send: Send) -> None:
             send(engine.shown(wish, folder))
         else:
             send((engine.moved if wish.write else engine.planned)(wish, folder))
+    for told in failures:
+        send(told)
+
+
+def drop(wish: DropWish, send: Send) -> None:
+    """Drops what a source has in its destination, if it is to; sends the tuple of `Holding`s, or a `RunError`."""
+    from dango import dropping as engine
+
+    job = wish.job
+    with _boundary(job, project_mask(Project(job.root), os.environ)) as failures:
+        send((engine.dropped if wish.write else engine.held)(job))
     for told in failures:
         send(told)
 

@@ -10,7 +10,22 @@ from typing import NoReturn
 
 import typer
 
-from dango.cli import add, check, cursor, doctor, explain, fetch, history, init, new, registry, source, status, sync
+from dango.cli import (
+    add,
+    check,
+    cursor,
+    doctor,
+    explain,
+    fetch,
+    history,
+    init,
+    new,
+    registry,
+    remove,
+    source,
+    status,
+    sync,
+)
 from dango.cli.app import Settings, app, emit, fail, undisturbed
 from dango.errors import DangoError
 
@@ -27,6 +42,7 @@ __all__ = [
     "main",
     "new",
     "registry",
+    "remove",
     "source",
     "status",
     "sync",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dango.cli.app import Json, emit, line, open_project, source_app
+from dango.cli.source import Name
 from dango.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @source_app.command()
 def cursor(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The source's name.")],
+    name: Name,
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[RESOURCE]...", help="Only these, as with --resource.")
     ] = None,

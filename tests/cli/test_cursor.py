@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,9 +16,10 @@ import pytest
 
 from dango.lock import lock
 from tests.conftest import Said, native, one_of, sources
-from tests.faults.points import COMMIT, Fault
+from tests.faults.points import COMMIT
 from tests.faults.running import into_postgres
 from tests.fixtures_postgres import Postgres
+from tests.killed import killed
 
 Dango = Callable[..., Said]
 Write = Callable[[dict[str, str]], None]
@@ -75,7 +75,6 @@ def rows():
 
     return events, pages, rates
 """
-HOOK = Path(__file__).parents[1] / "faults" / "hook"
 
 
 @pytest.fixture
@@ -93,18 +92,6 @@ def shop(root: Path, write: Write) -> Callable[..., None]:
 def value(dango: Dango, **options: Any) -> Any:
     (cursor,) = dango("source", "cursor", "shop", "--json", **options).json["cursors"]
     return cursor["value"]
-
-
-def killed(root: Path, folder: Path, function: str, *arguments: str, when: str = "before", **env: str) -> None:
-    """Runs a command whose worker is killed there."""
-    folder.mkdir()
-    fault = json.dumps(Fault(function, when).asdict())
-    path = os.pathsep.join((str(HOOK), str(Path(__file__).parents[2])))
-    surroundings = {**os.environ, **env, "PYTHONPATH": path, "FAULT_FOLDER": str(folder), "FAULT": fault}
-    command = [sys.executable, "-m", "dango", *arguments]
-    done = subprocess.run(command, cwd=root, env=surroundings, capture_output=True, text=True, timeout=120)
-    assert (folder / "fired").exists(), done.stderr
-    assert done.returncode == 1, done.stderr
 
 
 def test_every_kind_of_cursor_is_shown_and_set_in_its_own_type(root: Path, write: Write, dango: Dango) -> None:
