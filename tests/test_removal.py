@@ -112,6 +112,7 @@ def test_all_that_is_its_own_goes_and_the_other_source_stays(root: Path, databas
     assert (result["status"], result["rows"]) == ("ok", 0)
 
 
+@pytest.mark.slow
 def test_what_others_have_in_its_dataset_stays(root: Path, tmp_path: Path, database: Any, dango: Dango) -> None:
     assert dango("sync", "shop", env=database.env).code == 0
     pipeline = dlt.pipeline(
@@ -179,6 +180,7 @@ def test_what_depends_on_a_table_is_not_swept_away(root: Path, write: Write, dan
     assert lake("SELECT raw_shop.one()") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_source_at_work_is_left_alone(root: Path, database: Any, dango: Dango) -> None:
     assert dango("sync", "shop", env=database.env).code == 0
     before = there(database)
@@ -195,6 +197,7 @@ def test_a_source_at_work_is_left_alone(root: Path, database: Any, dango: Dango)
     assert names(root) == [f"shop--{database.name}--raw_shop"]
 
 
+@pytest.mark.slow
 def test_where_the_destination_is_gone_nothing_is_removed(root: Path, write: Write, dango: Dango) -> None:
     gone = {"LAKE": "postgresql://nobody:x@127.0.0.1:1/none"}
     write({**FILES, "sources": into_postgres(native("shop"))})
@@ -257,6 +260,7 @@ def test_a_source_that_was_never_synced_leaves_no_database_behind(root: Path, wr
     assert not (root / "data" / "warehouse.duckdb").exists()
 
 
+@pytest.mark.slow
 def test_other_destinations_are_not_dropped_blindly(root: Path, write: Write, dango: Dango) -> None:
     lake = "version: 1\ndestinations: {lake: {type: filesystem, bucket_url: lake}}\nsources:\n"
     write({**FILES, "sources": lake + native("shop")})

@@ -21,7 +21,7 @@ def new(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: Json = False,
 ) -> None:
-    """Begin a source of your own: a file that runs as it is, its test, its entry."""
+    """Begin a source of your own, with its test; it runs as it is."""
     from dango import new_source
 
     project = open_project()

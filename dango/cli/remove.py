@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 @source_app.command()
 def remove(
     name: Name,
-    drop_data: Annotated[bool, typer.Option("--drop-data", help="Drop its tables and its state, too.")] = False,
+    drop_data: Annotated[
+        bool, typer.Option("--drop-data", help="Its tables and its state, too; they stay otherwise.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: Json = False,
 ) -> None:
-    """Take a source out of sources.yml; its data stay, or go by --drop-data."""
+    """Take a source out of sources.yml; --drop-data drops its data."""
     project = open_project()
     source = project.source(name)
     if drop_data:

@@ -94,6 +94,7 @@ def value(dango: Dango, **options: Any) -> Any:
     return cursor["value"]
 
 
+@pytest.mark.slow
 def test_every_kind_of_cursor_is_shown_and_set_in_its_own_type(root: Path, write: Write, dango: Dango) -> None:
     write({"sources": sources(native("kinds", module="kinds")), "custom_sources/kinds.py": KINDS})
     assert dango("sync").code == 0
@@ -119,6 +120,9 @@ def test_every_kind_of_cursor_is_shown_and_set_in_its_own_type(root: Path, write
     assert {table["name"]: table["rows"] for table in tables} == dict.fromkeys(given, 3)
     again = {cursor["resource"]: cursor for cursor in dango("source", "cursor", "kinds", "--json").json["cursors"]}
     assert again == shown
+    # Where it stands already: the row there counts as new.
+    assert dango("source", "cursor", "kinds", "--set", "ids=10").code == 0
+    assert [table["rows"] for table in dango("sync", "--json").json["results"][0]["tables"]] == [1]
 
 
 def test_what_resources_remember_is_shown_as_people_read_it(shop: Callable[..., None], dango: Dango) -> None:

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from dango.errors import UsageError
+from dango.new_source import in_project
+from dango.project import Project
 from tests.conftest import Said
 
 ROOT = Path(__file__).parents[2]
@@ -114,12 +117,12 @@ def test_a_file_that_is_there_stays_and_nothing_is_written(
      ("web", "web_source"), ("9", "s_9"), ("", "my_source"), ("../x", "x"), ("s" * 60, "s" * 48)],
 )  # fmt: skip
 def test_a_name_that_cannot_be_is_answered_with_one_that_can(
-    root: Path, write: Callable[..., None], dango: Callable[..., Said], name: str, better: str
+    root: Path, write: Callable[..., None], name: str, better: str
 ) -> None:
     write({"sources": TEXT})
-    said = dango("source", "new", name)
-    assert (said.code, said.out) == (2, "")
-    assert f"dango source new {better}" in said.err
+    with pytest.raises(UsageError) as refused:
+        in_project(Project(root), name)
+    assert f"dango source new {better}" in refused.value.hint
     assert files(root) == {".dango/sources.yml": TEXT}
 
 
