@@ -141,6 +141,17 @@ def test_what_others_have_in_its_dataset_stays(root: Path, tmp_path: Path, datab
 
 
 @pytest.mark.slow
+def test_what_is_noted_of_others_keeps_the_dataset(tmp_path: Path, database: Any, dango: Dango) -> None:
+    assert dango("sync", "shop", env=database.env).code == 0
+    pipeline = dlt.pipeline("theirs", str(tmp_path), destination=database.destination, dataset_name="raw_shop")
+    pipeline.run([{"id": 7}], table_name="visits")
+    database("DROP TABLE raw_shop.visits", "SELECT 1")
+    assert dango("source", "remove", "shop", "--drop-data", "--yes", env=database.env).code == 0
+    assert database("SELECT DISTINCT pipeline_name FROM raw_shop._dlt_pipeline_state") == [("theirs",)]
+    assert "raw_shop.orders" not in there(database)
+
+
+@pytest.mark.slow
 def test_a_schema_of_two_pipelines_is_not_told_apart(root: Path, tmp_path: Path, database: Any, dango: Dango) -> None:
     assert dango("sync", "shop", env=database.env).code == 0
     schema = dlt.Schema("rows")
@@ -163,14 +174,15 @@ def test_what_depends_on_a_table_is_not_swept_away(root: Path, write: Write, dan
     lake = Lake(postgres)
     write({**FILES, "sources": into_postgres(native("shop"))})
     assert dango("sync", env=lake.env).code == 0
-    lake("CREATE VIEW report AS SELECT * FROM raw_shop.orders")
+    lake("CREATE VIEW report AS SELECT sku FROM raw_shop.orders__lines")
     before = there(lake)
     said = dango("source", "remove", "shop", "--drop-data", "--yes", env=lake.env)
     assert (said.code, said.out) == (1, "")
     assert "view report depends on table" in said.err
     assert "what depends on a table, such as a view, goes first" in said.err
     assert there(lake) == before
-    assert lake("SELECT count(*) FROM report") == [(3,)]
+    assert lake("SELECT count(*) FROM report") == [(6,)]
+    assert lake("SELECT count(*) FROM raw_shop.orders") == [(3,)]
     # What is another user's, or holds more than tables, is not dropped as a whole.
     lake("DROP VIEW report", "CREATE FUNCTION raw_shop.one() RETURNS int LANGUAGE sql AS 'SELECT 1'")
     assert dango("source", "remove", "shop", "--drop-data", "--yes", env=lake.env).code == 0
