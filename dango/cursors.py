@@ -5,17 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import dlt
-from dlt.common.destination.client import StateInfo, WithStateSync
-from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-from dango import dataset, dlt_packages, imports, working_folder
+from dango import dataset, dlt_packages, dlt_state, imports, working_folder
 from dango.cursor_values import kind_of, read, shown_value
 from dango.errors import UsageError, near
 from dango.job import Job
@@ -84,7 +82,7 @@ def moved(wish: CursorWish, folder: Path) -> tuple[Moved, ...]:
 
 def _load(source_pipeline: SourcePipeline, changes: list[_Change]) -> None:
     pipeline = source_pipeline.pipeline
-    with pipeline.managed_state(extract_state=True) as state:
+    with dlt_state.changing(pipeline) as state:
         for change in changes:
             change.apply(state)
     pipeline.normalize()
@@ -106,7 +104,7 @@ def _looking(job: Job, folder: Path) -> Iterator[tuple[dlt.Pipeline, str]]:
         if ":" in job.destination.type:
             imports.install(Project(job.root).custom_sources)
         source_pipeline = SourcePipeline(job, copy, _silent(job))
-        before = str(source_pipeline.pipeline.state.get("_version_hash", ""))
+        before = dlt_state.version(source_pipeline.pipeline.state)
         if _unborn(source_pipeline.pipeline, job):
             # A sync would make it, and begin anew.
             shutil.rmtree(copy)
@@ -129,46 +127,32 @@ def _unborn(pipeline: dlt.Pipeline, job: Job) -> bool:
 
 def _found(pipeline: dlt.Pipeline, job: Job, before: str) -> Cursors:
     state = pipeline.state
-    cursors, others = [], {}
-    for name, kept in _resources(state):
-        for path, stored in kept.get("incremental", {}).items():
+    # By their names: a source whose function was renamed has left what it remembered, and goes on with what comes last.
+    cursors, others = {}, {}
+    for name, kept in dlt_state.resources(state):
+        for path, stored in kept.get(dlt_state.INCREMENTAL, {}).items():
             value, initial = stored.get("last_value"), stored.get("initial_value")
-            cursors.append(Cursor(name, path, shown_value(value), shown_value(initial), kind_of(value)))
-        if own := tuple(key for key in kept if key != "incremental"):
+            cursors[name, path] = Cursor(name, path, shown_value(value), shown_value(initial), kind_of(value))
+        if own := tuple(key for key in kept if key != dlt_state.INCREMENTAL):
             others[name] = own
-    remembering = {cursor.resource for cursor in cursors} | others.keys()
+    remembering = {name for name, _ in cursors} | others.keys()
     tables = (table for name in pipeline.schema_names for table in pipeline.schemas[name].data_tables())
     loaded = {str(table.get("resource") or "") for table in tables if not str(table["name"]).startswith("_")}
     without = tuple(sorted(loaded - remembering - {""}))
     if not remembering:
         return Cursors(without=without)
-    origin: Any = "working folder" if state.get("_version_hash") == before else "destination"
-    return Cursors(tuple(cursors), others, without, origin, _stored(pipeline, job, state))
-
-
-def _resources(state: Mapping[str, Any]) -> Iterator[tuple[str, MutableMapping[str, Any]]]:
-    """What each resource remembers."""
-    for source in state.get("sources", {}).values():
-        yield from source.get("resources", {}).items()
+    origin: Any = "working folder" if dlt_state.version(state) == before else "destination"
+    return Cursors(tuple(cursors.values()), others, without, origin, _stored(pipeline, job, state))
 
 
 def _stored(pipeline: dlt.Pipeline, job: Job, state: Mapping[str, Any]) -> dt.datetime | None:
     """When the state was written: the destination's word, for what waits here the folder's."""
     with connecting(job), dataset.writing(pipeline, job):
-        written = dataset.patiently(job, _written, pipeline)
-    if written is not None and written.version_hash == state.get("_version_hash"):
+        written = dataset.patiently(job, dlt_state.stored, pipeline)
+    if written is not None and written.version_hash == dlt_state.version(state):
         return _plain(written.created_at)
-    extracted = state["_local"].get("_last_extracted_at")
+    extracted = dlt_state.extracted(state)
     return _plain(extracted) if extracted else None
-
-
-def _written(pipeline: dlt.Pipeline) -> StateInfo | None:
-    """The state that the destination has; None where it has none, or keeps none."""
-    with pipeline.destination_client() as client:
-        try:
-            return client.get_stored_state(pipeline.pipeline_name) if isinstance(client, WithStateSync) else None
-        except DestinationUndefinedEntity:
-            return None
 
 
 def _plain(value: dt.datetime) -> dt.datetime:
@@ -197,13 +181,10 @@ class _Change:
 
     def apply(self, state: Mapping[str, Any]) -> None:
         """Makes it in dlt's state."""
-        for source in state.get("sources", {}).values():
-            resources = source.get("resources", {})
-            if self.told.forgotten:
-                resources.pop(self.told.resource, None)
-            elif (kept := resources.get(self.told.resource, {}).get("incremental", {}).get(self.told.path)) is not None:
-                # Rows at the value itself count as new: which of them were loaded is known for the old one alone.
-                kept.update(last_value=self.value, start_value=self.value, unique_hashes=[])
+        if self.told.forgotten:
+            dlt_state.forget(state, self.told.resource)
+        else:
+            dlt_state.move(state, self.told.resource, self.told.path, self.value)
 
 
 def _changes(wish: CursorWish, pipeline: dlt.Pipeline, found: Cursors) -> list[_Change]:
@@ -221,10 +202,10 @@ def _changes(wish: CursorWish, pipeline: dlt.Pipeline, found: Cursors) -> list[_
 
 def _set(key: str, text: str, wish: CursorWish, pipeline: dlt.Pipeline, found: Cursors) -> _Change:
     cursor = _cursor(key, wish, found)
-    (present,) = (
+    *_, present = (
         stored.get("last_value") if stored.get("last_value") is not None else stored.get("initial_value")
-        for name, kept in _resources(pipeline.state)
-        for path, stored in kept.get("incremental", {}).items()
+        for name, kept in dlt_state.resources(pipeline.state)
+        for path, stored in kept.get(dlt_state.INCREMENTAL, {}).items()
         if (name, path) == (cursor.resource, cursor.path)
     )
     value = read(text, present, cursor)

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from dlt.common.versioned_state import decompress_state
 from dlt.destinations.exceptions import DatabaseException
 
 from dango import lease
 from dango.dataset import counted
+from dango.dlt_state import schema_names
 from dango.errors import DangoError, Held
 from dango.examination import Dataset, connected, tables_of
 from dango.job import Examination, Job, trial_dataset
@@ -57,7 +57,7 @@ def held(job: Job) -> tuple[Holding, ...]:
 
 
 def dropped(job: Job) -> tuple[Holding, ...]:
-    """Drops that, all of it or nothing, and what dlt notes of it.
+    """Drops what `held` shows, all of it or nothing, and what dlt notes of it.
 
     Returns:
         what was dropped.
@@ -156,7 +156,7 @@ def _own(client: Any, job: Job, there: Dataset) -> _Own:
         return _Own(frozenset(), frozenset())
     with client.sql_client.with_alternative_dataset_name(job.dataset) as sql:
         names = sql.execute_sql(f"SELECT DISTINCT pipeline_name FROM {sql.make_qualified_table_name(STATE)}")
-    schemas = {name: _schemas(client, str(name)) for (name,) in names}
+    schemas = {name: schema_names(client, str(name)) for (name,) in names}
     own = schemas.pop(job.source.pipeline, frozenset())
     for pipeline, others in schemas.items():
         if both := own & others - {*_SHARED}:
@@ -167,11 +167,6 @@ def _own(client: Any, job: Job, there: Dataset) -> _Own:
             )
         own -= others
     return _Own(own, frozenset(_tables(client, own)))
-
-
-def _schemas(client: Any, pipeline: str) -> frozenset[str]:
-    stored = client.get_stored_state(pipeline)
-    return frozenset(decompress_state(stored.state).get("schema_names") or ()) if stored else frozenset()
 
 
 def _tables(client: Any, schemas: Collection[str]) -> Iterator[str]:

@@ -281,6 +281,24 @@ def test_names_of_dlts_own_folders_are_names_like_others(write: Write, dango: Da
     assert (shown["cursors"][0]["value"], shown["origin"]) == (2, "working folder")
 
 
+@pytest.mark.slow
+def test_a_source_whose_function_was_renamed_has_one_cursor(
+    shop: Callable[..., None], write: Write, dango: Dango
+) -> None:
+    assert dango("sync").code == 0
+    write(
+        {"custom_sources/shop.py": SHOP.replace("def rows", "def again"), "sources": sources(native("shop", "again"))}
+    )
+    shop(4, 5)
+    assert dango("sync").code == 0
+    assert value(dango) == 5
+    assert dango("source", "cursor", "shop", "--set", "events=4").code == 0
+    tables = dango("sync", "--json").json["results"][0]["tables"]
+    assert {table["name"]: table["rows"] for table in tables}["events"] == 2
+    assert dango("source", "cursor", "shop", "--reset", "events").code == 0
+    assert dango("source", "cursor", "shop", "--json").json["cursors"] == []
+
+
 @pytest.fixture
 def terminal(root: Path) -> Iterator[Callable[..., pexpect.spawn]]:
     children = []
