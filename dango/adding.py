@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -18,10 +17,10 @@ from dango.document import Document
 from dango.entry import Entry
 from dango.errors import DangoError, UsageError
 from dango.files import replace_text
-from dango.job import Inspection, Probe, RunError, Tested, as_error
+from dango.job import Inspection, Probe, Tested
 from dango.project import NATIVE, Project
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, project_mask, read_toml
-from dango.supervision import prepare, watch
+from dango.supervision import prepare, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ def describe(project: Project, module: str, function: str) -> Entry | list[str]:
     prepare(project)
     native = DltNative(source_module=module, source_function=function)
     job = project.job(Source(name="new", type=NATIVE, dlt_native=native))
-    for value in _values(project, "describe", job, "new"):
+    for value in values(project, "describe", job, "new"):
         if isinstance(value, Entry | list):
             return value
     raise AssertionError("a worker ends with a value or an error")
@@ -167,21 +166,13 @@ def ask(
     """
     prepare(project)
     probe = Probe(project.job(source), dict(answers))
-    for value in _values(project, work, probe, source.name):
+    for value in values(project, work, probe, source.name):
         if isinstance(value, Inspection | Tested):
             yield value
 
 
-def _values(project: Project, work: str, payload: Any, name: str) -> Iterator[Any]:
-    with closing(watch(project, work, payload, name)) as values:
-        for value in values:
-            if isinstance(value, RunError):
-                raise as_error(value)
-            yield value
-
-
-def _names(values: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    for key, value in values.items():
+def _names(named: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    for key, value in named.items():
         if isinstance(value, Mapping):
             yield from _names(value, f"{path}{key}.")
         else:

@@ -63,7 +63,7 @@ def build(job: Job) -> Target:
     if "enable_dataset_name_normalization" in known:
         # The names are dango's own and valid everywhere; dlt would make `raw_x__trial` one with `raw_x_trial`.
         parameters.setdefault("enable_dataset_name_normalization", False)
-    return looked_up_once(factory(destination_name=destination.name, **parameters))  # type: ignore[no-any-return]
+    return looked_up_once(factory(destination_name=destination.name, **parameters))
 
 
 def _place(job: Job, key: str) -> str:

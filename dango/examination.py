@@ -62,7 +62,7 @@ def examined(examination: Examination) -> Iterator[Leftover]:
         DestinationError: when the destination cannot be reached.
         Held: when another process has the database in its hands.
     """
-    with _connected(examination) as client:
+    with connected(examination) as client:
         if client is None:
             return
         layout = client.config.staging_dataset_name_layout
@@ -88,7 +88,7 @@ class Survey:
     def of(cls, client: Any, datasets: list[str], layout: str) -> Survey:
         """Reads it."""
         beside = [name for dataset in datasets for name in (trial_dataset(dataset), layout % dataset)]
-        catalogue = _catalogue(client, [*datasets, *beside])
+        catalogue = tables_of(client, [*datasets, *beside])
         loaded = [name for name in datasets if {"_dlt_version", "_dlt_loads"} <= catalogue.get(name, {}).keys()]
         return cls(
             catalogue,
@@ -190,8 +190,13 @@ class Examined:
 
 
 @contextmanager
-def _connected(examination: Examination) -> Iterator[Any]:
-    """dlt's client of the destination, connected; None where there is no database yet. It only reads, unless to fix."""
+def connected(examination: Examination) -> Iterator[Any]:
+    """dlt's client of the destination, connected; None where there is no database yet. It only reads, unless to fix.
+
+    Raises:
+        DestinationError: when the destination cannot be reached.
+        Held: when another process has the database in its hands.
+    """
     job = replace(examination.job, wait=_WAIT)
     with destinations.client(job) as (pipeline, client), ExitStack() as connection:
         file = client.config.credentials.database if job.destination.type == "duckdb" else None
@@ -209,7 +214,7 @@ def _connected(examination: Examination) -> Iterator[Any]:
         yield client
 
 
-def _catalogue(client: Any, datasets: list[str]) -> dict[str, dict[str, Table]]:
+def tables_of(client: Any, datasets: list[str]) -> dict[str, dict[str, Table]]:
     """The tables of these datasets, as far as they are there, by dataset and name."""
     query = _CATALOGUE.format(", ".join(["%s"] * len(datasets)))
     mapper = client.capabilities.get_type_mapper()

@@ -125,11 +125,11 @@ def _check_name(name: str) -> None:
     if not name.isidentifier():
         raise UsageError(f"`{name}` is no name of a source", "a plain name, such as `pipedrive`")
     # A stub of that name would stand in front of the real one.
-    if _is_of_dlt(name):
+    if is_of_dlt(name):
         raise UsageError(f"`{name}` comes with dlt itself: there is nothing to fetch", f"source_module: {name}")
 
 
-def _is_of_dlt(name: str) -> bool:
+def is_of_dlt(name: str) -> bool:
     """Whether the installed dlt has it, seen from its folder: importing dlt takes a second."""
     found = importlib.util.find_spec("dlt")
     return bool(
@@ -179,7 +179,7 @@ def _read(repository: git.Repository, commit: str, name: str) -> dict[str, Blob]
     entries = repository.entries(commit, f"{_FOLDER}/{name}")
     if not entries:
         listed = repository.folders(commit, _FOLDER)
-        known = [folder for folder in listed if folder.isidentifier() and not _is_of_dlt(folder)]
+        known = [folder for folder in listed if folder.isidentifier() and not is_of_dlt(folder)]
         raise UsageError(
             f"no verified source `{name}` at {commit[:7]}{near(name, known)}",
             f"there are: {', '.join(known)}" if known else f"the repository has no folder {_FOLDER}/",

@@ -17,7 +17,7 @@ from dango.errors import DangoError, UsageError, near
 from dango.resources import shipped
 
 _PRIVATE = {".dlt/secrets.toml", ".env"}
-_KEPT = {*_PRIVATE, "conftest.py"}
+_KEPT = {*_PRIVATE, "conftest.py", "custom_sources/README.md"}
 SCHEMA_FILE = ".dango/sources.schema.json"
 
 State = Literal["new", "same", "changed", "kept"]

@@ -6,11 +6,11 @@ import os
 import re
 import time
 from collections.abc import Generator, Iterable, Mapping
+from contextlib import closing
 from typing import Any
 
 from dango import durations
-from dango.errors import DangoError
-from dango.job import Event, RunError, Secrets
+from dango.job import Event, RunError, Secrets, as_error
 from dango.processes import WORKER, Ended, Line, Workers, isolated
 from dango.project import Project
 from dango.secrets import CONFIG_FILE, Mask, project_mask, read_toml
@@ -55,6 +55,15 @@ def watch(
                 yield value
     finally:
         running.close()
+
+
+def values(project: Project, work: str, payload: Any, source: str) -> Generator[Any, None, None]:
+    """What `watch` yields. Raises `DangoError` where that is a `RunError`."""
+    with closing(watch(project, work, payload, source)) as running:
+        for value in running:
+            if isinstance(value, RunError):
+                raise as_error(value)
+            yield value
 
 
 def surroundings(project: Project) -> dict[str, str]:

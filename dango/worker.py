@@ -38,6 +38,7 @@ from dango.project import Project
 from dango.record_errors import RecordErrors
 from dango.resolve import Resolved, missing_parameters, missing_secret, resolve, secret_in_git
 from dango.secrets import Mask, leaves, project_mask
+from dango.stored import CursorWish, DropWish
 
 _BETWEEN_COLLECTIONS = 200_000
 """So many objects more than went away are there before Python looks for garbage again."""
@@ -175,6 +176,34 @@ def examine(examination: Examination, send: Send) -> None:
     with _boundary(job, mask) as failures:
         for found in examined(examination):
             send(replace(found, what=mask(found.what)))
+    for told in failures:
+        send(told)
+
+
+def cursors(wish: CursorWish, send: Send) -> None:
+    """Sends a source's `Cursors`, or the tuple of what is `Moved`; a `RunError` where it cannot."""
+    from dango import cursors as engine
+
+    job = wish.job
+    project = Project(job.root)
+    folder = project.working_folder(job.source, job.destination, job.dataset)
+    file = History(project.state).lock_file(job.source.name)
+    with _boundary(job, project_mask(project, os.environ)) as failures, lock(file, f"source `{job.source.name}`"):
+        if not (wish.values or wish.reset):
+            send(engine.shown(wish, folder))
+        else:
+            send((engine.moved if wish.write else engine.planned)(wish, folder))
+    for told in failures:
+        send(told)
+
+
+def drop(wish: DropWish, send: Send) -> None:
+    """Drops what a source has in its destination, if it is to; sends the tuple of `Holding`s, or a `RunError`."""
+    from dango import dropping as engine
+
+    job = wish.job
+    with _boundary(job, project_mask(Project(job.root), os.environ)) as failures:
+        send((engine.dropped if wish.write else engine.held)(job))
     for told in failures:
         send(told)
 

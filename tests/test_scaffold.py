@@ -32,7 +32,8 @@ def test_a_project_has_its_files_and_they_are_valid(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "shop"
     assert sorted(scaffold(folder)) == [
         ".dango/sources.schema.json", ".dango/sources.yml", ".dlt/config.toml", ".dlt/secrets.toml", ".env.example",
-        ".gitignore", "conftest.py", "custom_sources/__init__.py", "samples/README.md", "samples/penguins.jsonl",
+        ".gitignore", "conftest.py", "custom_sources/README.md", "custom_sources/__init__.py",
+            "samples/README.md", "samples/penguins.jsonl",
     ]  # fmt: skip
     assert [source.name for source in Project.at(folder).config.sources] == ["penguins"]
     assert len((folder / "samples" / "penguins.jsonl").read_text().splitlines()) == 344
@@ -120,5 +121,5 @@ def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_in_the_place_of_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "custom_sources").write_text("x")
-    with pytest.raises(DangoError, match=r"custom_sources/__init__\.py cannot be written: "):
+    with pytest.raises(DangoError, match=r"custom_sources/README\.md cannot be written: "):
         scaffold(tmp_path)

@@ -38,6 +38,11 @@ def sure(question: str, default: bool = False) -> bool:
     return bool(_answer(questionary.confirm(question, default=default)))
 
 
+def typed(question: str) -> str:
+    """What a person types. Raises `KeyboardInterrupt` on Ctrl-C."""
+    return str(_answer(questionary.text(question)))
+
+
 def one_of(question: str, choices: Sequence[Choice]) -> Any:
     """One of several; typing narrows them down. Raises `KeyboardInterrupt` on Ctrl-C."""
     return _answer(_select(question, choices, None))

@@ -1,4 +1,4 @@
-"""`dango source list|show|enable|disable|remove`"""
+"""`dango source list|show|enable|disable|eject`"""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import typer
 
 from dango.cli import complete
 from dango.cli.app import Json, app, emit, open_project, source_app
-from dango.errors import UsageError
 
 if TYPE_CHECKING:
     from dango.config import Source
@@ -61,29 +60,6 @@ def enable(name: Name) -> None:
 def disable(name: Name) -> None:
     """Leave the source out of `dango sync`."""
     _switch(name, False)
-
-
-@source_app.command()
-def remove(
-    name: Name,
-    drop_data: Annotated[bool, typer.Option("--drop-data", help="Drop the tables too; not yet.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-) -> None:
-    """Take the source out of sources.yml; its data and its state stay."""
-    if drop_data:
-        raise UsageError("--drop-data is not yet supported by this version of dango")
-    project = open_project()
-    source = project.source(name)
-    if not yes and sys.stdin.isatty():
-        from dango.cli import ask
-
-        if not ask.sure(f"Remove `{name}` from sources.yml?"):
-            raise typer.Exit(0)
-    project.document.remove_item(("sources", project.index(name))).save()
-    typer.echo(
-        f"`{name}` is no longer in sources.yml; the dataset {source.dataset} in"
-        f" {project.destination(source).name} and the sync state in .dango/ stay"
-    )
 
 
 @source_app.command()

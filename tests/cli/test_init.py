@@ -121,7 +121,7 @@ def test_the_json_names_what_was_written(root: Path, dango: Callable[..., Said])
     assert said.json["project"] == str(root)
     assert sorted(said.json["written"]) == [
         ".dango/sources.schema.json", ".dango/sources.yml", ".dlt/config.toml", ".dlt/secrets.toml", ".env.example",
-        ".gitignore", "conftest.py", "custom_sources/__init__.py",
+        ".gitignore", "conftest.py", "custom_sources/README.md", "custom_sources/__init__.py",
     ]  # fmt: skip
     assert dango("init", "--json", "--no-example").json["written"] == []
 
@@ -171,7 +171,8 @@ def git(folder: Path, *arguments: str) -> str:
 
 TRACKED = [
     ".dango/sources.schema.json", ".dango/sources.yml", ".dlt/config.toml", ".env.example", ".gitignore",
-    "conftest.py", "custom_sources/__init__.py", "samples/README.md", "samples/penguins.jsonl",
+    "conftest.py", "custom_sources/README.md", "custom_sources/__init__.py", "samples/README.md",
+    "samples/penguins.jsonl",
 ]  # fmt: skip
 
 

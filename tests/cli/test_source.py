@@ -121,12 +121,6 @@ def test_remove_keeps_comments_data_and_state_and_says_so(root: Path, dango: Cal
     assert dango("source", "list").code == 0
 
 
-def test_dropping_the_data_is_not_yet_and_removes_nothing(root: Path, dango: Callable[..., Said]) -> None:
-    said = dango("source", "remove", "orders", "--drop-data")
-    assert (said.code, said.err) == (2, "error: --drop-data is not yet supported by this version of dango\n")
-    assert text(root) == TEXT
-
-
 def test_a_broken_file_is_not_edited(root: Path, write: Callable[..., None], dango: Callable[..., Said]) -> None:
     broken = TEXT.replace("version: 1", "version: 1\nnope: 1")
     write({"sources": broken})

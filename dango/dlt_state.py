@@ -1,0 +1,72 @@
+"""A pipeline's state as dlt keeps it: the semi-public names and the layout, all in this file.
+
+dlt documents how a source's code reads and writes its own part of it. How the whole is laid out, and that a change is
+extracted as a row of `_dlt_pipeline_state` with a version of its own, is the same from 1.26 to 1.31.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager
+from typing import Any, cast
+
+import dlt
+from dlt.common.destination.client import StateInfo, WithStateSync
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from dlt.common.versioned_state import decompress_state
+
+State = Mapping[str, Any]
+
+INCREMENTAL = "incremental"
+"""Where a resource's cursors are, among what it remembers."""
+
+
+def resources(state: State) -> Iterator[tuple[str, MutableMapping[str, Any]]]:
+    """What each resource remembers, by its name; its cursors are under `INCREMENTAL`, by their paths."""
+    for source in state.get("sources", {}).values():
+        yield from source.get("resources", {}).items()
+
+
+def version(state: State) -> str:
+    """What tells one state from another."""
+    return str(state.get("_version_hash", ""))
+
+
+def extracted(state: State) -> dt.datetime | None:
+    """When it was last extracted here, or restored."""
+    return cast("dt.datetime | None", state.get("_local", {}).get("_last_extracted_at"))
+
+
+def changing(pipeline: dlt.Pipeline) -> AbstractContextManager[MutableMapping[str, Any]]:
+    """The state, to be changed in the block; at its end a new version waits in a package of its own."""
+    return cast("AbstractContextManager[MutableMapping[str, Any]]", pipeline.managed_state(extract_state=True))
+
+
+def move(state: State, resource: str, path: str, value: Any) -> None:
+    """Makes a cursor stand at a value."""
+    for name, kept in resources(state):
+        if name == resource and path in kept.get(INCREMENTAL, {}):
+            # Rows at the value itself count as new: which of them were loaded is known for the old one alone.
+            kept[INCREMENTAL][path].update(last_value=value, start_value=value, unique_hashes=[])
+
+
+def forget(state: State, resource: str) -> None:
+    """Forgets all that a resource remembers."""
+    for source in state.get("sources", {}).values():
+        source.get("resources", {}).pop(resource, None)
+
+
+def stored(pipeline: dlt.Pipeline) -> StateInfo | None:
+    """The newest state in the destination; None where there is none, or none is kept."""
+    with pipeline.destination_client() as client:
+        try:
+            return client.get_stored_state(pipeline.pipeline_name) if isinstance(client, WithStateSync) else None
+        except DestinationUndefinedEntity:
+            return None
+
+
+def schema_names(client: WithStateSync, pipeline: str) -> frozenset[str]:
+    """The schemas by which a pipeline has loaded, as its newest state in the destination says."""
+    newest = client.get_stored_state(pipeline)
+    return frozenset(decompress_state(newest.state).get("schema_names") or ()) if newest else frozenset()
