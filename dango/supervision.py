@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import Any
 
 from dango import durations
+from dango.errors import DangoError
 from dango.job import Event, RunError, Secrets, as_error
 from dango.processes import WORKER, Ended, Line, Workers, isolated
 from dango.project import Project
