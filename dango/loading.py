@@ -210,8 +210,10 @@ def _insert(client: Client, package: Package, emptied: set[str], done: Loaded) -
 
 
 def _analyze(client: Client, table: str) -> None:
-    """PostgreSQL plans the merge by how much it is; it would not know."""
+    """PostgreSQL plans the merge by how much it is; it would not know. Its price for a page out of order is of a disk
+    with a head, for which it would read the whole table."""
     if client.capabilities.sqlglot_dialect == "postgres":
+        client.sql_client.execute_sql("SET LOCAL random_page_cost = 1.1")
         client.sql_client.execute_sql(f"ANALYZE {client.sql_client.make_qualified_table_name(table)}")
 
 

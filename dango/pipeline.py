@@ -319,4 +319,6 @@ def _tables(
 
 def _totals(pipeline: dlt.Pipeline, job: Job, tables: Collection[str]) -> dict[str, int]:
     with dataset.writing(pipeline, job), dataset.sql_client(pipeline, job) as sql:
-        return dataset.counted(sql, tables) if sql is not None else {}
+        if sql is None:
+            return {}
+        return dataset.counted(sql, [table for table in tables if dataset.soon_counted(sql, table)])
