@@ -89,7 +89,7 @@ layers: .venv/.stamp-dev ## who may import whom
 	.venv/bin/lint-imports --no-logo
 
 docs: .venv/.stamp-dev ## write what is generated of the documentation (that it is fresh is a part of `test`)
-	WRITE_DOCS=1 $(python) -m pytest -q tests/test_docs.py
+	WRITE_DOCS=1 $(python) -m pytest -q tests/test_docs.py tests/test_sources_yml_page.py
 
 oldest: .venv-oldest/.stamp ## the quick tests with the oldest versions that pyproject.toml allows
 	.venv-oldest/bin/python -m pytest -q -n $(JOBS) --dist loadgroup -m 'not slow'
