@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +32,31 @@ class Block:
         first = self.text.partition("\n")[0]
         found = re.fullmatch(r"# (\S+\.(?:py|yml|toml)|\.env)", first)
         return found.group(1) if found else ""
+
+
+class Shell:
+    """A bash that remembers its folder, and in which `dango` and `python` are those under test."""
+
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self.folder = folder
+        self._programs = programs
+        for name, start in (("dango", "-m dango"), ("python", "")):
+            file = programs / name
+            file.write_text(f'#!/bin/sh\nexec {sys.executable} {start} "$@"\n', encoding="utf-8")
+            file.chmod(0o755)
+
+    def __call__(self, line: str) -> Said:
+        where = self._programs / "folder"
+        done = subprocess.run(
+            ["bash", "-c", f'{line}\ncode=$?; pwd > "{where}"; exit $code'],
+            cwd=self.folder,
+            env={**os.environ, "PATH": f"{self._programs}:{os.environ['PATH']}", "PYTHONPATH": str(DOCS.parent)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        self.folder = Path(where.read_text(encoding="utf-8").strip())
+        return Said(done.returncode, done.stdout, done.stderr)
 
 
 def blocks(page: Path) -> list[Block]:

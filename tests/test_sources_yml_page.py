@@ -33,12 +33,14 @@ SECTIONS = {
 TITLES = {model: title for title, (model, _) in SECTIONS.items()}
 HEAD = """# sources.yml
 
-Written by `make docs` from the models in `dango/config.py` and `dango/contract.py`; do not edit. `.dango/sources.yml` says what
-a project syncs. Editors complete and check it by the JSON Schema that `dango init` puts beside it; `dango check` finds every
-mistake at once, each with `file:line:column`. Names are lower-case letters, digits and `_`, a letter first, at most 48.
+Written by `make docs` from the models in `dango/config.py` and `dango/contract.py`; do not edit.
 
-What is said under `defaults` holds for every source, what a source says goes before it, and what a resource says before both.
-A key that is "not yet" has its final type, and is refused by name.
+`.dango/sources.yml` says what a project syncs. Editors complete and check it by the JSON Schema that `dango init` puts
+beside it; `dango check` finds every mistake at once, each with `file:line:column`. Names are lower-case letters, digits
+and `_`, a letter first, at most 48.
+
+What is said under `defaults` holds for every source, what a source says goes before it, and what a resource says
+before both. A key that is "not yet" has its final type, and is refused by name.
 
 ```yaml
 version: 1
