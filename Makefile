@@ -92,7 +92,7 @@ docs: .venv/.stamp-dev ## write what is generated of the documentation (that it 
 	WRITE_DOCS=1 $(python) -m pytest -q tests/test_docs.py tests/test_sources_yml_page.py
 
 site: .venv/.stamp-dev ## build the documentation as a site with search, in build/site
-	NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build -q --strict
+	NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build --strict
 
 oldest: .venv-oldest/.stamp ## the quick tests with the oldest versions that pyproject.toml allows
 	.venv-oldest/bin/python -m pytest -q -n $(JOBS) --dist loadgroup -m 'not slow'
