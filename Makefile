@@ -15,7 +15,7 @@ install = $(if $(shell command -v uv),uv pip install -q -p $(python),$(python) -
 # take twice as long to begin.
 cov =
 
-.PHONY: help demo test slow long faults equality lint types layers docs oldest floor ci bench bench-growth bench-report bench-peers constraints format clean
+.PHONY: help demo test slow long faults equality lint types layers docs site oldest floor ci bench bench-growth bench-report bench-peers constraints format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-13s %s\n' "$$name" "$$what"; done
@@ -89,7 +89,10 @@ layers: .venv/.stamp-dev ## who may import whom
 	.venv/bin/lint-imports --no-logo
 
 docs: .venv/.stamp-dev ## write what is generated of the documentation (that it is fresh is a part of `test`)
-	WRITE_DOCS=1 $(python) -m pytest -q tests/test_docs.py
+	WRITE_DOCS=1 $(python) -m pytest -q -m 'not slow' tests/test_docs.py tests/test_sources_yml_page.py
+
+site: .venv/.stamp-dev ## build the documentation as a site with search, in build/site
+	NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build --strict
 
 oldest: .venv-oldest/.stamp ## the quick tests with the oldest versions that pyproject.toml allows
 	.venv-oldest/bin/python -m pytest -q -n $(JOBS) --dist loadgroup -m 'not slow'

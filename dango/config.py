@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from dango.contract import SHORT, SchemaContract
+from dango.contract import SchemaContract
 from dango.text.values import kind
 
 VERSION = 1
@@ -64,6 +64,11 @@ def _name(value: Any) -> Any:
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$"), BeforeValidator(_name)]
 
 
+def _said(description: str, *examples: Any) -> Any:
+    """A key that may be left out, with what the editor and the reference say of it."""
+    return Field(default=None, description=description, examples=list(examples) or None)
+
+
 class Strict(BaseModel):
     """A block in which an unknown key is an error."""
 
@@ -74,8 +79,10 @@ class Strict(BaseModel):
 class Later(Strict):
     """The keys whose work comes in a later version; the types are final."""
 
-    on_error: Literal["fail", "skip"] | None = None
-    processors: tuple[Any, ...] | None = None
+    on_error: Literal["fail", "skip"] | None = _said(
+        "`skip` leaves out a resource that fails and loads the others; `fail` loads nothing then", "skip"
+    )
+    processors: tuple[Any, ...] | None = _said("not yet: what each record goes through")
 
     @field_validator(*NOT_YET, mode="before", check_fields=False)
     @classmethod
@@ -91,6 +98,7 @@ def _max_errors(value: Any) -> Any:
 
 
 _MAX_ERRORS = "how many records may fail before nothing is loaded: a number, or a share such as `5%`"
+_SPLIT = "not yet: one resource in several jobs"
 _PERCENT = r"(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%"
 MaxErrors = Annotated[
     int | str,
@@ -102,38 +110,50 @@ MaxErrors = Annotated[
 class Cursor(Strict):
     """What makes a resource incremental: the field that grows, where to begin, how far to look back."""
 
-    field: StrictStr = Field(description="the column (or JSON path) that grows with every change")
-    initial: Any = Field(default=None, description="where the first sync begins")
-    lag: float | None = Field(default=None, description="how far every sync looks back; seconds for times")
+    field: StrictStr = Field(
+        description="the column (or JSON path) that grows with every change", examples=["updated_at"]
+    )
+    initial: Any = _said("where the first sync begins", "2024-01-01")
+    lag: float | None = _said("how far every sync looks back; seconds for times", 3600)
 
 
 class Resource(Later):
     """What a resource does otherwise than its author wrote; applied with dlt's hints."""
 
     schema_contract: SchemaContract = None
-    max_errors: MaxErrors | None = Field(default=None, description=_MAX_ERRORS)
+    max_errors: MaxErrors | None = _said(_MAX_ERRORS, 10, "5%")
 
-    table: StrictStr | None = Field(default=None, description="the table's name")
-    write_disposition: Literal["append", "replace", "merge", "skip"] | None = None
-    primary_key: StrictStr | tuple[StrictStr, ...] | None = None
-    merge_key: StrictStr | tuple[StrictStr, ...] | None = None
-    cursor: Cursor | None = None
-    columns: dict[str, dict[str, Any]] | None = Field(
-        default=None, description="dlt's column hints by column name, e.g. `{price: {data_type: decimal}}`"
+    table: StrictStr | None = _said("the table's name; otherwise that of the resource", "tickets")
+    write_disposition: Literal["append", "replace", "merge", "skip"] | None = _said(
+        "whether rows are added, take the place of all, or of those with the same key", "merge"
     )
-    split: str | dict[str, Any] | None = None
+    primary_key: StrictStr | tuple[StrictStr, ...] | None = _said(
+        "the column that tells rows apart, or a list of them", "id", ["order_id", "line"]
+    )
+    merge_key: StrictStr | tuple[StrictStr, ...] | None = _said(
+        "a `merge` replaces all rows that have the same value in this column", "day"
+    )
+    cursor: Cursor | None = _said("what makes the resource incremental", {"field": "updated_at"})
+    columns: dict[str, dict[str, Any]] | None = _said(
+        "dlt's column hints, by the name of the column", {"price": {"data_type": "decimal"}}
+    )
+    split: str | dict[str, Any] | None = _said(_SPLIT)
 
 
 class DltNative(Strict):
     """Any dlt source there is: which function, and with what."""
 
     source_module: StrictStr = Field(
-        description="resolved from custom_sources/, then dlt.sources, then plugins, then any import"
+        description="resolved from custom_sources/, then dlt.sources, then plugins, then any import", examples=["jira"]
     )
-    source_function: StrictStr
-    function_kwargs: dict[StrictStr, Any] = Field(default_factory=dict)
-    pipeline_name: Name | None = None
-    dataset_name: Name | None = None
+    source_function: StrictStr = Field(
+        description="a source, a resource, or a function that returns or yields one, or rows", examples=["jira"]
+    )
+    function_kwargs: dict[StrictStr, Any] = Field(
+        default_factory=dict, description="its arguments; `env:NAME` at any depth", examples=[{"token": "env:TOKEN"}]
+    )
+    pipeline_name: Name | None = _said("of the dlt pipeline; otherwise the source's name", "jira_v2")
+    dataset_name: Name | None = _said("where its tables are; otherwise `raw_<name>`", "jira")
 
 
 def _resources(value: Any) -> Any:
@@ -159,32 +179,34 @@ Resources = Annotated[dict[str, Resource], BeforeValidator(_resources)]
 class Environment(Strict):
     """An environment of the source's own."""
 
-    requirements: tuple[str, ...]
-    python: str | None = None
+    requirements: tuple[str, ...] = Field(description="not yet")
+    python: str | None = _said("not yet")
 
 
 class Defaults(Later):
     """What holds for every source that does not say otherwise."""
 
-    enabled: StrictBool = True
-    destination: StrictStr | None = None
+    enabled: StrictBool = Field(default=True, description="whether `dango sync` without names loads it")
+    destination: StrictStr | None = _said("one of `destinations`; otherwise the project's", "lake")
     schema_contract: SchemaContract = None
-    max_errors: MaxErrors | None = Field(default=None, description=_MAX_ERRORS)
-    resources: Resources | None = None
-    environment: Environment | None = None
-    executor: str | None = None
-    split: str | dict[str, Any] | None = None
-    schedule: str | None = None
+    max_errors: MaxErrors | None = _said(_MAX_ERRORS, 10, "5%")
+    resources: Resources | None = _said(
+        "what to load: a list of names, or a mapping from name to how; otherwise all", ["issues", "users"]
+    )
+    environment: Environment | None = _said("not yet: packages of the source's own")
+    executor: str | None = _said("not yet: where its jobs run")
+    split: str | dict[str, Any] | None = _said(_SPLIT)
+    schedule: str | None = _said("not yet: when it is synced")
 
 
 class Source(Defaults):
     """One source: what it is, where it goes, and the block that bears the name of its type."""
 
-    name: Name
-    type: StrictStr
-    description: StrictStr = ""
-    extends: Name | None = None
-    dlt_native: DltNative | None = None
+    name: Name = Field(description="also of its pipeline, its dataset and its secrets", examples=["jira_issues"])
+    type: StrictStr = Field(description="`dlt_native`, or the id of a registry entry", examples=["github"])
+    description: StrictStr = Field(default="", description="for people", examples=["Issues of our Jira"])
+    extends: Name | None = _said("not yet: another source, whose keys are taken over")
+    dlt_native: DltNative | None = _said("the block of `type: dlt_native`")
     block: dict[str, Any] = Field(default_factory=dict, description="the block named like the type")
 
     @model_validator(mode="before")
@@ -224,7 +246,9 @@ class Destination(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     name: str = EMBEDDED
-    type: StrictStr = Field(description="a dlt destination, or `module:function` of a @dlt.destination")
+    type: StrictStr = Field(
+        description="a dlt destination, or `module:function` of a @dlt.destination", examples=["postgres"]
+    )
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -254,11 +278,19 @@ def known_version(value: Any) -> Any:
 class Config(Strict):
     """The whole of `sources.yml`."""
 
-    version: Annotated[StrictInt, BeforeValidator(known_version)] = VERSION
-    destination: StrictStr = EMBEDDED
-    destinations: dict[Name, Destination] = Field(default_factory=dict)
-    defaults: Defaults = Defaults.model_construct()
-    sources: tuple[Source, ...] = ()
+    version: Annotated[StrictInt, BeforeValidator(known_version)] = Field(
+        default=VERSION, description="of this file's format"
+    )
+    destination: StrictStr = Field(
+        default=EMBEDDED, description="where sources go that do not say: `duckdb`, or one of `destinations`"
+    )
+    destinations: dict[Name, Destination] = Field(
+        default_factory=dict, description="places to load into, by name", examples=[{"lake": {"type": "postgres"}}]
+    )
+    defaults: Defaults = Field(
+        default=Defaults.model_construct(), description="what holds for every source that does not say otherwise"
+    )
+    sources: tuple[Source, ...] = Field(default=(), description="what is synced")
 
     @field_validator("destinations", "defaults", "sources", mode="before")
     @classmethod
@@ -300,27 +332,3 @@ def merged(default: Resource | None, own: Resource) -> Resource:
     if own.schema_contract is not None:
         inherited["schema_contract"] = own.schema_contract.over(default.schema_contract)
     return own.model_copy(update=inherited)
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of `sources.yml`, for editors."""
-    # Its default is written by a model of its own, which the oldest pydantic does not build by itself.
-    Defaults.model_rebuild()
-    schema = Config.model_json_schema()
-    source = schema["$defs"]["Source"]
-    source["properties"].pop("block")
-    # A registry type brings a block of its own name; the schema cannot list them all.
-    source["additionalProperties"] = {"type": "object"}
-    schema["$defs"]["Destination"]["properties"].pop("name")
-    schema["properties"]["destinations"]["additionalProperties"] = False  # names are patterns of properties
-    # A key with nothing behind it is as if it were not there.
-    for key in ("destinations", "defaults", "sources"):
-        schema["properties"][key] = {"anyOf": [schema["properties"][key], {"type": "null"}]}
-    names = {"type": "array", "items": {"type": "string"}}
-    hints = {"anyOf": [{"$ref": "#/$defs/Resource"}, {"type": "null"}]}
-    for model in ("Source", "Defaults", "Resource"):
-        schema["$defs"][model]["properties"]["schema_contract"]["anyOf"].append(SHORT)
-    for model in ("Source", "Defaults"):
-        resources = schema["$defs"][model]["properties"]["resources"]
-        resources["anyOf"] = [names, {"type": "object", "additionalProperties": hints}, {"type": "null"}]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "sources.yml"}

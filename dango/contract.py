@@ -34,9 +34,9 @@ class Contract(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    tables: Mode | None = None
-    columns: Mode | None = None
-    data_type: Mode | None = None
+    tables: Mode | None = Field(default=None, description="of new tables")
+    columns: Mode | None = Field(default=None, description="of new columns")
+    data_type: Mode | None = Field(default=None, description="of values of another type than their column has")
 
     @property
     def said(self) -> dict[str, Any]:
@@ -55,5 +55,8 @@ def _written_out(value: Any) -> Any:
 SchemaContract = Annotated[
     Contract | None,
     BeforeValidator(_written_out),
-    Field(description="what may change in the tables: one word for all, or one each for tables, columns, data_type"),
+    Field(
+        description="what may change in the tables: one word for all, or one each for tables, columns, data_type",
+        examples=["freeze", {"columns": "discard_row"}],
+    ),
 ]

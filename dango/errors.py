@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 
 Severity = Literal["error", "warning"]
+DOCS = "docs/TROUBLESHOOTING.md"
+"""The page with a section for each kind of error."""
+
+
+def page_of(kind: str) -> str:
+    """Where the documentation speaks of a kind of error: of `MissingSecret` at `#missing-secret` of its page."""
+    return f"{DOCS}#{re.sub(r'(?<!^)(?=[A-Z])', '-', kind).lower()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,11 @@ class DangoError(Exception):
         self.hint = hint
         self.loc = loc
         self.place = place
+
+    @property
+    def docs(self) -> str:
+        """Where the documentation speaks of errors of this kind."""
+        return page_of(type(self).__name__)
 
     @property
     def problems(self) -> tuple[Problem, ...]:

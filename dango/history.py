@@ -15,7 +15,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from dango.errors import DangoError
+from dango.errors import DangoError, page_of
 from dango.job import FailedRecord, RunError, RunResult, Skipped, Status, TableResult
 from dango.lock import alive, held
 
@@ -91,7 +91,8 @@ class History:
         # The planner notes the end of everything it began, so what has none ended with it.
         if result.status != "running" or (alive(pid) if os.name == "posix" else held(self.lock_file(result.source))):
             return result
-        error = RunError("Crashed", "the process ended without a word", "what had begun is taken up by the next sync")
+        hint = "what had begun is taken up by the next sync"
+        error = RunError("Crashed", "the process ended without a word", hint, docs=page_of("Crashed"))
         return replace(result, status="crashed", error=error)
 
     def _read(self, query: str, *values: Any) -> list[Any]:

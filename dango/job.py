@@ -143,6 +143,8 @@ class RunError:
     place: str = ""
     traceback: str = ""
     exit_code: int = 1
+    docs: str = ""
+    """Where the documentation speaks of errors of this kind."""
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}" if self.place else self.message

@@ -13,6 +13,7 @@ from typing import Any
 from dlt.sources import DltResource
 
 from dango import durations, imports
+from dango.errors import page_of
 from dango.failed import Failed, collecting
 from dango.job import Inspection, Job, RunError, Sample, Tested
 from dango.project import Project
@@ -42,7 +43,8 @@ def inspection(resolved: Resolved, job: Job) -> Inspection | None:
 def rows(resolved: Resolved, job: Job, told: Callable[[BaseException], RunError]) -> Iterator[Tested]:
     """Whether each selected resource gives a row; see `samples`."""
     for sample in samples(resolved, job, 1, told):
-        broken = RunError("Failed", sample.failed[0]) if sample.failed and not sample.rows else None
+        failed = sample.failed and not sample.rows
+        broken = RunError("Failed", sample.failed[0], docs=page_of("Failed")) if failed else None
         yield Tested(sample.resource, sample.seconds, len(sample.rows), sample.error or broken)
 
 
@@ -113,4 +115,4 @@ def _rows(items: Iterable[Any], count: int, failed: list[Failed]) -> Iterator[An
 def _late(there: int, count: int, seconds: float) -> RunError:
     came = f"{there} of {count} rows" if there else "no row"
     hint = "the server may be slow, or filters leave nothing (the environment variable DANGO_TEST_SECONDS allows more)"
-    return RunError("Timeout", f"{came} within {seconds:g} s", hint)
+    return RunError("Timeout", f"{came} within {seconds:g} s", hint, docs=page_of("Timeout"))

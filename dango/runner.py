@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from dango.config import Source
 from dango.conversions import moment
-from dango.errors import UsageError
+from dango.errors import UsageError, page_of
 from dango.executors import Executor, LocalExecutor, cores
 from dango.history import History
 from dango.job import Event, Job, RunError, RunResult, Status
@@ -204,7 +204,7 @@ def run(
     finally:
         executor.close()
         # Whatever ended it (a signal, whoever listens, a caller who wants no more), what had begun is told.
-        error = RunError("Interrupted", "stopped before it was done", exit_code=code)
+        error = RunError("Interrupted", "stopped before it was done", exit_code=code, docs=page_of("Interrupted"))
         for begun in under_way.values():
             history.record(replace(begun, status="interrupted", error=error).ended())
 

@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import Any
 
 from dango import durations
-from dango.errors import DangoError
+from dango.errors import DangoError, page_of
 from dango.job import Event, RunError, Secrets, as_error
 from dango.processes import WORKER, Ended, Line, Workers, isolated
 from dango.project import Project
@@ -126,10 +126,12 @@ def _crash(ended: Ended, last: Event, seconds: float, mask: Mask) -> RunError:
                 _stuck_at(ended.tail),
                 tail,
                 exit_code=2,
+                docs=page_of("ImportFailed"),
             )
-        return RunError("ImportFailed", f"importing {last.message} ended the process: {ended}", "", "", tail, 2)
+        message = f"importing {last.message} ended the process: {ended}"
+        return RunError("ImportFailed", message, "", "", tail, 2, page_of("ImportFailed"))
     hint = "its last lines:\n" + "\n".join(tail.splitlines()[-5:]) if tail else ""
-    return RunError("Crashed", f"{ended}, at the step `{last.step}`", hint, "", tail)
+    return RunError("Crashed", f"{ended}, at the step `{last.step}`", hint, "", tail, docs=page_of("Crashed"))
 
 
 def _stuck_at(tail: Iterable[str]) -> str:

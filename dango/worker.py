@@ -27,7 +27,7 @@ from dango.dlt_adapter import (
     ValueNotSecretException,
 )
 from dango.entry import Entry
-from dango.errors import DangoError, Held, Problem, root_cause
+from dango.errors import DangoError, Held, Problem, page_of, root_cause
 from dango.history import History
 from dango.job import Event, Examination, Finding, Inspection, Job, Probe, RunError, Sample, Secrets, Skipped, Tested
 from dango.lock import lock
@@ -341,13 +341,15 @@ def _told(error: BaseException, job: Job, mask: Mask) -> RunError:
         cause = destinations.connection_error(cause, job.destination.name)
     if isinstance(cause, DangoError):
         place = cause.place or (Project(job.root).place(job.source.name, cause.loc) if cause.loc else "")
-        return RunError(type(cause).__name__, mask(cause.message), mask(cause.hint), place, trace, cause.exit_code)
+        message, hint, kind = mask(cause.message), mask(cause.hint), type(cause).__name__
+        return RunError(kind, message, hint, place, trace, cause.exit_code, cause.docs)
     kind = type(cause).__name__
     if isinstance(cause, SystemExit):
         message = f"the source ends the program (sys.exit {cause.code!r})"
     else:
         message = f"{kind}: {cause}" if str(cause) else kind
-    return RunError(kind, mask(message.strip()), mask(_advice(cause, job)), _place(cause, job.root), trace)
+    place, docs = _place(cause, job.root), page_of("ErrorOfASource")
+    return RunError(kind, mask(message.strip()), mask(_advice(cause, job)), place, trace, docs=docs)
 
 
 def _advice(cause: BaseException, job: Job) -> str:

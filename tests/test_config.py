@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from dango.config import NOT_YET, Config, Cursor, Resource, corrected, json_schema
+from dango.config import NOT_YET, Config, Cursor, Resource, corrected
 from dango.document import Document
 from dango.errors import ConfigError, Problem
+from dango.sources_schema import json_schema
 from dango.validation import parse
 
 FILE = ".dango/sources.yml"

@@ -92,7 +92,7 @@ def _refused(error: Exception) -> int:
     if isinstance(error, DangoError):
         fail(error)
         if "--json" in sys.argv:
-            emit({"problems": error.problems, "exit_code": error.exit_code})
+            emit({"problems": error.problems, "exit_code": error.exit_code, "docs": error.docs})
         return error.exit_code
     if hasattr(error, "show") and hasattr(error, "exit_code"):
         # typer's own usage errors know how to show themselves.

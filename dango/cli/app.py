@@ -107,6 +107,8 @@ def fail(error: DangoError) -> None:
     """The error as people see it: each problem at its place, then the next command."""
     for problem in error.problems:
         line(str(problem), problem.hint)
+    if Settings.debug:
+        typer.echo(f"  more: {error.docs}", err=True)
 
 
 @contextmanager

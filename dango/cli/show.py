@@ -211,6 +211,8 @@ def _told(what: str, why: RunError, debug: bool) -> None:
     err.print(Text(f"{what}: {why}"))
     if why.hint:
         err.print(Text("  hint: " + why.hint.replace("\n", "\n        ")))
+    if debug and why.docs:
+        err.print(Text(f"  more: {why.docs}"))
     if debug and why.traceback:
         err.print(Text(why.traceback))
 

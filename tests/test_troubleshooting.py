@@ -1,0 +1,263 @@
+"""`docs/TROUBLESHOOTING.md` has a section for each kind of error, and its examples are what is really said."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dango
+from dango.errors import DOCS, DangoError, QueryError, StateCorrupt, page_of
+from dango.history import History
+from dango.lock import lock
+from tests.conftest import Said
+from tests.connectors.vendor import Answer, Asked, vendor
+
+PAGE = Path(__file__).parent.parent / DOCS
+TEXT = PAGE.read_text(encoding="utf-8")
+SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", TEXT, re.M | re.S))
+# What a run may end with and is no exception of ours: `RunError` has these as its kind.
+OTHERS = {"Crashed", "ErrorOfASource", "Failed", "Interrupted", "Timeout"}
+
+
+def errors() -> list[type[DangoError]]:
+    """All kinds of errors of dango's, wherever they are defined."""
+    for module in pkgutil.walk_packages(dango.__path__, "dango."):
+        if module.name != "dango.__main__":
+            importlib.import_module(module.name)
+    found: list[type[DangoError]] = [DangoError]
+    for error in found:
+        found += error.__subclasses__()
+    # Tests have some of their own.
+    return [error for error in found[1:] if error.__module__.startswith("dango.")]
+
+
+def title(kind: str) -> str:
+    """`MissingSecret` as the heading of its section."""
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", kind).capitalize()
+
+
+def examples(section: str) -> list[str]:
+    return re.findall(r"^```text\n(.*?)^```$", section, re.M | re.S)
+
+
+def test_every_kind_of_error_has_a_section_and_no_section_is_of_none() -> None:
+    assert {title(kind) for kind in {*(error.__name__ for error in errors()), *OTHERS}} == set(SECTIONS)
+
+
+def test_sections_are_in_the_order_of_the_alphabet() -> None:
+    assert list(SECTIONS) == sorted(SECTIONS)
+
+
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_a_section_has_an_example_and_says_why_and_what_to_do(heading: str) -> None:
+    assert examples(SECTIONS[heading]) or heading == "Interrupted"
+    for part in ("**Why.**", "**What to do.**"):
+        assert part in SECTIONS[heading]
+
+
+@pytest.mark.parametrize("error", errors(), ids=lambda error: error.__name__)
+def test_a_section_says_the_exit_code(error: type[DangoError]) -> None:
+    assert f"*Exit {error.exit_code}" in SECTIONS[title(error.__name__)] or error is QueryError
+
+
+def test_the_address_of_a_section_is_that_of_its_heading() -> None:
+    assert page_of("MissingSecret") == f"{DOCS}#missing-secret"
+    assert page_of("ErrorOfASource") == f"{DOCS}#{title('ErrorOfASource').lower().replace(' ', '-')}"
+
+
+def test_an_error_leads_to_its_section_where_that_does_not_disturb(dango: Callable[..., Said]) -> None:
+    assert dango("status", "--json").json["docs"] == f"{DOCS}#project-not-found"
+    assert "TROUBLESHOOTING" not in dango("status").err
+    assert dango("--debug", "status").err.endswith(f"  more: {DOCS}#project-not-found\n")
+
+
+SHOP = """
+import os
+
+import dlt
+import dango
+
+LIMIT = 3
+AGAIN = "AGAIN" in os.environ
+
+
+@dlt.resource(primary_key="id", write_disposition="merge")
+def orders(pages: int = 1, token: str = "none"):
+    yield {"id": 1}
+
+
+@dlt.resource
+def private(token: str = dlt.secrets.value):
+    yield {"id": 1}
+
+
+def records():
+    for n in range(10):
+        yield {"id": n} if n else dango.Failed({"id": n}, ValueError("no price"))
+
+
+def none_good():
+    yield dango.Failed({"id": 1}, ValueError("no price"))
+
+
+@dlt.resource(write_disposition="replace")
+def stock():
+    if not AGAIN:
+        yield {"id": 1}
+
+
+def grows():
+    yield {"id": 1, **({"colour": "red"} if AGAIN else {})}
+
+
+def wrong():
+    raise KeyError("price")
+
+
+def stops():
+    os.abort()
+
+
+def overtaken():
+    import duckdb
+
+    if AGAIN:
+        # As another machine would.
+        with duckdb.connect("data/warehouse.duckdb") as other:
+            loads = "raw_overtaken._dlt_loads"
+            other.sql(f"INSERT INTO {loads} SELECT '9999999999.5', * EXCLUDE load_id FROM {loads}")
+    yield {"id": 1}
+
+
+def slow():
+    import time
+
+    yield {"id": 1}
+    time.sleep(60)
+"""
+OAUTH = (
+    "auth: oauth2_refresh, token_url: VENDOR/token, client_id: me, client_secret: a-key-of-mine,"
+    " refresh_token: a-key-of-mine"
+)
+SOURCES = f"""
+version: 1
+sources:
+  - {{name: orders, type: dlt_native, dlt_native: {{source_module: shop, source_function: orders}}}}
+  - {{name: no_module, type: dlt_native, dlt_native: {{source_module: shopp, source_function: orders}}}}
+  - {{name: broken, type: dlt_native, dlt_native: {{source_module: divides, source_function: orders}}}}
+  - {{name: needs, type: dlt_native, dlt_native: {{source_module: needs, source_function: orders}}}}
+  - {{name: no_function, type: dlt_native, dlt_native: {{source_module: shop, source_function: order}}}}
+  - {{name: limit, type: dlt_native, dlt_native: {{source_module: shop, source_function: LIMIT}}}}
+  - name: argument
+    type: dlt_native
+    dlt_native: {{source_module: shop, source_function: orders, function_kwargs: {{page: 3}}}}
+  - name: unset
+    type: dlt_native
+    dlt_native: {{source_module: shop, source_function: orders, function_kwargs: {{token: env:SHOP_TOKEN}}}}
+  - {{name: some, type: dlt_native, resources: [order], dlt_native: {{source_module: shop, source_function: orders}}}}
+  - {{name: private, type: dlt_native, dlt_native: {{source_module: shop, source_function: private}}}}
+  - name: records
+    type: dlt_native
+    max_errors: 0
+    dlt_native: {{source_module: shop, source_function: records}}
+  - {{name: none_good, type: dlt_native, dlt_native: {{source_module: shop, source_function: none_good}}}}
+  - {{name: stock, type: dlt_native, dlt_native: {{source_module: shop, source_function: stock}}}}
+  - name: grows
+    type: dlt_native
+    schema_contract: {{columns: freeze}}
+    dlt_native: {{source_module: shop, source_function: grows}}
+  - {{name: wrong, type: dlt_native, dlt_native: {{source_module: shop, source_function: wrong}}}}
+  - {{name: stops, type: dlt_native, dlt_native: {{source_module: shop, source_function: stops}}}}
+  - {{name: overtaken, type: dlt_native, dlt_native: {{source_module: shop, source_function: overtaken}}}}
+  - {{name: slow, type: dlt_native, dlt_native: {{source_module: shop, source_function: slow}}}}
+  - {{name: lines, type: files, files: {{location: "samples/*.jsonl"}}}}
+  - {{name: missing, type: files, files: {{location: "nowhere/*.csv"}}}}
+  - name: api
+    type: rest_api
+    rest_api:
+      base_url: "http://127.0.0.1:1"
+      endpoints: [{{name: lines, endpoint: {{path: lines, paginator: pages}}}}]
+  - name: graph
+    type: graphql
+    graphql:
+      url: VENDOR
+      query: "query ($after: String) {{shops(after: $after) {{id}}}}"
+      data_selector: data.shops
+      cursor_path: data.next
+  - {{name: books, type: rest_api, rest_api: {{base_url: VENDOR, path: books, {OAUTH}}}}}
+"""
+
+
+def vendors_answer(asked: Asked) -> Any:
+    """A vendor that answers queries with errors and status 200, and gives no tokens."""
+    if asked.path == "/token":
+        return Answer({"error": "invalid_grant", "error_description": "was used before"}, status=400)
+    return {"errors": [{"message": "Cannot query field 'shops'"}]}
+
+
+@pytest.fixture
+def said(root: Path, write: Callable[..., None], dango: Callable[..., Said]) -> str:
+    """What is said on stderr in a project in which everything goes wrong once, as it would be in /home/me/shop."""
+    told = [dango("status").err]
+    assert dango("init", ".", "--yes", "--no-example").code == 0
+    write({"sources": "sources:\n  - {name: orders, type: dlt_native, dlt_nativ: {source_module: shop}}\n"})
+    told.append(dango("sync").err)
+    lines = '{"id": 1}\n{"id": \n'
+    write({"custom_sources/shop.py": SHOP, "custom_sources/divides.py": "RATE = 1 / 0\n"})
+    write({"custom_sources/needs.py": "import pandaz\n", "samples/orders.jsonl": lines})
+
+    def run(line: str, **env: str) -> None:
+        told.append(dango(*line.split(), env={**env, "CI": env.get("CI", "")}).err)
+
+    no_network = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "url.http://127.0.0.1:1/.insteadOf"}
+    with vendor(vendors_answer) as server:
+        write({"sources": SOURCES.replace("VENDOR", server.url)})
+        run("check")
+        for line in ("query SELECT", "sync private limit some api wrong stops records lines missing"):
+            run(line)
+        for line in ("sync unset", "sync order", "sync orders --limit 0", "sync orders --destination lak"):
+            run(line)
+        run("registry show githb")
+        run("sync stock grows overtaken")
+        run("sync stock grows overtaken", AGAIN="yes")
+        run("query SELEC")
+        run("source fetch zendesk", **no_network, GIT_CONFIG_VALUE_0="https://github.com/")
+        run("source test none_good")
+        run("preview slow --limit 2", DANGO_TEST_SECONDS="1")
+        run("sync graph books", DANGO_TOKENS=str(root / "tokens"))
+        run("sync books", CI="true")
+        with lock(History(root / ".dango").lock_file("orders"), "source `orders`"):
+            run("sync orders")
+    (root / "data" / "warehouse.duckdb").write_text("no database\n" * 1000)
+    run("sync orders")
+    corrupt = StateCorrupt("orders", root / ".dango/pipelines/orders", ValueError("Expecting value"))
+    return same("\n".join([*told, f"error: {corrupt}\n  hint: {corrupt.hint}\n"]).replace(str(root), "/home/me/shop"))
+
+
+def same(text: str) -> str:
+    """The text with what differs from run to run as it is on the page."""
+    for changing, fixed in (
+        (r"\d{8}-\d{6}-[0-9a-f]{4}", "20260102-030405-0a1b"),
+        (r"process \d+ since [^\s]+", "process 4711 since 2026-01-02T03:04:05+00:00"),
+        (re.escape(sys.executable), "python"),
+        (
+            r"(unable to access) .*",
+            r"\1 'https://github.com/dlt-hub/verified-sources/': Could not resolve host: github.com",
+        ),
+        (r"http://127.0.0.1:\d+", "https://api.example.com"),
+    ):
+        text = re.sub(changing, fixed, text)
+    return text
+
+
+@pytest.mark.slow
+def test_the_examples_are_what_is_said(said: str) -> None:
+    wrong = [text for section in SECTIONS.values() for text in examples(section) if text not in said]
+    assert not wrong, f"{wrong}\nare not in:\n{said}"
