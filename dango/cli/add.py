@@ -91,7 +91,7 @@ def test(
 ) -> None:
     """Ask a source for one row of each resource; nothing is loaded and nothing is left behind."""
     from dango.adding import ask
-    from dango.job import Tested
+    from dango.probe import Tested
 
     project = open_project()
     source = project.source(name)

@@ -14,7 +14,7 @@ from dango.cli.rows import Format, chosen
 from dango.errors import UsageError
 
 if TYPE_CHECKING:
-    from dango.job import Sample
+    from dango.probe import Sample
 
 
 @app.command()
