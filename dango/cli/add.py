@@ -89,7 +89,7 @@ def test(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The source's name.", autocompletion=complete.sources)],
     json: Json = False,
 ) -> None:
-    """Ask a source for one row of each resource; nothing is loaded and nothing is left behind."""
+    """Ask a source for one row of each resource. Nothing is loaded and nothing is left behind."""
     from dango.adding import ask
     from dango.probe import Tested
 

@@ -21,7 +21,7 @@ def check(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Find every mistake of the project: files, keys, imports, arguments. Touches no network."""
+    """Find every mistake in files, keys, imports and arguments. Touches no network."""
     raise typer.Exit(report(open_project(), names or [], json))
 
 

@@ -24,7 +24,7 @@ def doctor(
     fix: Annotated[bool, typer.Option("--fix", help="Repair what needs no sync; nothing is loaded.")] = False,
     json: Json = False,
 ) -> None:
-    """List what past runs left behind, here and in the destinations, and what each needs."""
+    """List what past runs left behind, and what each needs. Looks here and into the destinations."""
     from dango.doctor import examine
 
     found = []

@@ -62,7 +62,7 @@ def sync(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, look for secrets, connect; load nothing.")] = False,
     json: Json = False,
 ) -> None:
-    """Load sources into the destination; all that are enabled when none is named."""
+    """Load sources into the destination. Without a name, all that are enabled."""
     if since or until:
         raise UsageError("--since and --until are not yet supported by this version of dango")
     chosen = [*(names or []), *(source or [])]

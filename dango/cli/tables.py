@@ -33,7 +33,7 @@ def tables(
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the tables of the destinations: rows, columns, and when each was loaded last."""
+    """List the destinations' tables: rows, columns, and the last load."""
     from dango.tables import listed
 
     listing = listed(open_project(), names or [], destination, every=all_)
