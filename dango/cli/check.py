@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @app.command()
 def check(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Default: all.", autocompletion=complete.sources)
+        list[str] | None, typer.Argument(metavar="SOURCE", help="Default: all.", autocompletion=complete.sources)
     ] = None,
     json: Json = False,
 ) -> None:

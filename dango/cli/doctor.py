@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 def doctor(
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[SOURCE]...", help="Default: all, and the project itself.", autocompletion=complete.sources
-        ),
+        typer.Argument(metavar="SOURCE", help="Default: all, and the project itself.", autocompletion=complete.sources),
     ] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Repair what needs no sync; nothing is loaded.")] = False,
     json: Json = False,

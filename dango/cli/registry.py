@@ -28,7 +28,7 @@ app.add_typer(registry_app, name="registry")
 @registry_app.command("list")
 def list_(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[WORD]...", help="In the id, title, alias or category.")
+        list[str] | None, typer.Argument(metavar="WORD", help="In the id, title, alias or category.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -96,7 +96,7 @@ def lint(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[ID or FILE]...", help="Default: every entry that is found.", autocompletion=complete.entries
+            metavar="ID or FILE", help="Default: every entry that is found.", autocompletion=complete.entries
         ),
     ] = None,
     json: Json = False,
@@ -131,7 +131,9 @@ def new(
         str,
         typer.Option("--from-source", metavar="NAME", help="A `dlt_native` source.", autocompletion=complete.sources),
     ],
-    identity: Annotated[str | None, typer.Option("--id", help="The entry's id; default: the source's name.")] = None,
+    identity: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="The entry's id; default: the source's name.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make an entry of a `dlt_native` source. It goes into the project's registry/."""

@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 def sync(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SOURCE]...", help="Default: every enabled one.", autocompletion=complete.sources),
+        typer.Argument(metavar="SOURCE", help="Default: every enabled one.", autocompletion=complete.sources),
     ] = None,
     source: Annotated[
         list[str] | None,
-        typer.Option("--source", help="The same as naming it.", autocompletion=complete.sources),
+        typer.Option("--source", metavar="NAME", help="The same as naming it.", autocompletion=complete.sources),
     ] = None,
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Load everything again in place of what is there.")
     ] = False,
     resource: Annotated[
         list[str] | None,
-        typer.Option(help="Only this resource; may be repeated.", autocompletion=complete.resources),
+        typer.Option(metavar="NAME", help="Only this resource; may be repeated.", autocompletion=complete.resources),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="A trial of N rows a resource, beside the real tables.")] = None,
     since: Annotated[str | None, typer.Option(help="Backfill from this date; not yet.")] = None,
@@ -40,17 +40,20 @@ def sync(
     destination: Annotated[
         str | None,
         typer.Option(
+            metavar="NAME",
             envvar="DANGO_DESTINATION",
             help="Another destination for this run.",
             autocompletion=complete.destinations,
         ),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Sources that are read at a time; default: one a processor.")
+        int | None, typer.Option(metavar="N", min=1, help="Sources that are read at a time; default: one a processor.")
     ] = None,
     wait: Annotated[
         float | None,
-        typer.Option(help="Seconds to wait for a source or database that is held; without it 0 and 60."),
+        typer.Option(
+            metavar="SECONDS", help="Seconds to wait for a source or database that is held; without it 0 and 60."
+        ),
     ] = None,
     allow_empty: Annotated[
         bool, typer.Option("--allow-empty", help="Let nothing take the place of rows, where nothing came.")
