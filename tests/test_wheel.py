@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -165,9 +164,10 @@ def test_what_the_sdists_pages_link_to_is_in_the_sdist(dist: Path) -> None:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `bin` of an environment with dango and what it needs: all of it from wheels, so that nothing is compiled."""
     venv = tmp_path_factory.mktemp("clean") / "venv"
-    run(sys.executable, "-m", "venv", venv, cwd=venv.parent)
-    options = ("-q", "--disable-pip-version-check", "--only-binary", ":all:", "-c", ROOT / "constraints.txt")
-    run(venv / "bin/python", "-m", "pip", "install", *options, wheel, cwd=venv.parent)
+    run(sys.executable, "-m", "venv", "--without-pip", venv, cwd=venv.parent)
+    pip = (sys.executable, "-m", "pip", "--python", venv / "bin/python", "-q", "--disable-pip-version-check")
+    options = ("--only-binary", ":all:", "-c", ROOT / "constraints.txt")
+    run(*pip, "install", *options, wheel, cwd=venv.parent)
     return venv / "bin"
 
 
@@ -194,11 +194,12 @@ def test_an_installed_dango_takes_a_project_from_its_beginning_to_rows(
     assert "github" in dango("registry", "list")
 
     dango("source", "new", "orders", "--yes")
-    assert "orders" in dango("check")
+    assert dango("check") == "1 of 1 sources are well\n"
     assert dango("preview", "orders", "--limit", "3", "--format", "csv").count("\n") > 3
     dango("sync")
-    (counted,) = json.loads(dango("query", "select count(*) as n from raw_orders.orders", "--json"))
-    assert counted["n"] > 0
+    name, count = dango("query", "select count(*) as n from raw_orders.orders", "--format", "csv").split()
+    assert name == "n"
+    assert int(count) > 3
     assert "raw_orders" in dango("tables")
     assert "updated_at" in dango("source", "cursor", "orders")
     # The same, as a module.
