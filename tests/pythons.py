@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -30,7 +29,8 @@ def main() -> int:
     parser.add_argument("--lowest", action="store_true", help="with the lowest versions that pyproject.toml allows")
     options, tests = parser.parse_known_args()
 
-    shutil.rmtree(FOLDER, ignore_errors=True)
+    for old in FOLDER.glob("*.whl"):
+        old.unlink()
     run(sys.executable, "-m", "build", "-q", "--wheel", "--outdir", FOLDER, ROOT)
     table, failed = [], False
     found = interpreters()
@@ -43,7 +43,8 @@ def main() -> int:
             table.append(f"Python {name}: not on this machine, and uv cannot bring it")
             continue
         print(f"\nPython {name}: {python}", flush=True)
-        said, code = tested(FOLDER / name, python, tests, lowest=options.lowest)
+        home = FOLDER / (f"{name}-lowest" if options.lowest else name)
+        said, code = tested(home, python, tests, lowest=options.lowest)
         table.append(f"Python {name}: {said}")
         failed |= code != 0
     print("", *table, sep="\n")
@@ -102,7 +103,7 @@ def installed(home: Path, python: Path, *, lowest: bool) -> str:
     Raises:
         CalledProcessError: where that cannot be.
     """
-    run(*UV, "venv", "-q", "--python", python, home)
+    run(*UV, "venv", "-q", "--clear", "--python", python, home)
     mine = home / "bin" / "python"
     constraints = ROOT / "constraints.txt"
     options = ("-q", "-p", mine, "--only-binary", ":all:")
