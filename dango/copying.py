@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import psycopg2
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -24,7 +25,7 @@ _WRITTEN = csv.WriteOptions(include_header=False, quoting_style="all_valid")
 _ROWS = 32_768
 
 
-def copy_rows(connection: Any, table: str, path: Path, quoted: Callable[[str], str]) -> None:
+def copy_rows(connection: Any, table: str, path: Path, quoted: Callable[[str], str]) -> int:
     """Adds the rows of a package's Parquet file, or of the file that it stands for, to a table.
 
     Args:
@@ -33,18 +34,23 @@ def copy_rows(connection: Any, table: str, path: Path, quoted: Callable[[str], s
         path: the file; its columns have the names of the table's.
         quoted: quotes the name of a column.
 
+    Returns:
+        how many they are.
+
     Raises:
         Mistaken: when the file that it stands for is not what it says.
     """
     referred = external.read(path)
     with _parquet(path) if referred is None else _external(referred) as (schema, batches):
         columns = ", ".join(quoted(name) for name in schema.names)
-        with connection.cursor() as cursor:
+        chunks = _Chunks(_ahead(_csv(batch) for batch in batches if batch.num_rows))
+        with connection.cursor() as cursor, chunks.telling():
             cursor.copy_expert(
                 f"COPY {table} ({columns}) FROM STDIN WITH (FORMAT csv, NULL '', ENCODING 'utf8')",
-                _Chunks(_ahead(_csv(batch) for batch in batches if batch.num_rows)),
+                chunks,
                 size=1 << 20,
             )
+            return int(cursor.rowcount)
 
 
 Batches = tuple[pa.Schema, Iterator[pa.RecordBatch]]
@@ -64,7 +70,7 @@ def _external(file: External) -> Iterator[Batches]:
             database.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
             with database.sql(file.select).to_arrow_reader(_ROWS) as reader:
                 yield reader.schema, reader
-    except (duckdb.Error, pa.ArrowException) as error:
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
         # By then the rows are under way in Arrow's stream, which has errors of its own.
         raise Mistaken(str(error)) from error
 
@@ -84,6 +90,15 @@ class _Chunks(io.RawIOBase):
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
         self._left = b""
+        self._error: Exception | None = None
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Raises what went wrong while they were made, of which psycopg2 keeps the text only."""
+        try:
+            yield
+        except psycopg2.Error as error:
+            raise self._error or error from error
 
     def readable(self) -> bool:
         """It is."""
@@ -92,7 +107,11 @@ class _Chunks(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         """The next bytes, at most so many; nothing at the end."""
         if not self._left:
-            self._left = next(self._chunks, b"")
+            try:
+                self._left = next(self._chunks, b"")
+            except Exception as error:
+                self._error = error
+                raise
         if size < 0:
             size = len(self._left)
         given, self._left = self._left[:size], self._left[size:]

@@ -23,6 +23,8 @@ from dango.working_folder import Loads
 
 T = TypeVar("T")
 
+_COUNTED = 1_000_000
+"""Rows, as PostgreSQL estimates them, that are counted after each sync."""
 DATABASE_WAIT = 60.0
 """Seconds to wait for another process to be done with an embedded database, where the user does not say."""
 
@@ -109,6 +111,18 @@ def counted(sql: Any, tables: Iterable[str]) -> dict[str, int]:
             continue
         counts[table] = int(found[0][0]) if found else 0
     return counts
+
+
+def soon_counted(sql: Any, table: str) -> bool:
+    """Whether counting a table's rows takes no time worth mentioning: PostgreSQL reads them all."""
+    if sql.capabilities.sqlglot_dialect != "postgres":
+        return True
+    query = (
+        "SELECT c.reltuples FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relname = %s"
+    )
+    found = sql.execute_sql(query, sql.dataset_name, table)
+    return not found or bool(found[0][0] <= _COUNTED)
 
 
 def loads(sql: Any) -> Loads:

@@ -55,7 +55,7 @@ class File:
             # Here, since a sync that finds nothing new has no use for it, and it takes a tenth of a second.
             from pyarrow.parquet import read_metadata
 
-            return int(read_metadata(self.path).num_rows)
+            return 1 if self.external else int(read_metadata(self.path).num_rows)
         return int(self.path.stat().st_size > 0)
 
 

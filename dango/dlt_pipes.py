@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from dlt.common.exceptions import ResourceNameNotAvailable
+from dlt.extract.incremental import Incremental
 from dlt.extract.items_transform import ItemTransform
 from dlt.extract.pipe import Pipe
+from dlt.extract.resource import DltResource
 from dlt.extract.source import DltSource
 from dlt.extract.state import get_current_pipe_name
 
@@ -59,3 +62,21 @@ def current_resource() -> str:
         return str(get_current_pipe_name())
     except ResourceNameNotAvailable:
         return ""
+
+
+def cursor_of(resource: DltResource) -> Any:
+    """The cursor that a resource's function takes by one of its parameters, before it runs; None where there is none.
+
+    dlt joins what it is called with to the default when it runs.
+    """
+    function = resource._pipe.gen
+    wraps = getattr(resource.incremental, "get_incremental_arg", None)
+    if wraps is None or not callable(function):
+        return None
+    given = resource.explicit_args.values() if resource.args_bound else ()
+    explicit = next((value for value in given if isinstance(value, Incremental)), None)
+    parameter = wraps(inspect.signature(inspect.unwrap(function)))
+    default = parameter.default if parameter is not None and isinstance(parameter.default, Incremental) else None
+    if default is not None and explicit is not None:
+        return default.merge(explicit)
+    return explicit or default

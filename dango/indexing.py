@@ -36,6 +36,8 @@ def index_keys(client: Client, package: Package, root: str) -> None:
         sql.execute_sql(
             f"CREATE INDEX {sql.escape_column_name(name)} ON {sql.make_qualified_table_name(table)} ({columns})"
         )
+        # Of a table that it has never looked at PostgreSQL would read all, index or not.
+        sql.execute_sql(f"ANALYZE {sql.make_qualified_table_name(table)}")
 
 
 def _looked_up(package: Package, root: str) -> Iterator[tuple[str, list[str]]]:

@@ -46,7 +46,7 @@ class Loaded:
 
     Attributes:
         seconds: how long each took.
-        rows: how many rows came out of files that the packages refer to; of those that they hold it is known before.
+        rows: how many rows there were where packages refer to files; where they hold them it is known before.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -186,10 +186,11 @@ def _insert(client: Client, package: Package, emptied: set[str], done: Loaded) -
     viewed = [table for table in staged if merging.by_view(client, package, table)]
     for table in viewed:
         merging.create_view(client, package, table)
+    copied: dict[str, int | None] = {}
     for table in sorted(package.tables.difference(viewed)):
         files = [file for file in package.files if file.table == table]
         with done.timed(table), client.with_staging_dataset() if table in staged else nullcontext():
-            _copy(client, package, table, files)
+            copied[table] = _copy(client, package, table, files)
             if table in staged:
                 _analyze(client, table)
     for root in sorted(merged):
@@ -197,7 +198,8 @@ def _insert(client: Client, package: Package, emptied: set[str], done: Loaded) -
             for path in dlt_packages.followups(client, package, root, unique=root in once):
                 dlt_packages.run(client, package, root, path)
     for table in {file.table for file in package.files if file.external}:
-        done.rows[table] = done.rows.get(table, 0) + _counted(client, package, table)
+        rows = copied.get(table)
+        done.rows[table] = done.rows.get(table, 0) + (_counted(client, package, table) if rows is None else rows)
     for table in viewed:
         merging.drop_view(client, table)
     if filled := [table for table in staged if table not in viewed]:
@@ -208,31 +210,34 @@ def _insert(client: Client, package: Package, emptied: set[str], done: Loaded) -
 
 
 def _analyze(client: Client, table: str) -> None:
-    """PostgreSQL plans the merge by how much it is; it would not know."""
+    """PostgreSQL plans the merge by how much it is; it would not know. Its price for a page out of order is of a disk
+    with a head, for which it would read the whole table."""
     if client.capabilities.sqlglot_dialect == "postgres":
+        client.sql_client.execute_sql("SET LOCAL random_page_cost = 1.1")
         client.sql_client.execute_sql(f"ANALYZE {client.sql_client.make_qualified_table_name(table)}")
 
 
-def _copy(client: Client, package: Package, table: str, files: Sequence[File]) -> None:
+def _copy(client: Client, package: Package, table: str, files: Sequence[File]) -> int | None:
+    """Copies a table's files. Returns how many rows Parquet had, where the destination says it."""
     parquet = [file.path for file in files if file.format == "parquet"]
-    if parquet:
-        _copy_parquet(client, table, parquet)
+    rows = _copy_parquet(client, table, parquet) if parquet else None
     for file in files:
         if file.format != "parquet":
             dlt_packages.run(client, package, table, file.path)
+    return rows
 
 
-def _copy_parquet(client: Client, table: str, paths: Sequence[Path]) -> None:
+def _copy_parquet(client: Client, table: str, paths: Sequence[Path]) -> int | None:
     name = client.sql_client.make_qualified_table_name(table)
     if client.capabilities.sqlglot_dialect == "postgres":
         # Here, since it brings all of pyarrow, and DuckDB reads Parquet by itself.
         from dango.copying import copy_rows
 
-        for path in paths:
-            copy_rows(client.sql_client.native_connection, name, path, client.sql_client.escape_column_name)
-        return
+        connection, quoted = client.sql_client.native_connection, client.sql_client.escape_column_name
+        return sum(copy_rows(connection, name, path, quoted) for path in paths)
     # Names are quoted by the client, paths by `relation`.
     client.sql_client.execute_sql(f"INSERT INTO {name} BY NAME SELECT * FROM {external.relation(paths)}")
+    return None
 
 
 def _counted(client: Client, package: Package, table: str) -> int:

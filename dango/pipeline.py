@@ -14,6 +14,7 @@ from dlt.common.schema import Schema
 from dlt.sources import DltSource
 
 from dango import (
+    backfill,
     columnar,
     dataset,
     destinations,
@@ -101,6 +102,11 @@ def _load(job: Job, resolved: Resolved, folder: Path, progress: Progress, record
             _load_failed(source_pipeline, records)
         progress.begin("resolve")
         source = build(resolved, job)
+        if job.since or job.until:
+            source, without = backfill.narrowed(source, job, source_pipeline.pipeline)
+            for name in without:
+                progress.say(f"`{name}` has no cursor, and is left out")
+            backfill.require_new(source_pipeline.pipeline, source, job)
         if not whole:
             working_folder.keep(folder, refresh=job.full_refresh)
         try:
@@ -313,4 +319,6 @@ def _tables(
 
 def _totals(pipeline: dlt.Pipeline, job: Job, tables: Collection[str]) -> dict[str, int]:
     with dataset.writing(pipeline, job), dataset.sql_client(pipeline, job) as sql:
-        return dataset.counted(sql, tables) if sql is not None else {}
+        if sql is None:
+            return {}
+        return dataset.counted(sql, [table for table in tables if dataset.soon_counted(sql, table)])

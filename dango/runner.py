@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from dango.config import Source
+from dango.conversions import moment
 from dango.errors import UsageError
 from dango.executors import Executor, LocalExecutor, cores
 from dango.history import History
@@ -33,6 +34,8 @@ class Request:
     resources: tuple[str, ...] = ()
     limit: int | None = None
     destination: str | None = None
+    since: dt.date | None = None
+    until: dt.date | None = None
     wait: float | None = None
     allow_empty: bool = False
     fail_on_schema_change: bool = False
@@ -47,6 +50,8 @@ def sync(
     resources: Iterable[str] = (),
     limit: int | None = None,
     destination: str | None = None,
+    since: dt.date | None = None,
+    until: dt.date | None = None,
     wait: float | None = None,
     allow_empty: bool = False,
     fail_on_schema_change: bool = False,
@@ -63,6 +68,9 @@ def sync(
         resources: only these resources.
         limit: a trial of so many rows a resource, in a dataset of its own (`raw_<name>__trial`).
         destination: the name of another destination for this run.
+        since: load the rows from then on, whatever was loaded before, and leave the stored cursors as they are; a time
+            without a zone is UTC.
+        until: load the rows before then; without it before now.
         wait: how many seconds to wait for a source, or a database, that another process holds; without it none for
             a source, and 60 for a database.
         allow_empty: tables that hold rows may be replaced by nothing.
@@ -80,7 +88,16 @@ def sync(
             that is not set.
     """
     request = Request(
-        full_refresh, tuple(resources), limit, destination, wait, allow_empty, fail_on_schema_change, profile
+        full_refresh,
+        tuple(resources),
+        limit,
+        destination,
+        since,
+        until,
+        wait,
+        allow_empty,
+        fail_on_schema_change,
+        profile,
     )
     planned = plan(project, list(sources), request)
     results = {result.source: result for result in run(project, planned, on_event, at_once=jobs)}
@@ -92,6 +109,7 @@ def plan(project: Project, names: Sequence[str], request: Request) -> list[Job]:
     chosen = _chosen(project, names)
     if request.limit is not None and (request.limit < 1 or request.full_refresh):
         raise UsageError("--limit takes a number from 1 and does not go with --full-refresh")
+    since, until = _window(request)
     _require_path(project)
     for name in (SECRETS_FILE, CONFIG_FILE):
         read_toml(project.root / name, name)
@@ -106,6 +124,8 @@ def plan(project: Project, names: Sequence[str], request: Request) -> list[Job]:
             resources=request.resources,
             full_refresh=request.full_refresh,
             limit=request.limit,
+            since=since,
+            until=until,
             wait=request.wait,
             allow_empty=request.allow_empty,
             fail_on_schema_change=request.fail_on_schema_change,
@@ -113,6 +133,18 @@ def plan(project: Project, names: Sequence[str], request: Request) -> list[Job]:
         )
         for source in chosen
     ]
+
+
+def _window(request: Request) -> tuple[dt.datetime | None, dt.datetime | None]:
+    """The range of time that is asked for, as instants; a date is its beginning in UTC."""
+    since, until = (None if day is None else moment(day) for day in (request.since, request.until))
+    if (since or until) and request.full_refresh:
+        raise UsageError("--since and --until load a range of time, and do not go with --full-refresh")
+    if since and until and since >= until:
+        raise UsageError(f"--since {since.isoformat()} is not before --until {until.isoformat()}")
+    if since and not until and since >= dt.datetime.now(dt.timezone.utc):
+        raise UsageError(f"--since {since.isoformat()} is still to come")
+    return since, until
 
 
 def _require_path(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,9 +35,15 @@ def sync(
         list[str] | None,
         typer.Option(metavar="NAME", help="Only this resource; may be repeated.", autocompletion=complete.resources),
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="A trial of N rows a resource, beside the real tables.")] = None,
-    since: Annotated[str | None, typer.Option(help="Backfill from this date; not yet.")] = None,
-    until: Annotated[str | None, typer.Option(help="Backfill up to this date; not yet.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", help="A trial of N rows a resource, beside the real tables.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Backfill from here (2024-01-31, or a time), cursors stay.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Backfill up to here, and without it; default: now.")
+    ] = None,
     destination: Annotated[
         str | None,
         typer.Option(
@@ -66,8 +73,6 @@ def sync(
     json: Json = False,
 ) -> None:
     """Load sources into the destination. Without a name, all that are enabled."""
-    if since or until:
-        raise UsageError("--since and --until are not yet supported by this version of dango")
     chosen = [*(names or []), *(source or [])]
     if dry_run:
         from dango.cli.check import report
@@ -82,9 +87,27 @@ def sync(
 
         project = open_project()
         request = Request(
-            full_refresh, tuple(resource or ()), limit, destination, wait, allow_empty, fail_on_schema_change, profile
+            full_refresh,
+            tuple(resource or ()),
+            limit,
+            destination,
+            _instant(since, "--since"),
+            _instant(until, "--until"),
+            wait,
+            allow_empty,
+            fail_on_schema_change,
+            profile,
         )
         raise typer.Exit(_run(project, plan(project, chosen, request), workers, jobs, json))
+
+
+def _instant(text: str | None, option: str) -> dt.datetime | None:
+    from dango.conversions import instant
+
+    try:
+        return None if text is None else instant(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text}: it is no date", "2024-01-31, or 2024-01-31T09:30:00Z") from error
 
 
 def load(project: Project, names: list[str], json: bool) -> int:

@@ -39,7 +39,7 @@ _TYPES: Mapping[str, str] = {
     "BIGINT": "bigint", "DOUBLE": "double", "BOOLEAN": "bool", "DATE": "date", "TIMESTAMP": "timestamp",
     "TIMESTAMPTZ": "timestamp", "VARCHAR": "text",
 }  # fmt: skip
-_SAMPLE = 20_000
+_SAMPLE, _FEW = 20_000, 100
 
 Kinds = Mapping[str, str]
 """DuckDB's type of each column that holds a value."""
@@ -136,7 +136,9 @@ class Csv:
     def _possible(self) -> Mapping[str, list[str]]:
         """The types that each column can have, by the first rows."""
         every = {name: [] if name in self._text else list(_PATTERNS) for name in self.names}
-        return {**every, **self._fitting(self._sample, every)}
+        # A few rows leave few types for the others to be tried for.
+        some = {**every, **self._fitting(f"(FROM {self._sample} WHERE rowid < {_FEW})", every)}
+        return {**every, **self._fitting(self._sample, some)}
 
     def _fitting(self, relation: str, asked: Mapping[str, list[str]]) -> dict[str, list[str]]:
         """Those of the types that fit all values, of the columns that have any."""

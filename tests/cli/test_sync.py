@@ -99,13 +99,21 @@ def test_exit_codes_tell_failure_from_a_mixture(dango: Callable[..., Said]) -> N
         (["--source", "goud"], "error: no source `goud` in this project (did you mean `good`?)\n"),
         (["off"], "error: source `off` is disabled in .dango/sources.yml\n  hint: dango source enable off\n"),
         (["good", "off"], "error: source `off` is disabled in .dango/sources.yml\n"),
-        (["--since", "2024-01-01"], "error: --since and --until are not yet supported by this version of dango\n"),
-        (["--until", "2024-01-01"], "error: --since and --until are not yet supported by this version of dango\n"),
         (["--limit", "0"], "error: --limit takes a number from 1 and does not go with --full-refresh\n"),
         (
             ["--limit", "5", "--full-refresh"],
             "error: --limit takes a number from 1 and does not go with --full-refresh\n",
         ),
+        (
+            ["--since", "2024-01-01", "--full-refresh"],
+            "error: --since and --until load a range of time, and do not go with --full-refresh\n",
+        ),
+        (
+            ["--since", "2024-01-02", "--until", "2024-01-01"],
+            "error: --since 2024-01-02T00:00:00+00:00 is not before --until 2024-01-01T00:00:00+00:00\n",
+        ),
+        (["--since", "9999-01-01"], "error: --since 9999-01-01T00:00:00+00:00 is still to come\n"),
+        (["--until", "May"], "error: --until May: it is no date\n  hint: 2024-01-31, or 2024-01-31T09:30:00Z\n"),
         (["--destination", "lake"], "error: no destination `lake`\n  hint: known destinations: duckdb; "),
         (["--limit", "many"], None),
         (["--nonsense"], None),
