@@ -101,8 +101,8 @@ pythons: .venv/.stamp-dev ## the quick tests with every Python here, on the whee
 lowest: .venv/.stamp-dev ## the same with the lowest versions that pyproject.toml allows, found anew
 	$(python) tests/pythons.py --lowest $(if $(ONLY),--only $(ONLY)) -n $(JOBS) --dist loadgroup -m 'not slow'
 
-# What depends on Python itself: annotations, imports, processes, tracebacks; and each command once.
-touchy := tests/test_arguments.py tests/test_describe.py tests/test_imports.py tests/test_processes.py tests/cli/test_sync.py
+# What depends on Python itself: annotations, imports, processes, tracebacks, types.
+touchy := tests/test_api.py tests/test_arguments.py tests/test_describe.py tests/test_imports.py tests/test_processes.py
 smoke: .venv/.stamp-dev ## a few of them, with the other Pythons
 	$(python) tests/pythons.py --others -n $(JOBS) --dist loadgroup -m 'not slow' $(touchy)
 
