@@ -15,7 +15,7 @@ install = $(if $(shell command -v uv),uv pip install -q -p $(python),$(python) -
 # take twice as long to begin.
 cov =
 
-.PHONY: help demo test slow long faults equality lint types layers docs site oldest floor ci bench bench-growth bench-report bench-peers constraints format clean
+.PHONY: help demo test slow long faults equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-13s %s\n' "$$name" "$$what"; done
@@ -97,11 +97,23 @@ site: .venv/.stamp-dev ## build the documentation as a site with search, in buil
 oldest: .venv-oldest/.stamp ## the quick tests with the oldest versions that pyproject.toml allows
 	.venv-oldest/bin/python -m pytest -q -n $(JOBS) --dist loadgroup -m 'not slow'
 
+# ONLY=3.12: this Python alone.
+pythons: .venv/.stamp-dev ## the quick tests with every Python here, on the wheel; ONLY=3.12
+	$(python) tests/pythons.py $(if $(ONLY),--only $(ONLY)) -n $(JOBS) --dist loadgroup -m 'not slow'
+
+lowest: .venv/.stamp-dev ## the same with the lowest versions that pyproject.toml allows, found anew
+	$(python) tests/pythons.py --lowest $(if $(ONLY),--only $(ONLY)) -n $(JOBS) --dist loadgroup -m 'not slow'
+
+# What depends on Python itself: annotations, imports, processes, tracebacks, types.
+touchy := tests/test_api.py tests/test_arguments.py tests/test_describe.py tests/test_imports.py tests/test_processes.py
+smoke: .venv/.stamp-dev ## a few of them, with the other Pythons
+	$(python) tests/pythons.py --others -n $(JOBS) --dist loadgroup -m 'not slow' $(touchy)
+
 floor: .venv/.stamp-dev # after `ci`'s quick tests
 	$(python) -m coverage report
 
 ci: cov = --cov --cov-append --cov-report= --cov-fail-under=0
-ci: lint types layers erase test floor slow oldest ## everything that must hold before a change lands
+ci: lint types layers erase test floor slow oldest smoke ## everything that must hold before a change lands
 
 .PHONY: erase
 erase: .venv/.stamp-dev
@@ -131,10 +143,10 @@ format: .venv/.stamp-dev ## put the code into shape
 	$(python) -m ruff check -q --fix --exit-zero .
 	$(python) -m ruff format .
 
-constraints: ## constraints anew: the newest versions, and the oldest that are allowed (needs uv)
-	uv pip compile -q --universal --upgrade --python-version 3.10 --all-extras --no-annotate --no-header -o constraints.txt pyproject.toml
-	uv pip compile -q --universal --resolution lowest-direct --python-version 3.10 --all-extras --no-annotate --no-header -o constraints-oldest.txt pyproject.toml
+constraints: .venv/.stamp-dev ## constraints anew: the newest versions, and the oldest that are allowed
+	$(python) -m uv pip compile -q --universal --upgrade --python-version 3.10 --all-extras --no-annotate --no-header -o constraints.txt pyproject.toml
+	$(python) -m uv pip compile -q --universal --resolution lowest-direct --python-version 3.10 --all-extras --no-annotate --no-header -o constraints-oldest.txt pyproject.toml
 
 clean: ## remove what the targets above made; data/ and .dango/ stay
-	rm -rf .venv .venv-oldest build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache bench/.data bench/.peers
+	rm -rf .venv .venv-oldest .pythons build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache bench/.data bench/.peers
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

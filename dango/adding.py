@@ -17,7 +17,7 @@ from dango.document import Document
 from dango.entry import Entry
 from dango.errors import DangoError, UsageError
 from dango.files import replace_text
-from dango.job import Inspection, Probe, Tested
+from dango.probe import Inspection, Probe, Tested
 from dango.project import NATIVE, Project
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, project_mask, read_toml
 from dango.supervision import prepare, values

@@ -11,7 +11,7 @@ from typing import Any
 from dango.entry import Entry, Function, RestApi
 from dango.errors import UsageError, near
 from dango.field import FieldSpec
-from dango.job import Table
+from dango.probe import Table
 from dango.project import NATIVE
 from dango.wizard import (
     AS_NOW,

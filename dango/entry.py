@@ -75,7 +75,7 @@ class Function(Strict):
     args: dict[str, Any] = Field(default_factory=dict)
     inspect: Reference | None = Field(
         default=None,
-        description="called with the same arguments; gives a `dango.job.Inspection` for live choices and tests",
+        description="called with the same arguments; gives a `dango.probe.Inspection` for live choices and tests",
     )
 
 

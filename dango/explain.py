@@ -13,7 +13,8 @@ from dango.arguments import hints_of, signature_of
 from dango.calls import Given, given
 from dango.entry import Entry
 from dango.field import EMPTY
-from dango.job import Job, Parameter
+from dango.job import Job
+from dango.probe import Parameter
 from dango.project import Project
 from dango.resolve import Resolved, find_value
 from dango.secrets import MASK, SECRETS_FILE, hidden, is_plain_key, line_of

@@ -15,7 +15,7 @@ import inspect
 import pkgutil
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -289,6 +289,13 @@ def _function(module: ModuleType, written: str, function: str) -> Located:
 
 
 def _distribution(module: str) -> str:
+    """The installed packages that have a module's topmost name."""
     top = module.split(".")[0]
-    found: Sequence[str] = importlib.metadata.packages_distributions().get(top, ())
-    return ", ".join(dict.fromkeys(found))
+    found = (installed for installed in importlib.metadata.distributions() if top in _topmost(installed))
+    return ", ".join(dict.fromkeys(installed.metadata["Name"] for installed in found))
+
+
+def _topmost(installed: importlib.metadata.Distribution) -> set[str]:
+    # As `packages_distributions`, which on Python 3.10 knows only of packages that declare their names.
+    declared = (installed.read_text("top_level.txt") or "").split()
+    return {*declared} or {file.parts[0].removesuffix(".py") for file in installed.files or ()}

@@ -9,9 +9,10 @@ from pathlib import Path
 from dango.document import Document
 from dango.entry import Entry
 from dango.errors import ConfigError, Problem
-from dango.job import Event, Finding, Job, Parameter, Probe, RunError, Sample, as_error
+from dango.job import Event, Job, RunError, as_error
 from dango.lint import Finding as RuleFinding
 from dango.lint import lint as rules
+from dango.probe import Finding, Parameter, Probe, Sample
 from dango.project import Project
 from dango.registry import entry_document, entry_in
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, read_toml

@@ -15,7 +15,8 @@ from dlt.sources import DltResource
 from dango import durations, imports
 from dango.errors import page_of
 from dango.failed import Failed, collecting
-from dango.job import Inspection, Job, RunError, Sample, Tested
+from dango.job import Job, RunError
+from dango.probe import Inspection, Sample, Tested
 from dango.project import Project
 from dango.resolve import Resolved, build
 

@@ -16,7 +16,7 @@ from typing import Any
 from dango.config import NAME_PATTERN, corrected
 from dango.entry import Entry
 from dango.field import FieldSpec
-from dango.job import Inspection, Table
+from dango.probe import Inspection, Table
 from dango.project import ENV_REFERENCE, NATIVE
 
 NAME = "name"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 import gc
 import os
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -18,25 +17,20 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from dango import destinations, imports, pipeline
-from dango.dlt_adapter import (
-    ConfigFieldMissingException,
-    IncrementalCursorInvalidCoercion,
-    ValueNotSecretException,
-)
+from dango.boundary import boundary, run_error
 from dango.entry import Entry
-from dango.errors import DangoError, Held, Problem, page_of, root_cause
+from dango.errors import Held, Problem
 from dango.history import History
-from dango.job import Event, Examination, Finding, Inspection, Job, Probe, RunError, Sample, Secrets, Skipped, Tested
+from dango.job import Event, Examination, Job, Secrets, Skipped
 from dango.lock import lock
 from dango.paths import TablePath
+from dango.probe import Finding, Inspection, Probe, Sample, Tested
 from dango.processes import Send
 from dango.profiling import Sampler, Steps, profile
 from dango.project import Project
 from dango.record_errors import RecordErrors
-from dango.resolve import Resolved, missing_parameters, missing_secret, resolve, secret_in_git
+from dango.resolve import Resolved, missing_parameters, resolve
 from dango.secrets import Mask, leaves, project_mask
 from dango.stored import CursorWish, DropWish
 
@@ -63,7 +57,7 @@ def load(job: Job, send: Send) -> None:
     def say(message: str) -> None:
         tell(Event(job.source.name, "log", message=message))
 
-    with _boundary(job, mask) as failures, sampler.running() if job.profile else nullcontext():
+    with boundary(job, mask) as failures, sampler.running() if job.profile else nullcontext():
         with lock(
             History(project.state).lock_file(job.source.name), f"source `{job.source.name}`", job.wait or 0.0, say
         ):
@@ -72,7 +66,7 @@ def load(job: Job, send: Send) -> None:
             _reveal(resolved, mask, send)
             with _rarely_collected():
                 outcome = pipeline.load(job, resolved, folder, tell, records)
-        skipped = tuple(Skipped(name, _told(error, job, mask)) for name, error in outcome.left_out)
+        skipped = tuple(Skipped(name, run_error(error, job, mask)) for name, error in outcome.left_out)
         result = replace(result, status=outcome.status, tables=outcome.tables, skipped=skipped)
         paths = outcome.paths
     for told in failures:
@@ -111,7 +105,7 @@ def explain(job: Job, send: Send) -> None:
 
     mask = project_mask(Project(job.root), os.environ)
     send(_importing(job))
-    with _boundary(job, mask) as failures:
+    with boundary(job, mask) as failures:
         if job.entry is not None:
             send(fields(job))
         else:
@@ -148,7 +142,7 @@ def describe(job: Job, send: Send) -> None:
     assert block is not None
     folder = Project(job.root).custom_sources
     send(_importing(job))
-    with _boundary(job, project_mask(Project(job.root), os.environ)) as failures:
+    with boundary(job, project_mask(Project(job.root), os.environ)) as failures:
         imports.install(folder)
         if block.source_function:
             located = imports.find(block.source_module, block.source_function, folder)
@@ -161,7 +155,7 @@ def describe(job: Job, send: Send) -> None:
 
 def address(job: Job, send: Send) -> None:
     """Sends the `Address` of the job's destination, or a `RunError`."""
-    with _boundary(job, project_mask(Project(job.root), os.environ)) as failures:
+    with boundary(job, project_mask(Project(job.root), os.environ)) as failures:
         send(destinations.address(job))
     for told in failures:
         send(told)
@@ -173,7 +167,7 @@ def examine(examination: Examination, send: Send) -> None:
 
     job = examination.job
     mask = project_mask(Project(job.root), os.environ)
-    with _boundary(job, mask) as failures:
+    with boundary(job, mask) as failures:
         for found in examined(examination):
             send(replace(found, what=mask(found.what)))
     for told in failures:
@@ -188,7 +182,7 @@ def cursors(wish: CursorWish, send: Send) -> None:
     project = Project(job.root)
     folder = project.working_folder(job.source, job.destination, job.dataset)
     file = History(project.state).lock_file(job.source.name)
-    with _boundary(job, project_mask(project, os.environ)) as failures, lock(file, f"source `{job.source.name}`"):
+    with boundary(job, project_mask(project, os.environ)) as failures, lock(file, f"source `{job.source.name}`"):
         if not (wish.values or wish.reset):
             send(engine.shown(wish, folder))
         else:
@@ -202,7 +196,7 @@ def drop(wish: DropWish, send: Send) -> None:
     from dango import dropping as engine
 
     job = wish.job
-    with _boundary(job, project_mask(Project(job.root), os.environ)) as failures:
+    with boundary(job, project_mask(Project(job.root), os.environ)) as failures:
         send((engine.dropped if wish.write else engine.held)(job))
     for told in failures:
         send(told)
@@ -231,7 +225,7 @@ def _ask(probe: Probe, send: Send, ask: Callable[[Resolved, Mask], Iterator[Any]
     unstored = tuple(leaves(probe.answers))
     mask.add(*unstored)
     send(Secrets(unstored))
-    with _boundary(job, mask) as failures:
+    with boundary(job, mask) as failures:
         resolved = resolve(job, probe.answers)
         _reveal(resolved, mask, send)
         for value in ask(resolved, mask):
@@ -251,14 +245,14 @@ def _inspected(resolved: Resolved, probe: Probe) -> Iterator[Inspection]:
 def _tested(resolved: Resolved, probe: Probe, mask: Mask) -> Iterator[Tested]:
     from dango import probing
 
-    return probing.rows(resolved, probe.job, lambda error: _told(error, probe.job, mask))
+    return probing.rows(resolved, probe.job, lambda error: run_error(error, probe.job, mask))
 
 
 def _sampled(resolved: Resolved, probe: Probe, mask: Mask) -> Iterator[Sample]:
     from dango import probing
     from dango.record_text import plain
 
-    for sample in probing.samples(resolved, probe.job, probe.count, lambda error: _told(error, probe.job, mask)):
+    for sample in probing.samples(resolved, probe.job, probe.count, lambda error: run_error(error, probe.job, mask)):
         rows = tuple(plain(row, mask) for row in sample.rows)
         yield replace(sample, rows=rows, failed=tuple(map(mask, sample.failed)))
 
@@ -276,7 +270,7 @@ def _found(job: Job, project: Project, mask: Mask, send: Send, *, rehearse: bool
     from dango.traps import traps
 
     send(_importing(job))
-    with _boundary(job, mask) as failures:
+    with boundary(job, mask) as failures:
         resolved = resolve(job)
         _reveal(resolved, mask, send)
         yield from traps(resolved.function, job.root)
@@ -290,16 +284,6 @@ def _found(job: Job, project: Project, mask: Mask, send: Send, *, rehearse: bool
             pipeline.reachable(job)
     for told in failures:
         yield Problem.at(told.place or project.place(job.source.name), told.message, told.hint)
-
-
-@contextmanager
-def _boundary(job: Job, mask: Mask) -> Iterator[list[RunError]]:
-    """Whatever the block raises is in the list afterwards, told; nothing passes."""
-    failures: list[RunError] = []
-    try:
-        yield failures
-    except BaseException as error:  # noqa: BLE001 - sources are other people's code; one must not stop the rest
-        failures.append(_told(error, job, mask))
 
 
 def _reveal(resolved: Resolved, mask: Mask, send: Send) -> None:
@@ -327,48 +311,6 @@ def _literal(written: Any, secret: str) -> bool:
     """Whether a secret stands there itself, and not a reference to it."""
     leaves = written.values() if isinstance(written, Mapping) else [written]
     return any(str(leaf) in (secret, *secret.splitlines()) for leaf in leaves)
-
-
-def _told(error: BaseException, job: Job, mask: Mask) -> RunError:
-    """What went wrong and where, with every secret taken out of it."""
-    cause = root_cause(error)
-    trace = mask("".join(traceback.format_exception(type(error), error, error.__traceback__)))
-    if isinstance(cause, ConfigFieldMissingException):
-        cause = missing_secret(cause, job.source.name)
-    if isinstance(cause, ValueNotSecretException):
-        cause = secret_in_git(cause)
-    if isinstance(cause, duckdb.IOException):
-        cause = destinations.connection_error(cause, job.destination.name)
-    if isinstance(cause, DangoError):
-        place = cause.place or (Project(job.root).place(job.source.name, cause.loc) if cause.loc else "")
-        message, hint, kind = mask(cause.message), mask(cause.hint), type(cause).__name__
-        return RunError(kind, message, hint, place, trace, cause.exit_code, cause.docs)
-    kind = type(cause).__name__
-    if isinstance(cause, SystemExit):
-        message = f"the source ends the program (sys.exit {cause.code!r})"
-    else:
-        message = f"{kind}: {cause}" if str(cause) else kind
-    place, docs = _place(cause, job.root), page_of("ErrorOfASource")
-    return RunError(kind, mask(message.strip()), mask(_advice(cause, job)), place, trace, docs=docs)
-
-
-def _advice(cause: BaseException, job: Job) -> str:
-    """The next command, where the kind of the error says which."""
-    if isinstance(cause, OSError) and cause.errno in (13, 30):
-        return "dango writes in .dango/ and data/: make the folder writable"
-    if isinstance(cause, IncrementalCursorInvalidCoercion):
-        return "the cursor's first value is of another type than its field: for text write it in quotes, '2024-01-01'"
-    if getattr(getattr(cause, "response", None), "status_code", None) in (401, 403):
-        return f"the credentials are refused; where each comes from: dango explain {job.source.name}"
-    return f"the whole traceback: dango --debug history {job.run}" if job.run else ""
-
-
-def _place(error: BaseException, root: Path) -> str:
-    """The innermost line of the project's own code that the error passed through."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if Path(frame.filename).is_relative_to(Project(root).custom_sources):
-            return f"{Path(frame.filename).relative_to(root).as_posix()}:{frame.lineno}"
-    return ""
 
 
 def _importing(job: Job) -> Event:

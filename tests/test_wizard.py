@@ -9,7 +9,7 @@ import pytest
 
 from dango.entry import Entry, Function, RestApi, Selection
 from dango.field import FieldSpec
-from dango.job import Inspection, Table
+from dango.probe import Inspection, Table
 from dango.wizard import (
     ADVANCED,
     AS_NOW,

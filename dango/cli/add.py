@@ -19,7 +19,9 @@ Secret = Annotated[
     list[str] | None,
     typer.Option("--secret", metavar="KEY[=env:NAME]", help="A secret: a reference, or its value on stdin."),
 ]
-Resources = Annotated[list[str] | None, typer.Option("--resource", help="What to load; may be repeated.")]
+Resources = Annotated[
+    list[str] | None, typer.Option("--resource", metavar="NAME", help="What to load; may be repeated.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")]
 Test = Annotated[bool | None, typer.Option("--test/--no-test", help="Ask the source for a row of each resource.")]
 
@@ -29,19 +31,24 @@ def add(
     kind: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TYPE]",
+            metavar="TYPE",
             help="A registry entry, or dlt_native; asked for otherwise.",
             autocompletion=complete.types,
         ),
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="The source's name.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="The source's name.")] = None,
     values: Set = None,
     secret: Secret = None,
     resource: Resources = None,
-    module: Annotated[str | None, typer.Option(help="Of dlt_native: the module, or a file of custom_sources/.")] = None,
-    function: Annotated[str | None, typer.Option(help="Of dlt_native: the function in it.")] = None,
+    module: Annotated[
+        str | None, typer.Option(metavar="MODULE", help="Of dlt_native: the module, or a file of custom_sources/.")
+    ] = None,
+    function: Annotated[str | None, typer.Option(metavar="FUNCTION", help="Of dlt_native: the function in it.")] = None,
     destination: Annotated[
-        str | None, typer.Option(help="Where it goes; default: the project's.", autocompletion=complete.destinations)
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Where it goes; default: the project's.", autocompletion=complete.destinations
+        ),
     ] = None,
     test: Test = None,
     sync: Annotated[bool, typer.Option("--sync", help="Load it at once.")] = False,
@@ -89,9 +96,9 @@ def test(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The source's name.", autocompletion=complete.sources)],
     json: Json = False,
 ) -> None:
-    """Ask a source for one row of each resource; nothing is loaded and nothing is left behind."""
+    """Ask a source for one row of each resource. Nothing is loaded and nothing is left behind."""
     from dango.adding import ask
-    from dango.job import Tested
+    from dango.probe import Tested
 
     project = open_project()
     source = project.source(name)

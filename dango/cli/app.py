@@ -56,10 +56,10 @@ def _version(wanted: bool) -> None:
 def _options(
     project: Annotated[
         Path | None,
-        typer.Option(envvar="DANGO_PROJECT", help="The project's folder; default: here or above."),
+        typer.Option(metavar="DIR", envvar="DANGO_PROJECT", help="The project's folder; default: here or above."),
     ] = None,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show what sources and dlt log.")] = False,
-    log_format: Annotated[str, typer.Option(help="Of progress and logs: text or json.")] = "text",
+    log_format: Annotated[str, typer.Option(metavar="FORMAT", help="Of progress and logs: text or json.")] = "text",
     debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 @app.command()
 def check(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Default: all.", autocompletion=complete.sources)
+        list[str] | None, typer.Argument(metavar="SOURCE", help="Default: all.", autocompletion=complete.sources)
     ] = None,
     json: Json = False,
 ) -> None:
-    """Find every mistake of the project: files, keys, imports, arguments. Touches no network."""
+    """Find every mistake in files, keys, imports and arguments. Touches no network."""
     raise typer.Exit(report(open_project(), names or [], json))
 
 

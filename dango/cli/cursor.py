@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def cursor(
     name: Name,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[RESOURCE]...", help="Only these, as with --resource.")
+        list[str] | None, typer.Argument(metavar="RESOURCE", help="Only these, as with --resource.")
     ] = None,
-    resource: Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated.")] = None,
+    resource: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this one; may be repeated.")] = None,
     values: Annotated[
         list[str] | None, typer.Option("--set", metavar="R=V", help="Go on from V in R; may be repeated.")
     ] = None,

@@ -17,14 +17,12 @@ if TYPE_CHECKING:
 def doctor(
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[SOURCE]...", help="Default: all, and the project itself.", autocompletion=complete.sources
-        ),
+        typer.Argument(metavar="SOURCE", help="Default: all, and the project itself.", autocompletion=complete.sources),
     ] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Repair what needs no sync; nothing is loaded.")] = False,
     json: Json = False,
 ) -> None:
-    """List what past runs left behind, here and in the destinations, and what each needs."""
+    """List what past runs left behind, and what each needs. Looks here and into the destinations."""
     from dango.doctor import examine
 
     found = []

@@ -12,10 +12,12 @@ from dango.cli.app import Json, app, emit, open_project
 
 @app.command()
 def explain(
-    source: Annotated[str, typer.Argument(help="The source's name.", autocompletion=complete.sources)],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="The source's name.", autocompletion=complete.sources)
+    ],
     json: Json = False,
 ) -> None:
-    """Show where each parameter of a source gets its value; secrets are masked."""
+    """Show where each parameter of a source gets its value. Secrets are masked."""
     from dango import inspection
 
     parameters = inspection.explain(open_project(), source)

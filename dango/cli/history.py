@@ -12,8 +12,8 @@ from dango.errors import UsageError
 
 @app.command()
 def history(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run, or the first letters of its name.")] = None,
-    limit: Annotated[int, typer.Option(help="How many runs to list.")] = 20,
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="A run, or the first letters of its name.")] = None,
+    limit: Annotated[int, typer.Option(metavar="N", help="How many runs to list.")] = 20,
     json: Json = False,
 ) -> None:
     """List past runs, or show one of them with its tables and errors."""

@@ -14,8 +14,10 @@ from dango.cli.app import Json, app, emit
 
 @app.command()
 def init(
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where; default: here.")] = Path(),
-    destination: Annotated[str | None, typer.Option(help="duckdb, or another of dlt's destinations.")] = None,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where; default: here.")] = Path(),
+    destination: Annotated[
+        str | None, typer.Option(metavar="NAME", help="duckdb, or another of dlt's destinations.")
+    ] = None,
     example: Annotated[bool | None, typer.Option(help="With a source that runs as it is.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that differ.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,

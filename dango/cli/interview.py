@@ -16,7 +16,7 @@ from dango.cli.app import fail
 from dango.config import Source
 from dango.entry import Entry
 from dango.errors import DangoError, UsageError, near
-from dango.job import Tested
+from dango.probe import Tested
 from dango.project import NATIVE, Project
 from dango.wizard import NAME, RESOURCES, Answers, Choice, Question, Subject
 

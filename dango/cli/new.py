@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Of the source, and of its file.")],
     package: Annotated[bool, typer.Option("--package", help="A package that can be installed, in packages/.")] = False,
-    description: Annotated[str, typer.Option(help="What it loads, in a few words.")] = "",
+    description: Annotated[str, typer.Option(metavar="TEXT", help="What it loads, in a few words.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: Json = False,
 ) -> None:

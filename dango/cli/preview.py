@@ -14,7 +14,7 @@ from dango.cli.rows import Format, chosen
 from dango.errors import UsageError
 
 if TYPE_CHECKING:
-    from dango.job import Sample
+    from dango.probe import Sample
 
 
 @app.command()
@@ -24,9 +24,9 @@ def preview(
     ],
     resource: Annotated[
         list[str] | None,
-        typer.Option(help="Only this resource; may be repeated.", autocompletion=complete.resources),
+        typer.Option(metavar="NAME", help="Only this resource; may be repeated.", autocompletion=complete.resources),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many rows of each resource.")] = 10,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many rows of each resource.")] = 10,
     format_: Annotated[Format | None, typer.Option("--format", help="Of the rows; default: table.")] = None,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:

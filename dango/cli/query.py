@@ -21,16 +21,25 @@ if TYPE_CHECKING:
 
 _SHOWN = 1000
 
-Limit = Annotated[int | None, typer.Option(min=1, help="Rows to show: 1000 in a table, else all.", show_default=False)]
+Limit = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Rows to show: 1000 in a table, else all.", show_default=False)
+]
 
 
 @app.command()
 def query(
     sql: Annotated[str | None, typer.Argument(metavar="SQL", help="One statement; - reads it from stdin.")] = None,
-    file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the statement from this file.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Read the statement from this file.")
+    ] = None,
     destination: Annotated[
         str | None,
-        typer.Option(envvar="DANGO_DESTINATION", help="Default: the project's.", autocompletion=complete.destinations),
+        typer.Option(
+            metavar="NAME",
+            envvar="DANGO_DESTINATION",
+            help="Default: the project's.",
+            autocompletion=complete.destinations,
+        ),
     ] = None,
     format_: Annotated[Format | None, typer.Option("--format", help="Of the rows; default: table.")] = None,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,

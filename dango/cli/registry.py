@@ -28,11 +28,11 @@ app.add_typer(registry_app, name="registry")
 @registry_app.command("list")
 def list_(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[WORD]...", help="In the id, title, alias or category.")
+        list[str] | None, typer.Argument(metavar="WORD", help="In the id, title, alias or category.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the entries: shipped ones, those of packages, the project's own; what is broken or hidden is said."""
+    """List the entries: shipped, of packages, and the project's own. What is broken or hidden is said."""
     registry = _registry()
     found = registry.search(words or [])
     if json:
@@ -60,7 +60,7 @@ def show(
     identity: Annotated[str, typer.Argument(metavar="ID", help="The entry's id.", autocompletion=complete.entries)],
     json: Json = False,
 ) -> None:
-    """Show an entry: what it asks, what it loads, and to which hosts it sends secrets."""
+    """Show what an entry asks and loads, and which hosts get secrets."""
     from dango.hosts import hosts
 
     registry = _registry()
@@ -96,12 +96,12 @@ def lint(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[ID or FILE]...", help="Default: every entry that is found.", autocompletion=complete.entries
+            metavar="ID or FILE", help="Default: every entry that is found.", autocompletion=complete.entries
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check entries against every rule that is known, and build each with stand-ins for its secrets."""
+    """Check entries against every rule. Each is built, too, with stand-ins for its secrets."""
     from dango.inspection import lint as check
 
     with _project() as project:
@@ -131,10 +131,12 @@ def new(
         str,
         typer.Option("--from-source", metavar="NAME", help="A `dlt_native` source.", autocompletion=complete.sources),
     ],
-    identity: Annotated[str | None, typer.Option("--id", help="The entry's id; default: the source's name.")] = None,
+    identity: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="The entry's id; default: the source's name.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Make a registry entry of a `dlt_native` source, in the project's registry/."""
+    """Make an entry of a `dlt_native` source. It goes into the project's registry/."""
     from dango.eject import entry_file
     from dango.inspection import lint as check
 

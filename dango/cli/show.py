@@ -17,8 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dango.cli.rows import text as as_text
-from dango.job import Event, Inspection, Job, Parameter, RunError, RunResult, TableResult, Tested, as_json
+from dango.job import Event, Job, RunError, RunResult, TableResult, as_json
 from dango.log import text
+from dango.probe import Inspection, Parameter, Tested
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)

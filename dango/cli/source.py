@@ -68,7 +68,7 @@ def eject(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: Json = False,
 ) -> None:
-    """Write out what a registry source stands for: a dlt_native block, and its file in custom_sources/."""
+    """Write out what a registry source stands for. That is a dlt_native block, and its file in custom_sources/."""
     from dango.eject import ejected, write
 
     project = open_project()

@@ -22,36 +22,45 @@ if TYPE_CHECKING:
 def sync(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SOURCE]...", help="Default: every enabled one.", autocompletion=complete.sources),
+        typer.Argument(metavar="SOURCE", help="Default: every enabled one.", autocompletion=complete.sources),
     ] = None,
     source: Annotated[
         list[str] | None,
-        typer.Option("--source", help="The same as naming it.", autocompletion=complete.sources),
+        typer.Option("--source", metavar="NAME", help="The same as naming it.", autocompletion=complete.sources),
     ] = None,
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Load everything again in place of what is there.")
     ] = False,
     resource: Annotated[
         list[str] | None,
-        typer.Option(help="Only this resource; may be repeated.", autocompletion=complete.resources),
+        typer.Option(metavar="NAME", help="Only this resource; may be repeated.", autocompletion=complete.resources),
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="A trial of N rows a resource, beside the real tables.")] = None,
-    since: Annotated[str | None, typer.Option(help="Backfill from here (2024-01-31, or a time), cursors stay.")] = None,
-    until: Annotated[str | None, typer.Option(help="Backfill up to here, and without it; default: now.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", help="A trial of N rows a resource, beside the real tables.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Backfill from here (2024-01-31, or a time), cursors stay.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Backfill up to here, and without it; default: now.")
+    ] = None,
     destination: Annotated[
         str | None,
         typer.Option(
+            metavar="NAME",
             envvar="DANGO_DESTINATION",
             help="Another destination for this run.",
             autocompletion=complete.destinations,
         ),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Sources that are read at a time; default: one a processor.")
+        int | None, typer.Option(metavar="N", min=1, help="Sources that are read at a time; default: one a processor.")
     ] = None,
     wait: Annotated[
         float | None,
-        typer.Option(help="Seconds to wait for a source or database that is held; without it 0 and 60."),
+        typer.Option(
+            metavar="SECONDS", help="Seconds to wait for a source or database that is held; without it 0 and 60."
+        ),
     ] = None,
     allow_empty: Annotated[
         bool, typer.Option("--allow-empty", help="Let nothing take the place of rows, where nothing came.")
@@ -63,7 +72,7 @@ def sync(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, look for secrets, connect; load nothing.")] = False,
     json: Json = False,
 ) -> None:
-    """Load sources into the destination; all that are enabled when none is named."""
+    """Load sources into the destination. Without a name, all that are enabled."""
     chosen = [*(names or []), *(source or [])]
     if dry_run:
         from dango.cli.check import report

@@ -20,7 +20,7 @@ def tables(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SOURCE]...",
+            metavar="SOURCE",
             help="A source, a dataset, or a table as dataset.table.",
             autocompletion=complete.sources,
         ),
@@ -29,11 +29,13 @@ def tables(
     all_: Annotated[bool, typer.Option("--all", help="Also dlt's own tables and dango's, and staging.")] = False,
     destination: Annotated[
         str | None,
-        typer.Option(help="Look into this one; default: the sources'.", autocompletion=complete.destinations),
+        typer.Option(
+            metavar="NAME", help="Look into this one; default: the sources'.", autocompletion=complete.destinations
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the tables of the destinations: rows, columns, and when each was loaded last."""
+    """List the destinations' tables: rows, columns, and the last load."""
     from dango.tables import listed
 
     listing = listed(open_project(), names or [], destination, every=all_)

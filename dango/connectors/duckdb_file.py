@@ -16,7 +16,7 @@ from dango.connectors.places import existing
 from dango.connectors.sql_catalog import as_table
 from dango.duckdb_text import quoted
 from dango.errors import SourceError, near
-from dango.job import Inspection
+from dango.probe import Inspection
 
 _ARROW = (
     "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE", "VARCHAR", "BLOB", "DATE", "TIME",

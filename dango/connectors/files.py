@@ -28,7 +28,7 @@ from dango.connectors.file_formats import FORMATS, Broken, Format, Options, page
 from dango.connectors.file_tables import Irregular, Table
 from dango.connectors.places import local
 from dango.errors import MissingPackage, SourceError
-from dango.job import Inspection
+from dango.probe import Inspection
 
 FILE = "_file"
 EMPTIED = "_emptied"

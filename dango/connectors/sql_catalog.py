@@ -12,7 +12,7 @@ from dlt.sources.credentials import ConnectionStringCredentials
 from sqlalchemy.engine.interfaces import ReflectedColumn
 
 from dango.connectors.sql import engine_of, translated, url_of
-from dango.job import Inspection, Table
+from dango.probe import Inspection, Table
 
 _VERSIONS = {"sqlite": "SELECT sqlite_version()", "oracle": "SELECT banner FROM v$version", "mssql": "SELECT @@version"}
 _USERS = {"sqlite": "", "oracle": "SELECT user FROM dual", "mssql": "SELECT suser_sname()"}
