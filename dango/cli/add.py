@@ -41,9 +41,12 @@ def add(
     secret: Secret = None,
     resource: Resources = None,
     module: Annotated[
-        str | None, typer.Option(metavar="MODULE", help="Of dlt_native: the module, or a file of custom_sources/.")
+        str | None,
+        typer.Option("--module", metavar="MODULE", help="Of dlt_native: the module, or a file of custom_sources/."),
     ] = None,
-    function: Annotated[str | None, typer.Option(metavar="FUNCTION", help="Of dlt_native: the function in it.")] = None,
+    function: Annotated[
+        str | None, typer.Option("--function", metavar="FUNCTION", help="Of dlt_native: the function in it.")
+    ] = None,
     destination: Annotated[
         str | None,
         typer.Option(
