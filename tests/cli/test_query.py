@@ -208,7 +208,10 @@ def test_ctrl_c_ends_a_statement_that_never_would(shop: Path, root: Path) -> Non
     )
     time.sleep(2)
     process.send_signal(signal.SIGINT)
-    out, said = process.communicate(timeout=10)
+    try:
+        out, said = process.communicate(timeout=10)
+    finally:
+        process.kill()
     assert (process.returncode, out, said) == (130, b"", b"stopped\n")
 
 
