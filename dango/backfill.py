@@ -56,7 +56,8 @@ def narrowed(source: DltSource, job: Job, pipeline: dlt.Pipeline) -> tuple[DltSo
     # A resource has what its parent has.
     dated = [name for name in chosen if any(cursors.get(part) is not None for part in _line(source.resources[name]))]
     without = tuple(name for name in chosen if name not in dated)
-    for name in without if job.resources else without[: not dated and 1]:
+    if without and (job.resources or not dated):
+        name = without[0]
         raise UsageError(
             f"`{name}` has no cursor, and so no range of time: it is loaded whole",
             f"without --since and --until, or with a cursor: resources: {{{name}: {{cursor: {{field: …}}}}}}",

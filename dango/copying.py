@@ -110,6 +110,7 @@ class _Chunks(io.RawIOBase):
             try:
                 self._left = next(self._chunks, b"")
             except Exception as error:
+                # Kept whatever it is, and raised on: psycopg2 makes one of its own of it.
                 self._error = error
                 raise
         if size < 0:
