@@ -35,14 +35,17 @@ class Problem:
     line: int = 0
     column: int = 0
     severity: Severity = "error"
+    docs: str = page_of("ConfigError")
 
     @classmethod
-    def at(cls, place: str, message: str, hint: str = "", severity: Severity = "error") -> Problem:
+    def at(
+        cls, place: str, message: str, hint: str = "", severity: Severity = "error", docs: str = page_of("ConfigError")
+    ) -> Problem:
         """A problem at `file:line:column`, as far as that is known."""
         found = re.fullmatch(r"(.*?)(?::(\d+))?(?::(\d+))?", place, re.DOTALL)
         assert found
         file, line, column = found.groups()
-        return cls(message, hint, file, int(line or 0), int(column or 0), severity)
+        return cls(message, hint, file, int(line or 0), int(column or 0), severity, docs)
 
     @property
     def place(self) -> str:
@@ -73,7 +76,7 @@ class DangoError(Exception):
     @property
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong, each thing at its place; most errors are one."""
-        return (Problem.at(self.place, self.message, self.hint),)
+        return (Problem.at(self.place, self.message, self.hint, docs=self.docs),)
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}" if self.place else self.message

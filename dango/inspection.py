@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from dango.document import Document
 from dango.entry import Entry
-from dango.errors import ConfigError, Problem
+from dango.errors import ConfigError, Problem, page_of
 from dango.job import Event, Job, RunError, as_error
 from dango.lint import Finding as RuleFinding
 from dango.lint import lint as rules
@@ -36,7 +37,7 @@ def check(project: Project, names: Sequence[str], *, rehearse: bool = False) -> 
                 elif isinstance(value, RunError) and left:
                     name = left.pop(0).source.name
                     place = value.place or project.place(name)
-                    yield Finding(name, (Problem.at(place, value.message, value.hint),))
+                    yield Finding(name, (Problem.at(place, value.message, value.hint, docs=value.docs),))
 
 
 def project_problems(project: Project) -> Iterator[Problem]:
@@ -148,6 +149,7 @@ def _with_environment(project: Project, finding: Finding) -> Finding:
         return finding
     rest = [p for p in finding.problems if not any(u.place == p.place or u.hint in p.message for u in unset)]
     named = [
-        Problem(u.message, f"set it in the environment or in .env: {u.hint}=…", u.file, u.line, u.column) for u in unset
+        replace(u, hint=f"set it in the environment or in .env: {u.hint}=…", docs=page_of("MissingEnvironment"))
+        for u in unset
     ]
     return Finding(finding.source, (*named, *rest))

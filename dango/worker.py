@@ -283,7 +283,7 @@ def _found(job: Job, project: Project, mask: Mask, send: Send, *, rehearse: bool
                 raise missing_parameters(missing, job.source.name)
             pipeline.reachable(job)
     for told in failures:
-        yield Problem.at(told.place or project.place(job.source.name), told.message, told.hint)
+        yield Problem.at(told.place or project.place(job.source.name), told.message, told.hint, docs=told.docs)
 
 
 def _reveal(resolved: Resolved, mask: Mask, send: Send) -> None:

@@ -72,10 +72,43 @@ def test_the_address_of_a_section_is_that_of_its_heading() -> None:
     assert page_of("ErrorOfASource") == f"{DOCS}#{title('ErrorOfASource').lower().replace(' ', '-')}"
 
 
-def test_an_error_leads_to_its_section_where_that_does_not_disturb(dango: Callable[..., Said]) -> None:
+def test_an_error_leads_to_its_section(dango: Callable[..., Said]) -> None:
     assert dango("status", "--json").json["docs"] == f"{DOCS}#project-not-found"
-    assert "TROUBLESHOOTING" not in dango("status").err
-    assert dango("--debug", "status").err.endswith(f"  more: {DOCS}#project-not-found\n")
+    assert dango("status").err.endswith("  more: dango docs project-not-found\n")
+    assert (
+        dango("docs", "project-not-found").out.strip()
+        == f"## Project not found\n{SECTIONS['Project not found']}".strip()
+    )
+
+
+def test_a_kind_of_error_is_pointed_to_once(root: Path, write: Callable[..., None], dango: Callable[..., Said]) -> None:
+    blocks = (
+        f"  - {{name: s{n}, type: dlt_native, dlt_native: {{source_module: nix, source_function: f}}}}\n"
+        for n in range(2)
+    )
+    write(
+        {"sources": f"sources:\n{''.join(blocks)}  - {{name: third, type: files, files: {{location: 'no/*.csv'}}}}\n"}
+    )
+    checked = dango("check", "s0", "s1")
+    assert (checked.err.count("error: "), checked.err.count("more: dango docs no-such-module\n")) == (2, 1)
+    found = dango("check", "s0", "s1", "--json").json["problems"]
+    assert [problem["docs"] for problem in found] == [f"{DOCS}#no-such-module"] * 2
+    synced = dango("sync", "s0", "s1", "third").err
+    assert synced.count("more: dango docs no-such-module\n") == synced.count("more: dango docs source-error\n") == 1
+
+
+def test_every_page_and_every_kind_of_error_can_be_read_and_completed(dango: Callable[..., Said]) -> None:
+    listed = dango("docs").out.splitlines()
+    pages = {page.stem.lower() for page in PAGE.parent.glob("*.md")}
+    kinds = {heading.lower().replace(" ", "-") for heading in SECTIONS}
+    assert {*pages, *kinds} == {*listed} - {"pages", "kinds of errors", ""}
+    assert (
+        dango("docs", "RELIABILITY").out.strip() == (PAGE.parent / "RELIABILITY.md").read_text(encoding="utf-8").strip()
+    )
+    assert dango("docs", "--json").json == {"pages": sorted(pages), "kinds_of_errors": sorted(kinds)}
+    assert dango("docs", "held", "--json").json["markdown"].startswith("## Held\n")
+    misspelt = dango("docs", "helt")
+    assert (misspelt.code, misspelt.out) == (2, "") and "did you mean `held`?" in misspelt.err
 
 
 SHOP = """
@@ -205,7 +238,7 @@ def vendors_answer(asked: Asked) -> Any:
 @pytest.fixture
 def said(root: Path, write: Callable[..., None], dango: Callable[..., Said]) -> str:
     """What is said on stderr in a project in which everything goes wrong once, as it would be in /home/me/shop."""
-    told = [dango("status").err]
+    told = [dango("status").err, dango("docs", "mising-secret").err]
     assert dango("init", ".", "--yes", "--no-example").code == 0
     write({"sources": "sources:\n  - {name: orders, type: dlt_native, dlt_nativ: {source_module: shop}}\n"})
     told.append(dango("sync").err)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from dango.errors import DangoError
+from dango.errors import DangoError, Problem
 
 if TYPE_CHECKING:
     from dango.project import Project
@@ -103,12 +103,28 @@ def undisturbed() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+_TOLD: set[str] = set()
+"""Where this command has pointed to already."""
+
+
 def fail(error: DangoError) -> None:
-    """The error as people see it: each problem at its place, then the next command."""
+    """The error as people see it: each problem at its place, the next command, and where more is said of its kind."""
     for problem in error.problems:
-        line(str(problem), problem.hint)
-    if Settings.debug:
-        typer.echo(f"  more: {error.docs}", err=True)
+        tell(problem)
+
+
+def tell(problem: Problem) -> None:
+    """What is wrong, at its place, with its hint; of an error also where more is said of its kind."""
+    line(str(problem), problem.hint, problem.severity)
+    if problem.severity == "error":
+        more(problem.docs)
+
+
+def more(docs: str) -> None:
+    """How to read on about an error whose kind has its section at `docs`; once in a command for each kind."""
+    if docs not in _TOLD:
+        _TOLD.add(docs)
+        typer.echo(f"  more: dango docs {docs.rpartition('#')[2]}", err=True)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dango.cli import complete
-from dango.cli.app import Json, app, emit, fail, line, open_project
+from dango.cli.app import Json, app, emit, fail, open_project, tell
 from dango.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def report(project: Project, names: list[str], json: bool, *, rehearse: bool = F
         )
         return code
     for problem in problems:
-        line(str(problem), problem.hint, problem.severity)
+        tell(problem)
     well = sum(not any(p.severity == "error" for p in finding.problems) for finding in findings)
     typer.echo(f"{well} of {len(findings)} sources are well" if findings else "no source to check")
     return code

@@ -47,6 +47,13 @@ def entries(ctx: typer.Context, incomplete: str) -> list[str]:
     return found or [identity for identity in Registry().ids if identity.startswith(incomplete)]
 
 
+def pages(incomplete: str) -> list[str]:
+    """The pages of the documentation, and the kinds of errors."""
+    from dango import documentation
+
+    return [name for name in (*documentation.pages(), *documentation.sections()) if name.startswith(incomplete)]
+
+
 def _offered(ctx: typer.Context, incomplete: str, names: Callable[[Project], Iterable[str]]) -> list[str]:
     from dango.project import Project
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dango.cli import complete
-from dango.cli.app import Settings, app, line, open_project, until_nobody_reads
+from dango.cli.app import Settings, app, line, more, open_project, until_nobody_reads
 from dango.cli.rows import Format, chosen
 from dango.errors import UsageError
 
@@ -72,6 +72,7 @@ def _complain(sample: Sample) -> None:
         line(f"{sample.resource}: a record failed: {message}", "", "warning")
     if sample.error:
         line(f"{sample.resource}: {sample.error}", sample.error.hint)
+        more(sample.error.docs)
 
 
 def _write_json(source: str, samples: list[Sample], code: int) -> None:

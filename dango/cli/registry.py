@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dango.cli import complete
-from dango.cli.app import Json, Settings, app, emit, line, open_project
+from dango.cli.app import Json, Settings, app, emit, line, open_project, tell
 from dango.errors import ProjectNotFound
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def lint(
         emit({"problems": tuple(problems), "exit_code": 2 if failed else 0})
     else:
         for problem in problems:
-            line(str(problem), problem.hint, problem.severity)
+            tell(problem)
         if not problems:
             typer.echo("nothing to complain of")
     raise typer.Exit(2 if failed else 0)
@@ -147,7 +147,7 @@ def new(
         emit({"file": str(file), "problems": tuple(problems)})
         return
     for problem in problems:
-        line(str(problem), problem.hint, problem.severity)
+        tell(problem)
     typer.echo(f"{file.relative_to(project.root)} is written: say in it what people should know")
     typer.echo(f"\nnext:\n  dango registry lint {file.stem}\n  dango source add {file.stem}")
 

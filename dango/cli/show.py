@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from dango.cli.app import more
 from dango.cli.rows import text as as_text
 from dango.job import Event, Job, RunError, RunResult, TableResult, as_json
 from dango.log import text
@@ -212,10 +213,20 @@ def _told(what: str, why: RunError, debug: bool) -> None:
     err.print(Text(f"{what}: {why}"))
     if why.hint:
         err.print(Text("  hint: " + why.hint.replace("\n", "\n        ")))
-    if debug and why.docs:
-        err.print(Text(f"  more: {why.docs}"))
+    if why.docs:
+        more(why.docs)
     if debug and why.traceback:
         err.print(Text(why.traceback))
+
+
+def markdown(page: str) -> None:
+    """A page of the documentation: set for a terminal, as it is written for everything else."""
+    if out.is_terminal:
+        from rich.markdown import Markdown
+
+        out.print(Markdown(page), soft_wrap=False)
+    else:
+        out.print(Text(page.rstrip()))
 
 
 def diff(text: str) -> None:

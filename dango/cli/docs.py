@@ -1,0 +1,40 @@
+"""`dango docs`"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dango.cli import complete
+from dango.cli.app import Json, app, emit, until_nobody_reads
+
+
+@app.command()
+def docs(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="A page (`reliability`), or a kind of error (`missing-secret`).",
+            autocompletion=complete.pages,
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Read the documentation: a page, or what there is to say of a kind of error."""
+    from dango import documentation
+    from dango.cli import show
+
+    with until_nobody_reads():
+        if name:
+            page = documentation.lookup(name)
+            emit({"name": name, "markdown": page}) if json else show.markdown(page)
+            return
+        listed = {"pages": tuple(documentation.pages()), "kinds of errors": tuple(documentation.sections())}
+        if json:
+            emit({heading.replace(" ", "_"): names for heading, names in listed.items()})
+            return
+        for heading, names in listed.items():
+            show.heading(heading)
+            typer.echo("".join(f"{each}\n" for each in names))
