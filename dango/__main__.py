@@ -11,7 +11,7 @@ def main() -> NoReturn:
     """Runs the command line."""
     with ExitStack() as ended:
         if "sync" in sys.argv[1:]:
-            from dango.processes import begin
+            from dango.workers.processes import begin
 
             # Of all that a sync imports dlt takes longest, and another process does it meanwhile.
             ended.callback(begin().close)

@@ -12,15 +12,15 @@ from typing import Any
 
 from dango import secret_store
 from dango.answers import Made, at
-from dango.config import DltNative, Source
-from dango.document import Document
-from dango.entry import Entry
+from dango.config.document import Document
+from dango.config.models import DltNative, Source
 from dango.errors import DangoError, UsageError
 from dango.files import replace_text
 from dango.probe import Inspection, Probe, Tested
 from dango.project import NATIVE, Project
+from dango.registry.entry import Entry
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, project_mask, read_toml
-from dango.supervision import prepare, values
+from dango.workers.supervision import prepare, values
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dango.entry import Entry, Function, RestApi
 from dango.errors import UsageError, near
-from dango.field import FieldSpec
 from dango.probe import Table
 from dango.project import NATIVE
+from dango.registry.entry import Entry, Function, RestApi
+from dango.registry.field import FieldSpec
 from dango.wizard import (
     AS_NOW,
     EVERYTHING,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 
-from dango import leftovers
-from dango.config import Destination, Source
+from dango.config.models import Destination, Source
 from dango.errors import Held
 from dango.history import History
 from dango.job import Examination, Leftover, RunError
 from dango.lock import held, holder, lock
 from dango.project import Project
-from dango.supervision import prepare, watch
+from dango.stored import leftovers
+from dango.workers.supervision import prepare, watch
 
 EXAMINED = ("duckdb", "postgres")
 """The types of destinations that are looked into."""

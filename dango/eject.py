@@ -15,18 +15,18 @@ from typing import Any
 
 from dango.adding import Change, change, describe, save
 from dango.answers import Made
-from dango.config import Source
+from dango.config.models import Source
+from dango.config.text import yaml_text
 from dango.conversions import convert
-from dango.entry import ID_PATTERN, Entry, Function, RestApi, Verified
 from dango.errors import UsageError
-from dango.field import FieldSpec
 from dango.files import replace_text
 from dango.project import NATIVE, Project
 from dango.python_text import rest_file
+from dango.registry.entry import ID_PATTERN, Entry, Function, RestApi, Verified
+from dango.registry.field import FieldSpec
+from dango.registry.template import SECRETS, filled, placeholders, pruned
 from dango.secret_store import secrets_of
 from dango.secrets import SECRETS_FILE
-from dango.template import SECRETS, filled, placeholders, pruned
-from dango.text import yaml_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,17 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from dango.document import Document
-from dango.entry import Entry
+from dango.config.document import Document
 from dango.errors import ConfigError, Problem, page_of
 from dango.job import Event, Job, RunError, as_error
-from dango.lint import Finding as RuleFinding
-from dango.lint import lint as rules
 from dango.probe import Finding, Parameter, Probe, Sample
 from dango.project import Project
-from dango.registry import entry_document, entry_in
+from dango.registry.entries import entry_document, entry_in
+from dango.registry.entry import Entry
+from dango.registry.lint import Finding as RuleFinding
+from dango.registry.lint import lint as rules
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, read_toml
-from dango.supervision import prepare, watch
+from dango.workers.supervision import prepare, watch
 
 
 def check(project: Project, names: Sequence[str], *, rehearse: bool = False) -> Iterator[Finding]:

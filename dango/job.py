@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from dango.config import Destination, Source
-from dango.entry import Entry
+from dango.config.models import Destination, Source
 from dango.errors import DangoError
 from dango.paths import TablePath
+from dango.registry.entry import Entry
 
 Step = Literal["queued", "import", "resolve", "recover", "extract", "normalize", "load", "verify", "log"]
 Status = Literal["running", "ok", "partial", "failed", "held", "interrupted", "crashed"]

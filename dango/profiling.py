@@ -21,12 +21,22 @@ _KINDS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
     ("parse", ("json", "orjson", "csv", "openpyxl", "dlt.common.json", "dango.connectors.file_formats")),
     ("write", ("pyarrow.parquet", "dlt.common.data_writers", "dlt.common.libs.pyarrow")),
     ("normalize", ("dlt.normalize", "dlt.common.normalizers", "dlt.common.schema", "dango.columnar")),
-    ("load", ("dlt.destinations", "dlt.load", "dango.loading", "dango.copying", "dango.merging", "dango.dataset")),
+    (
+        "load",
+        (
+            "dlt.destinations",
+            "dlt.load",
+            "dango.load.loading",
+            "dango.load.copying",
+            "dango.load.merging",
+            "dango.load.dataset",
+        ),
+    ),
     ("source", ("custom_sources", "dlt.sources", "dango.connectors", "dlt.extract")),
     ("import", ("importlib", "zipimport")),
     ("dlt", ("dlt",)),
 )
-_WAITING = ("threading", "queue", "concurrent.futures", "selectors", "multiprocessing", "dango.processes")
+_WAITING = ("threading", "queue", "concurrent.futures", "selectors", "multiprocessing", "dango.workers.processes")
 
 
 class Sampler:

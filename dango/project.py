@@ -12,9 +12,8 @@ from typing import Any
 
 from dotenv import dotenv_values
 
-from dango.config import EMBEDDED, Config, Destination, Source
-from dango.document import Document
-from dango.entry import Entry
+from dango.config.document import Document
+from dango.config.models import EMBEDDED, Config, Destination, Source
 from dango.errors import (
     ConfigError,
     DestinationNotFound,
@@ -25,8 +24,9 @@ from dango.errors import (
     near,
 )
 from dango.job import Job
-from dango.registry import Registry
-from dango.validation import parse
+from dango.registry.entries import Registry
+from dango.registry.entry import Entry
+from dango.registry.validation import parse
 
 SOURCES_FILE = ".dango/sources.yml"
 NATIVE = "dlt_native"

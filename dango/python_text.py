@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from dango.connectors.extensions import uses_extensions
-from dango.entry import Entry
-from dango.field import FieldSpec
-from dango.template import PLACEHOLDER, SECRETS, placeholders
+from dango.registry.entry import Entry
+from dango.registry.field import FieldSpec
+from dango.registry.template import PLACEHOLDER, SECRETS, placeholders
 
 _WIDTH = 100
 _ANNOTATIONS = {"int": "int", "float": "float", "bool": "bool", "list": "list[Any]", "json": "Any"}

@@ -10,13 +10,13 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 from dango import packages
-from dango.access import lock_file
-from dango.config import Destination, Source
+from dango.config.models import Destination, Source
 from dango.errors import MissingPackage, NothingLoaded, UsageError
 from dango.job import Address, RunError, as_error
+from dango.load.access import lock_file
 from dango.project import NATIVE, Project
 from dango.readers import Answer, Column, Database
-from dango.supervision import prepare, watch
+from dango.workers.supervision import prepare, watch
 
 READ = ("duckdb", "postgres")
 """The types of destinations that can be asked."""

@@ -9,15 +9,15 @@ import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from dango.config import Source
+from dango.config.models import Source
 from dango.doctor import EXAMINED
 from dango.errors import UsageError
 from dango.history import History
-from dango.leftovers import folders
 from dango.lock import lock
 from dango.project import Project
-from dango.stored import DropWish, Holding
-from dango.supervision import prepare, values
+from dango.stored.leftovers import folders
+from dango.stored.wishes import DropWish, Holding
+from dango.workers.supervision import prepare, values
 
 
 def held(project: Project, source: Source) -> tuple[Holding, ...]:

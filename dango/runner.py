@@ -12,16 +12,16 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from dango.config import Source
+from dango.config.models import Source
 from dango.conversions import moment
 from dango.errors import UsageError, page_of
-from dango.executors import Executor, LocalExecutor, cores
 from dango.history import History
 from dango.job import Event, Job, RunError, RunResult, Status
-from dango.processes import PRELOADED, Workers
 from dango.project import SOURCES_FILE, Project
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, read_toml
-from dango.supervision import prepare, watch
+from dango.workers.executors import Executor, LocalExecutor, cores
+from dango.workers.processes import PRELOADED, Workers
+from dango.workers.supervision import prepare, watch
 
 OnEvent = Callable[[Event], None]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from string import Template
 from typing import Literal
 
+from dango.config.schema import json_schema
 from dango.errors import DangoError, UsageError, near
 from dango.resources import shipped
-from dango.sources_schema import json_schema
 
 _PRIVATE = {".dlt/secrets.toml", ".env"}
 _KEPT = {*_PRIVATE, "conftest.py", "custom_sources/README.md"}

@@ -9,12 +9,12 @@ from typing import Any
 
 import tomlkit
 
+from dango.config.text import lines, toml_spans
+from dango.config.text.toml_spans import NotRead, Span
+from dango.config.text.values import same
 from dango.errors import ConfigError, DangoError, Problem
 from dango.files import replace_text
 from dango.secrets import SECRETS_FILE, parse_toml, read_toml
-from dango.text import lines, toml_spans
-from dango.text.toml_spans import NotRead, Span
-from dango.text.values import same
 
 Keys = tuple[str, ...]
 

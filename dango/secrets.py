@@ -14,7 +14,7 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import ParseError, TOMLKitError
 
-from dango.config import Source
+from dango.config.models import Source
 from dango.errors import ConfigError, Problem
 from dango.project import Project
 

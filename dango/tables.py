@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dango import query
-from dango.config import Destination
+from dango.config.models import Destination
 from dango.errors import DangoError, NothingLoaded, UsageError, near
 from dango.project import Project
 from dango.readers import Database

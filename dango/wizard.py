@@ -13,11 +13,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dango.config import NAME_PATTERN, corrected
-from dango.entry import Entry
-from dango.field import FieldSpec
+from dango.config.models import NAME_PATTERN, corrected
 from dango.probe import Inspection, Table
 from dango.project import ENV_REFERENCE, NATIVE
+from dango.registry.entry import Entry
+from dango.registry.field import FieldSpec
 
 NAME = "name"
 ADVANCED = "advanced"

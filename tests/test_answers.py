@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from dango.answers import made, of_options, of_present, of_stdin, placed_after, unanswered
-from dango.entry import Entry, Function
 from dango.errors import UsageError
-from dango.field import FieldSpec
+from dango.registry.entry import Entry, Function
+from dango.registry.field import FieldSpec
 from dango.wizard import ADVANCED, EVERYTHING, LOADING, NAME, ONE_BY_ONE, RESOURCES, Answers, Subject, table_key
 from tests.test_wizard import DATABASE, ENTRY, FIELDS, TABLES
 

@@ -10,9 +10,9 @@ import dlt
 import pytest
 from dlt.sources.credentials import ConnectionStringCredentials
 
-from dango.arguments import checked, converted, expand, fitted
 from dango.errors import ArgumentError
-from dango.imports import Located
+from dango.sources.arguments import checked, converted, expand, fitted
+from dango.sources.imports import Located
 from tests.conftest import Said, native, sources
 
 UTC = dt.timezone.utc

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from dango.errors import DestinationError
-from dango.pipeline import require_room
+from dango.load.pipeline import require_room
 from tests.conftest import Said, native, sources
 
 SHOP = """\

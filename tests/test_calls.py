@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from dlt.common.configuration.providers import ConfigTomlProvider, EnvironProvider, SecretsTomlProvider
 
-from dango.calls import REST, STAND_IN, Call, call_of, given
-from dango.dlt_adapter import OwnSection, ValueNotSecretException
+from dango.dlt_internals.names import OwnSection, ValueNotSecretException
 from dango.errors import ArgumentError, MissingSecret, ResolveError
 from dango.job import Job
 from dango.project import Project
+from dango.sources.calls import REST, STAND_IN, Call, call_of, given
 from tests.conftest import Said
 from tests.connectors.vendor import Answer, Asked, vendor
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from dango.config import NOT_YET, Config, Cursor, Resource, corrected
-from dango.document import Document
+from dango.config.document import Document
+from dango.config.models import NOT_YET, Config, Cursor, Resource, corrected
+from dango.config.schema import json_schema
 from dango.errors import ConfigError, Problem
-from dango.sources_schema import json_schema
-from dango.validation import parse
+from dango.registry.validation import parse
 
 FILE = ".dango/sources.yml"
 TYPES = ("dlt_native",)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from dango.config import Config
-from dango.contract import MODES, Contract
-from dango.document import Document
+from dango.config.contract import MODES, Contract
+from dango.config.document import Document
+from dango.config.models import Config
 from dango.errors import ConfigError
-from dango.validation import parse
+from dango.registry.validation import parse
 
 FILE = "sources.yml"
 SOURCE = "    type: dlt_native\n    dlt_native: {source_module: m, source_function: f}\n"

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dango.copying import copy_rows
+from dango.load.copying import copy_rows
 from tests.fixtures_postgres import Postgres
 
 UTC = dt.timezone.utc

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from dango.cursor_values import kind_of, read, shown_value
 from dango.errors import UsageError
-from dango.stored import Cursor
+from dango.stored.cursor_values import kind_of, read, shown_value
+from dango.stored.wishes import Cursor
 
 UTC = dt.timezone.utc
 INSTANT, LOCAL = dt.datetime(2024, 1, 10, 9, 30, tzinfo=UTC), dt.datetime(2024, 1, 10, 9, 30)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from dango.describe import arguments_said
-from dango.entry import Entry
-from dango.field import FieldSpec
+from dango.registry.entry import Entry
+from dango.registry.field import FieldSpec
+from dango.sources.describe import arguments_said
 from tests.conftest import Said, sources
 
 HEAD = """\
@@ -50,7 +50,8 @@ Id = NewType("Id", int)
 def described(root: Path, module: str, function: str = "shop") -> Entry:
     """In a process of its own, as dango does it: what is imported stays imported."""
     code = (
-        "import pickle, sys; from pathlib import Path; from dango import imports; from dango.describe import described;"
+        "import pickle, sys; from pathlib import Path; from dango.sources import imports;"
+        "from dango.sources.describe import described;"
         "module, function, folder = sys.argv[1:]; imports.install(Path(folder));"
         "entry = described(imports.find(module, function, Path(folder)), module);"
         "sys.stdout.buffer.write(pickle.dumps(entry))"

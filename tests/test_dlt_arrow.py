@@ -7,8 +7,8 @@ import datetime as dt
 import pyarrow as pa
 import pytest
 
-from dango import dlt_arrow
-from dango.hints import Instants
+from dango.dlt_internals import arrow as dlt_arrow
+from dango.sources.hints import Instants
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 3, 1000])

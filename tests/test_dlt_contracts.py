@@ -13,7 +13,7 @@ from dlt.common.schema import Schema
 from dlt.pipeline.exceptions import PipelineStepFailed
 from pydantic import BaseModel
 
-from dango.dlt_contracts import DataValidationError, Passing, Verdict, count, offender, verdicts, violation
+from dango.dlt_internals.contracts import DataValidationError, Passing, Verdict, count, offender, verdicts, violation
 
 ROWS = [{"id": 1}, {"id": 2}, {"id": 3}]
 TABLE = pa.Table.from_pylist(ROWS)

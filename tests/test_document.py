@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from dango.document import Document
+from dango.config.document import Document
 from dango.errors import ConfigError
 
 NAME = ".dango/sources.yml"

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dango.document import Document
+from dango.config.document import Document
+from dango.config.text.values import same
 from dango.errors import ConfigError
-from dango.text.values import same
 
 NAME = ".dango/sources.yml"
 SOURCES = ("sources",)

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from dango.project import Project
 from dango.python_text import literal, rest_file
-from dango.template import pruned
+from dango.registry.template import pruned
 from tests.conftest import Said, native
 from tests.connectors.vendor import Answer, Asked, Vendor, vendor
 

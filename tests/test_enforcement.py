@@ -9,10 +9,10 @@ from typing import Any
 import dlt
 import pytest
 
-from dango.config import Destination, Source
-from dango.enforcement import enforced
-from dango.entry import Entry
+from dango.config.models import Destination, Source
 from dango.job import Job
+from dango.load.enforcement import enforced
+from dango.registry.entry import Entry
 from tests.test_entry import SHOP
 
 LOADED = {"name": "orders", "resource": "orders", "columns": {"id": {"name": "id", "data_type": "bigint"}}}

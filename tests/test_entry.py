@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dango.document import Document
-from dango.entry import Entry, json_schema, strings
+from dango.config.document import Document
 from dango.errors import ConfigError
-from dango.field import FieldSpec
-from dango.registry import entry_document, entry_in
+from dango.registry.entries import entry_document, entry_in
+from dango.registry.entry import Entry, json_schema, strings
+from dango.registry.field import FieldSpec
 from dango.resources import shipped
 
 UTC = dt.timezone.utc

@@ -104,7 +104,7 @@ def test_a_row_that_is_not_like_the_first_ones_gives_the_load_up_and_nothing_is_
 def test_what_a_killed_sync_referred_to_is_loaded_as_it_is_by_then(
     root: Path, dango: Dango, ask: Ask, tmp_path: Path, what: str
 ) -> None:
-    killed(root, tmp_path / "killed", "dango.loading:load", "sync")
+    killed(root, tmp_path / "killed", "dango.load.loading:load", "sync")
     file = root / "data/in/a.csv"
     if what == "changed":
         later(file, "id,name,day\n1,one,2024-01-01\n")

@@ -27,7 +27,7 @@ from dango.job import Event, RunResult
 from dango.log import Log
 from dango.project import Project
 from dango.runner import Request, plan, run
-from dango.supervision import surroundings
+from dango.workers.supervision import surroundings
 
 project = Project.at(".")
 os.environ.update(surroundings(project))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dango.config import NOT_YET
+from dango.config.models import NOT_YET
 from tests.guides import DOCS, Shell, steps
 
 PAGE = DOCS / "ADVANCED_USAGE.md"

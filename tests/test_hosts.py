@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dango.entry import Entry
-from dango.hosts import hosts
+from dango.registry.entry import Entry
+from dango.registry.hosts import hosts
 
 SECRET = {"name": "token", "kind": "secret"}
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dango.executors import cores
+from dango.workers.executors import cores
 from tests.conftest import Said, native, sources
 
 Dango = Callable[..., Said]

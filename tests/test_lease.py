@@ -14,9 +14,9 @@ import dlt
 import psycopg2
 import pytest
 
-from dango.dlt_packages import connected
+from dango.dlt_internals.packages import connected
 from dango.errors import Held
-from dango.lease import TABLE, lease
+from dango.load.lease import TABLE, lease
 from tests.fixtures_postgres import Postgres
 
 pytestmark = pytest.mark.postgres

@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dango import vocabulary
+from dango.config.document import Document
 from dango.connectors import extensions
-from dango.document import Document
-from dango.entry import Entry
-from dango.lint import ENTRY_RULES, REST_RULES, Finding, lint
+from dango.registry import vocabulary
+from dango.registry.entry import Entry
+from dango.registry.lint import ENTRY_RULES, REST_RULES, Finding, lint
 
 REGISTRY = Path(__file__).parents[1] / "registry"
 
@@ -360,7 +360,7 @@ def test_a_text_that_means_something_is_no_token(text: str) -> None:
 
 
 def test_the_rules_need_no_dlt() -> None:
-    code = "import sys, dango.lint; sys.exit(any(name.split('.')[0] == 'dlt' for name in sys.modules))"
+    code = "import sys, dango.registry.lint; sys.exit(any(name.split('.')[0] == 'dlt' for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dango import imports
-from dango.document import Document
-from dango.entry import Entry
-from dango.lint_build import lint_built
+from dango.config.document import Document
+from dango.registry.entry import Entry
+from dango.sources import imports
+from dango.sources.buildable import lint_built
 
 REGISTRY = Path(__file__).parents[1] / "registry"
 

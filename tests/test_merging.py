@@ -205,9 +205,9 @@ def test_a_table_of_millions_of_rows_is_not_counted_after_each_sync(
 CRAMPED = """
 import dlt
 import pyarrow as pa
-import dango.merging
+import dango.load.merging
 
-dango.merging._MEMORY_PER_THREAD = 2
+dango.load.merging._MEMORY_PER_THREAD = 2
 
 @dlt.resource(write_disposition="merge", primary_key="id")
 def rows():

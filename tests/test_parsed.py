@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from dango import parsed
-from dango.document import Document
+from dango.config import parsed
+from dango.config.document import Document
+from dango.config.text.values import same
 from dango.errors import ConfigError
-from dango.text.values import same
 from tests.conftest import Said, native, sources
 from tests.test_startup import imported
 
 NAME = "sources.yml"
-PARSER = "dango.text.yaml_tree"
+PARSER = "dango.config.text.yaml_tree"
 TEXT = "version: 1\nsources:\n  - name: shop # the first\n    at: 2024-01-01\n"
 
 

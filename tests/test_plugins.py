@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dango.plugins import REGISTRY, SOURCES, Plugin, plugins
+from dango.registry.plugins import REGISTRY, SOURCES, Plugin, plugins
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from dango.forking import AVAILABLE
-from dango.processes import Closed, Ended, Line, Workers, isolated
+from dango.workers.forking import AVAILABLE
+from dango.workers.processes import Closed, Ended, Line, Workers, isolated
 
 Run = Callable[..., Generator[Any, None, None]]
 
@@ -246,7 +246,7 @@ def test_a_forked_child_that_holds_the_pipe_does_not_block_when_the_work_is_kill
 def test_the_worker_ends_with_its_parent_even_when_that_is_killed(imported: str, tmp_path: Path) -> None:
     (tmp_path / "at_work.py").write_text(CHILDREN.format(then="time.sleep(600)"))
     program = (
-        "import os, sys; from pathlib import Path; from dango.processes import Workers, isolated\n"
+        "import os, sys; from pathlib import Path; from dango.workers.processes import Workers, isolated\n"
         "sys.path.insert(0, sys.argv[1]); workers = Workers(sys.argv[2])\n"
         "told = {'folder': Path(sys.argv[1]), 'environment': os.environ, 'workers': workers}\n"
         "for value in isolated('at_work:work', None, **told):\n"

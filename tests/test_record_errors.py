@@ -20,9 +20,9 @@ import pytest
 from dango.errors import TooManyErrors
 from dango.failed import Failed, guard
 from dango.job import FailedRecord
-from dango.record_errors import TABLE, TRIAL_PATIENCE, RecordErrors
-from dango.record_text import LONGEST_PAYLOAD, LONGEST_TEXT
 from dango.secrets import Mask
+from dango.sources.record_errors import TABLE, TRIAL_PATIENCE, RecordErrors
+from dango.sources.record_text import LONGEST_PAYLOAD, LONGEST_TEXT
 
 RAW = [{"id": 1, "price": "3"}, {"id": 2, "price": "free"}, {"id": 3}, {"id": 4, "price": "5"}]
 Extract = Callable[..., list[Any]]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dango.record_text import LONGEST_PAYLOAD, as_json, entity, place, within_limit
+from dango.sources.record_text import LONGEST_PAYLOAD, as_json, entity, place, within_limit
 
 ROOT = Path("/home/ada/shop")
 

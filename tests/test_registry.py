@@ -10,7 +10,7 @@ import pytest
 
 from dango.errors import ConfigError, EntryNotFound
 from dango.project import Project
-from dango.registry import Registry
+from dango.registry.entries import Registry
 from dango.resources import shipped
 from tests.conftest import Said
 

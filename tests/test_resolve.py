@@ -10,13 +10,13 @@ import dlt
 import pyarrow as pa
 import pytest
 
-from dango.arguments import KWARGS
-from dango.calls import Call
-from dango.config import Destination, DltNative, Resource, Source
-from dango.dlt_adapter import OwnSection
+from dango.config.models import Destination, DltNative, Resource, Source
+from dango.dlt_internals.names import OwnSection
 from dango.errors import DangoError, MissingSecret, NotASource, ResolveError
 from dango.job import Job
-from dango.resolve import Resolved, build
+from dango.sources.arguments import KWARGS
+from dango.sources.calls import Call
+from dango.sources.resolve import Resolved, build
 from tests.conftest import Said, native, sources
 
 Write = Callable[[Mapping[str, str]], None]

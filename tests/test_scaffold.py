@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from dango.config.schema import json_schema
 from dango.errors import DangoError, UsageError
 from dango.project import Project
 from dango.scaffold import plan, write
-from dango.sources_schema import json_schema
 
 
 def scaffold(folder: Path, destination: str = "duckdb", example: bool = True, force: bool = False) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from dango.cli import show
 from dango.job import RunResult, TableResult
-from dango.schema_changes import Change, between, has_loaded, refused
+from dango.load.schema_changes import Change, between, has_loaded, refused
 from tests.conftest import Said, native, sources
 from tests.test_history import START
 

@@ -13,9 +13,9 @@ import tomlkit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dango.config.text.values import same
 from dango.errors import ConfigError, DangoError
 from dango.secret_store import secrets_of, store, with_values, without
-from dango.text.values import same
 
 GH = ("sources", "gh")
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIE/+vQ==\nabc\\n\n-----END PRIVATE KEY-----\n"

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from dango.config import NOT_YET
-from dango.document import Document
+from dango.config.document import Document
+from dango.config.models import NOT_YET
+from dango.config.schema import json_schema
+from dango.registry.validation import parse
 from dango.scaffold import SCHEMA_FILE
-from dango.sources_schema import json_schema
-from dango.validation import parse
 from tests.guides import DOCS, blocks
 
 PAGE = DOCS / "SOURCES_YML.md"
@@ -33,7 +33,7 @@ SECTIONS = {
 TITLES = {model: title for title, (model, _) in SECTIONS.items()}
 HEAD = """# sources.yml
 
-Written by `make docs` from the models in `dango/config.py` and `dango/contract.py`; do not edit.
+Written by `make docs` from the models in `dango/config/models.py` and `dango/config/contract.py`; do not edit.
 
 `.dango/sources.yml` says what a project syncs. Editors complete and check it by the JSON Schema that `dango init` puts
 beside it; `dango check` finds every mistake at once, each with `file:line:column`. Names are lower-case letters, digits

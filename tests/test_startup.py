@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_help_and_version_import_nothing_dear(tmp_path: Path, arguments: list[st
     assert "dango" in modules
     # A command's own help goes through typer's parser, and newer typers import pydantic there.
     theirs = {"pydantic"} if len(arguments) > 1 else set()
-    assert modules & (ENGINE | FACES | {"dango.config", "dango.document"}) <= theirs
+    assert modules & (ENGINE | FACES | {"dango.config.models", "dango.config.document"}) <= theirs
 
 
 def test_the_package_itself_imports_nothing_before_it_is_asked(tmp_path: Path) -> None:
@@ -118,13 +119,16 @@ def test_what_is_known_already_needs_no_parser(
     write({"sources": sources(native("shop"))})
     dango("status")
     modules = imported(root, *arguments)
-    assert modules & {"ruamel", "filelock", "tomlkit", "dango.text.yaml_tree", "dango.secrets"} == set()
+    assert modules & {"ruamel", "filelock", "tomlkit", "dango.config.text.yaml_tree", "dango.secrets"} == set()
 
 
 def test_who_plans_a_sync_imports_no_engine_and_asks_nothing(root: Path, write: Callable[..., None]) -> None:
     write({"sources": sources(native("shop")), "custom_sources/shop.py": SHOP})
     modules = imported(root, "sync")
-    assert modules & {*ENGINE, "questionary", "prompt_toolkit", "filelock", "dango.worker", "dango.pipeline"} == set()
+    assert (
+        modules & {*ENGINE, "questionary", "prompt_toolkit", "filelock", "dango.workers.worker", "dango.load.pipeline"}
+        == set()
+    )
 
 
 # What a worker holds at the end of a sync, besides what an empty one with dlt and DuckDB does.
@@ -136,7 +140,7 @@ engine = set(sys.modules)
 from dango import worker
 from dango.project import Project
 from dango.runner import Request, plan
-from dango.supervision import surroundings
+from dango.workers.supervision import surroundings
 
 project = Project.at(".")
 os.environ.update(surroundings(project))
@@ -164,8 +168,13 @@ def test_a_sync_that_finds_nothing_new_imports_nothing_that_only_loading_or_chec
     )  # fmt: skip
     status, rows, modules = json.loads(done.stdout.splitlines()[-1])
     assert (status, rows) == ("ok", 0), done.stderr
-    others = {f"dango.{name}" for name in ("copying", "describe", "examination", "explain", "lint_build", "probing")}
-    parsers = {"dango.traps", "dango.text.yaml_tree", "dango.text.yaml_edits"}
+    others = {
+        *("dango.load.copying", "dango.stored.examination"),
+        *(f"dango.sources.{name}" for name in ("buildable", "describe", "explain", "probing")),
+    }
+    # A module of another name is never found.
+    assert all(map(find_spec, others))
+    parsers = {"dango.sources.traps", "dango.config.text.yaml_tree", "dango.config.text.yaml_edits"}
     assert {*modules} & {"pyarrow", "pandas", "sqlalchemy", "rich", "questionary", *others, *parsers} == set()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dango.project import Project
-from dango.supervision import surroundings
+from dango.workers.supervision import surroundings
 
 UNCOMPRESSED = "SOURCES__DATA_WRITER__DISABLE_COMPRESSION"
 

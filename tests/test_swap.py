@@ -13,8 +13,8 @@ import duckdb
 import psycopg2
 import pytest
 
-from dango.dataset import size, sql_client
 from dango.job import Job
+from dango.load.dataset import size, sql_client
 from dango.project import Project
 from tests.conftest import Said, native, sources
 from tests.fixtures_postgres import Postgres
@@ -247,7 +247,9 @@ def test_a_refresh_that_has_no_room_for_two_copies_is_not_begun(
     put(root, events=ids(1, 2), customers=ids(1), rates=[{"id": 1}])
     assert dango("sync").code == 0
     # As if the table took more than any disk has: the size is the database's word.
-    lie = "import dango.dataset; dango.dataset.size = lambda sql, tables: 2**60 if 'events' in tables else 0\n"
+    lie = (
+        "import dango.load.dataset; dango.load.dataset.size = lambda sql, tables: 2**60 if 'events' in tables else 0\n"
+    )
     (root / "custom_sources" / "shop.py").write_text(lie + SHOP)
     said = dango("sync", "--full-refresh")
     assert said.code == 1

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dango.connectors.rest import rest_api
-from dango.template import Placeholder, filled, placeholders, pruned
+from dango.registry.template import Placeholder, filled, placeholders, pruned
 from tests.connectors.vendor import Vendor, vendor
 
 VALUES: dict[str, Any] = {

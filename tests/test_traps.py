@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dango.traps import traps
+from dango.sources.traps import traps
 from tests.conftest import Said, native, sources
 
 HEAD = "import dlt\nfrom typing import Any, Optional\n"

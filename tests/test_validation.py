@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from dango.document import Document
-from dango.entry import Entry
+from dango.config.document import Document
 from dango.errors import ConfigError
-from dango.registry import entry_in
-from dango.validation import parse
+from dango.registry.entries import entry_in
+from dango.registry.entry import Entry
+from dango.registry.validation import parse
 
 FILE = ".dango/sources.yml"
 

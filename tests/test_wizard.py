@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from dango.entry import Entry, Function, RestApi, Selection
-from dango.field import FieldSpec
 from dango.probe import Inspection, Table
+from dango.registry.entry import Entry, Function, RestApi, Selection
+from dango.registry.field import FieldSpec
 from dango.wizard import (
     ADVANCED,
     AS_NOW,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dango import Project
 from dango.runner import Request, plan
-from dango.supervision import prepare, surroundings
+from dango.workers.supervision import prepare, surroundings
 
 root, source, times = sys.argv[1:]
 project = Project.at(Path(root))
@@ -19,7 +19,7 @@ prepare(project)
 os.environ.update(surroundings(project))
 os.chdir(root)
 
-from dango import worker  # noqa: E402 - dlt reads its surroundings when it is imported
+from dango.workers import worker  # noqa: E402 - dlt reads its surroundings when it is imported
 
 seconds = []
 for _ in range(int(times) + 1):

@@ -9,10 +9,10 @@ from typing import NoReturn
 from dango import adding
 from dango.answers import of_present
 from dango.cli import ask
-from dango.config import Source
-from dango.entry import Entry, Verified
+from dango.config.models import Source
 from dango.errors import UsageError
 from dango.project import NATIVE, Project
+from dango.registry.entry import Entry, Verified
 from dango.secret_store import secrets_of
 from dango.secrets import SECRETS_FILE
 from dango.wizard import NAME, Choice, Subject, free_name

@@ -41,7 +41,7 @@ def types(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def entries(ctx: typer.Context, incomplete: str) -> list[str]:
     """The ids of the registry."""
-    from dango.registry import Registry
+    from dango.registry.entries import Registry
 
     found = _offered(ctx, incomplete, lambda project: project.registry.ids)
     return found or [identity for identity in Registry().ids if identity.startswith(incomplete)]
@@ -98,7 +98,7 @@ def _resources(project: Project, named: set[str]) -> Iterator[str]:
 
 
 def _destinations(project: Project) -> list[str]:
-    from dango.config import EMBEDDED
+    from dango.config.models import EMBEDDED
 
     written = project.document.data.get("destinations")
     return [EMBEDDED, *(str(name) for name in (written if isinstance(written, Mapping) else ()))]

@@ -14,7 +14,7 @@ from dango.errors import UsageError
 
 if TYPE_CHECKING:
     from dango.project import Project
-    from dango.stored import Cursors, CursorWish, Moved
+    from dango.stored.wishes import Cursors, CursorWish, Moved
 
 
 @source_app.command()
@@ -32,7 +32,7 @@ def cursor(
     json: Json = False,
 ) -> None:
     """Show how far each resource is read; move that, or forget it."""
-    from dango.stored import CursorWish
+    from dango.stored.wishes import CursorWish
 
     project = open_project()
     source = project.source(name)
@@ -57,8 +57,8 @@ def _pairs(texts: Iterable[str], chosen: tuple[str, ...], reset: bool) -> dict[s
 
 
 def _asked(project: Project, wish: CursorWish) -> Any:
-    from dango.stored import Cursors
-    from dango.supervision import prepare, values
+    from dango.stored.wishes import Cursors
+    from dango.workers.supervision import prepare, values
 
     project.require_environment([], [wish.job.destination])
     prepare(project)

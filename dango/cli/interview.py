@@ -13,11 +13,11 @@ from dango import adding, answers, packages, wizard
 from dango.adding import Change, Draft
 from dango.cli import ask, show
 from dango.cli.app import fail
-from dango.config import Source
-from dango.entry import Entry
+from dango.config.models import Source
 from dango.errors import DangoError, UsageError, near
 from dango.probe import Tested
 from dango.project import NATIVE, Project
+from dango.registry.entry import Entry
 from dango.wizard import NAME, RESOURCES, Answers, Choice, Question, Subject
 
 CHANGE, SECRETS, STOP = "change the answers", "enter the secrets again", "stop"

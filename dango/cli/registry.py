@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dango.project import Project
-    from dango.registry import Listed, Registry
+    from dango.registry.entries import Listed, Registry
 
 registry_app = typer.Typer(
     help="List, show and check the sources that dango knows.", no_args_is_help=True, rich_markup_mode=None
@@ -61,7 +61,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show what an entry asks and loads, and which hosts get secrets."""
-    from dango.hosts import hosts
+    from dango.registry.hosts import hosts
 
     registry = _registry()
     entry = registry.entry(identity)
@@ -120,7 +120,7 @@ def lint(
 @registry_app.command()
 def schema() -> None:
     """Print the JSON Schema of an entry."""
-    from dango.entry import json_schema
+    from dango.registry.entry import json_schema
 
     emit(json_schema())
 
@@ -154,7 +154,7 @@ def new(
 
 def _registry() -> Registry:
     """What the project sees; outside of any, what is shipped and what packages bring."""
-    from dango.registry import Registry
+    from dango.registry.entries import Registry
 
     try:
         return open_project().registry

@@ -13,9 +13,9 @@ from dango.cli.source import Name
 from dango.errors import DangoError, Held, UsageError
 
 if TYPE_CHECKING:
-    from dango.config import Source
+    from dango.config.models import Source
     from dango.project import Project
-    from dango.stored import Holding
+    from dango.stored.wishes import Holding
 
 
 @source_app.command()

@@ -11,7 +11,7 @@ from dango.cli import complete
 from dango.cli.app import Json, app, emit, open_project, source_app
 
 if TYPE_CHECKING:
-    from dango.config import Source
+    from dango.config.models import Source
     from dango.project import Project
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The source's name.", autocompletion=complete.sources)]

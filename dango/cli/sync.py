@@ -14,8 +14,8 @@ from dango.errors import UsageError
 
 if TYPE_CHECKING:
     from dango.job import Event, Job
-    from dango.processes import Workers
     from dango.project import Project
+    from dango.workers.processes import Workers
 
 
 @app.command()
@@ -79,7 +79,7 @@ def sync(
 
         raise typer.Exit(report(open_project(), chosen, json, rehearse=True))
 
-    from dango.processes import preloaded
+    from dango.workers.processes import preloaded
 
     # dlt is imported in another process while this one still reads what is to be done.
     with closing(preloaded()) as workers:
@@ -112,8 +112,8 @@ def _instant(text: str | None, option: str) -> dt.datetime | None:
 
 def load(project: Project, names: list[str], json: bool) -> int:
     """Loads sources and shows what happens; returns the exit code."""
-    from dango.processes import preloaded
     from dango.runner import Request, plan
+    from dango.workers.processes import preloaded
 
     with closing(preloaded()) as workers:
         return _run(project, plan(project, names, Request()), workers, None, json)
@@ -124,7 +124,7 @@ def _run(project: Project, jobs: list[Job], workers: Workers, at_once: int | Non
     from dango.job import exit_code
     from dango.log import Log
     from dango.runner import run
-    from dango.supervision import prepare
+    from dango.workers.supervision import prepare
 
     stop_once()
     prepare(project)

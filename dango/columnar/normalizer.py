@@ -25,7 +25,7 @@ from dlt.normalize.items_normalizers import JsonLItemsNormalizer
 from dango.columnar.arrays import converted, nested_ids, random_ids
 from dango.columnar.frames import Frame, Unfit
 from dango.columnar.plan import Column, Plan, Rows, occasions
-from dango.dlt_tables import let_ids_be_missing
+from dango.dlt_internals.tables import let_ids_be_missing
 
 Note = Callable[[str, str], None]
 """`note(table, why)`: a page of the table came by columns, or, where `why` is not empty, by rows."""

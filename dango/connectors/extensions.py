@@ -22,7 +22,7 @@ from dlt.sources.helpers.rest_client.paginators import BaseNextUrlPaginator
 from requests import Request, Response
 
 from dango.connectors.oauth import GoogleServiceAccount, OAuth2Refresh, Renewed, without_query
-from dango.dlt_adapter import jsonpath
+from dango.dlt_internals.names import jsonpath
 from dango.errors import VendorError
 
 _LONGEST_MESSAGE = 500

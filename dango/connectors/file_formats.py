@@ -14,12 +14,13 @@ import duckdb
 import pyarrow as pa
 from pyarrow import parquet
 
-from dango import dlt_files, external
+from dango import external
 from dango.connectors import jsonl_columns, parquet_columns
 from dango.connectors.csv_columns import Csv, Unlike
 from dango.connectors.file_tables import Contents, Irregular, Table, refer, write
 from dango.connectors.headers import distinct
-from dango.dlt_tables import ROW_ID
+from dango.dlt_internals import files as dlt_files
+from dango.dlt_internals.tables import ROW_ID
 from dango.errors import MissingPackage, SourceError
 
 Format = Literal["csv", "jsonl", "json", "parquet", "excel"]

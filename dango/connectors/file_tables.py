@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from dlt.sources import DltResource
 
-from dango import dlt_files, external
-from dango.dlt_tables import LOAD_ID, ROW_ID
+from dango import external
+from dango.dlt_internals import files as dlt_files
+from dango.dlt_internals.tables import LOAD_ID, ROW_ID
 from dango.duckdb_text import literal, quoted
 
 ROWS = 122_880

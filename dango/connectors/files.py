@@ -23,10 +23,11 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.utils import infer_compression
 
-from dango import dlt_files, paths
+from dango import paths
 from dango.connectors.file_formats import FORMATS, Broken, Format, Options, pages, written
 from dango.connectors.file_tables import Irregular, Table
 from dango.connectors.places import local
+from dango.dlt_internals import files as dlt_files
 from dango.errors import MissingPackage, SourceError
 from dango.probe import Inspection
 

@@ -15,7 +15,7 @@ from dlt.sources import DltSource
 from dango.connectors import rest
 from dango.conversions import convert
 from dango.errors import ArgumentError
-from dango.template import escaped
+from dango.registry.template import escaped
 
 START = "{incremental.start_value}"
 AS_IT_IS = "as_it_is"

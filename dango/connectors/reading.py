@@ -20,7 +20,7 @@ from jsonpath_ng.exceptions import JSONPathError
 
 from dango.connectors.extensions import AUTHS, PAGINATORS, STEPS, FailWhen
 from dango.conversions import CONVERSIONS, convert
-from dango.dlt_adapter import BaseConfiguration, jsonpath
+from dango.dlt_internals.names import BaseConfiguration, jsonpath
 from dango.errors import RestConfigError, near
 
 _FAIL_KEYS = ("json_path", "equals", "exists", "action", "message_path")

@@ -16,7 +16,7 @@ from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 
 from dango.connectors.reading import read
-from dango.dlt_adapter import ConfigFieldMissingException, DictValidationException
+from dango.dlt_internals.names import ConfigFieldMissingException, DictValidationException
 from dango.errors import RestConfigError
 
 

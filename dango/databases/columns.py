@@ -19,7 +19,7 @@ from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.schema import Schema
 from sqlalchemy.sql import sqltypes
 
-from dango import dlt_arrow
+from dango.dlt_internals import arrow as dlt_arrow
 
 _PYTHON: Mapping[str, set[type]] = {
     "bigint": {int},

@@ -13,9 +13,10 @@ from dlt.common.schema import Schema
 from dlt.sources import DltResource
 from dlt.sources.sql_database import TableLoader
 
-from dango import dlt_tables, paths
+from dango import paths
 from dango.databases import copy
 from dango.databases.columns import Columns, Inexact, items_of, of_rows, planned, require_text
+from dango.dlt_internals import tables as dlt_tables
 
 _CURSORS = ("bigint", "timestamp", "date")
 """What is compared alike in Arrow and in Python."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import duckdb
 
-from dango.access import refusal
 from dango.errors import QueryError
+from dango.load.access import refusal
 from dango.readers import AT_ONCE, Answer, Column, Kind
 
 _NUMBERS = {

@@ -11,8 +11,8 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions
 
-from dango.access import refusal
 from dango.errors import QueryError, near
+from dango.load.access import refusal
 from dango.readers import AT_ONCE, Answer, Column, Kind
 
 _KINDS: dict[int, Kind] = {

@@ -246,7 +246,7 @@ def test_what_waits_to_be_loaded_comes_first(
 ) -> None:
     assert dango("sync").code == 0
     shop(1, 2, 3, 4)
-    killed(root, tmp_path / "fault", "dango.loading:load", "sync")
+    killed(root, tmp_path / "fault", "dango.load.loading:load", "sync")
     for arguments in (("--set", "events=1"), ("--reset",)):
         said = dango("source", "cursor", "shop", *arguments)
         assert (said.code, said.out) == (2, "")

@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from dango.access import lock_file
+from dango.load.access import lock_file
 from dango.lock import lock
 from tests.conftest import Said, native, sources
 from tests.fixtures_postgres import Postgres
@@ -277,7 +277,7 @@ HOLDER = """\
 import sys, time
 from pathlib import Path
 import duckdb
-from dango.access import lock_file
+from dango.load.access import lock_file
 from dango.lock import lock
 
 with lock(lock_file(Path(sys.argv[1]), sys.argv[2]), "the database", run="20240101T100000-abcd"):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dango.document import Document
+from dango.config.document import Document
 from dango.resources import shipped
 from tests.conftest import Said
 

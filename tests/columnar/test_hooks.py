@@ -17,7 +17,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from dango import columnar
 from dango.columnar import hooks
-from dango.dlt_alike import alike
+from dango.dlt_internals.alike import alike
 from dango.errors import root_cause
 
 ON = columnar.switched_on

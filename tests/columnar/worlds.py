@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from dlt.common import logger
 from dlt.common.utils import digest128
 
-from dango import columnar, dlt_packages
+from dango import columnar
+from dango.dlt_internals import packages as dlt_packages
 from dango.errors import root_cause
 
 Page = list[Any]

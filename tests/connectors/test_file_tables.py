@@ -18,9 +18,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from dango import dlt_packages, external, loading
+from dango import external
 from dango.connectors import file_tables, files
 from dango.connectors.file_tables import Irregular
+from dango.dlt_internals import packages as dlt_packages
+from dango.load import loading
 
 Files = Mapping[str, Any]
 """The contents of files by their names: the text of CSV, the rows of Parquet."""

@@ -11,10 +11,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from dango.connectors import generic
-from dango.entry import Entry
 from dango.errors import ArgumentError, RestConfigError
+from dango.registry.entry import Entry
+from dango.registry.template import SECRETS, filled
 from dango.resources import shipped
-from dango.template import SECRETS, filled
 from tests.connectors.vendor import Answer, vendor
 
 ROWS = [{"id": number} for number in range(1, 8)]

@@ -18,11 +18,13 @@ import pytest
 import sqlalchemy as sa
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from dango import dlt_alike, hints, paths
+from dango import paths
 from dango.connectors import sql
 from dango.databases import copy
 from dango.databases.columns import Columns
+from dango.dlt_internals import alike as dlt_alike
 from dango.errors import SourceError, root_cause
+from dango.sources import hints
 from tests.conftest import Said, native, sources
 from tests.fixtures_mariadb import MariaDB
 from tests.fixtures_postgres import Postgres

@@ -77,8 +77,8 @@ class Point:
                 yield name, Fault(self.function, when, nth, self.process, self.of, self.delay)
 
 
-SOURCE = "dango.source_pipeline:SourcePipeline"
-FOLDER = "dango.working_folder"
+SOURCE = "dango.load.source_pipeline:SourcePipeline"
+FOLDER = "dango.load.working_folder"
 RENAME = "pathlib:Path.rename"
 PLANNER = "planner"
 _WHOLE = ("refresh", "anew")
@@ -106,27 +106,27 @@ POINTS = (
     Point("normalize", f"{PIPELINE}.normalize", _AROUND, delay=0.05),
     Point("normalized", f"{STORAGE}.load_storage:LoadStorage.commit_new_load_package"),
     # Load.
-    Point("load", "dango.loading:load", _AROUND, delay=0.2),
-    Point("prepare", "dango.loading:_prepare"),
-    Point("insert", "dango.loading:_insert", _AROUND, delay=0.05),
-    Point("copy", "dango.loading:_copy", nths=(2, 6)),
-    Point("view", "dango.merging:create_view", nths=(1, 3), actions=("sync", "again"), destinations=(DUCKDB,)),
-    Point("index", "dango.indexing:index_keys", destinations=(POSTGRES,)),
+    Point("load", "dango.load.loading:load", _AROUND, delay=0.2),
+    Point("prepare", "dango.load.loading:_prepare"),
+    Point("insert", "dango.load.loading:_insert", _AROUND, delay=0.05),
+    Point("copy", "dango.load.loading:_copy", nths=(2, 6)),
+    Point("view", "dango.load.merging:create_view", nths=(1, 3), actions=("sync", "again"), destinations=(DUCKDB,)),
+    Point("index", "dango.load.indexing:index_keys", destinations=(POSTGRES,)),
     # Where nothing is there any more, nothing is merged.
-    Point("followup", "dango.dlt_packages:run", nths=(1, 2), actions=("sync", "again")),
+    Point("followup", "dango.dlt_internals.packages:run", nths=(1, 2), actions=("sync", "again")),
     Point("commit", COMMIT[DUCKDB], _AROUND, (1,), destinations=(DUCKDB,)),
     Point("commit", COMMIT[POSTGRES], _AROUND, (1, 2, 3), destinations=(POSTGRES,)),
-    Point("transaction", "dango.dlt_packages:one_transaction", ("leaving", "left")),
+    Point("transaction", "dango.dlt_internals.packages:one_transaction", ("leaving", "left")),
     # What is loaded is forgotten, then the folder as it was.
-    Point("remove", "dango.dlt_packages:remove"),
+    Point("remove", "dango.dlt_internals.packages:remove"),
     Point("gone", RENAME, of=".gone"),
     Point("letgo", f"{FOLDER}:let_go"),
     Point("dropped", RENAME, of=".dropped"),
     Point("delete", "shutil:rmtree", _AROUND, of=".dropped", delay=0.001),
-    Point("verify", "dango.pipeline:_tables"),
+    Point("verify", "dango.load.pipeline:_tables"),
     # The lease of a destination that machines share.
-    Point("take", "dango.lease:_take", destinations=(POSTGRES,)),
-    Point("lease", "dango.lease:lease", ("leaving", "left"), destinations=(POSTGRES,)),
+    Point("take", "dango.load.lease:_take", destinations=(POSTGRES,)),
+    Point("lease", "dango.load.lease:lease", ("leaving", "left"), destinations=(POSTGRES,)),
     # History.
     Point("history", "dango.history:History.record", nths=(1, 2), process=PLANNER),
     Point("historycommit", "dango.history:History._open", ("leaving", "left"), (1, 2), PLANNER),

@@ -13,9 +13,9 @@ from dlt.sources.rest_api.config_setup import PAGINATOR_MAP
 
 from dango.connectors.extensions import PAGINATORS
 from dango.conversions import CONVERSIONS, convert
-from dango.entry import Entry, RestApi
-from dango.field import FieldSpec
-from dango.template import SECRETS, filled, placeholders
+from dango.registry.entry import Entry, RestApi
+from dango.registry.field import FieldSpec
+from dango.registry.template import SECRETS, filled, placeholders
 
 REFERENCE = re.compile(r"\{resources\.([^.{}]+)\.([^{}]+)\}")
 START = re.compile(r"\{incremental\.(?:start_value|initial_value|last_value)\}")

@@ -11,7 +11,7 @@ from typing import Any
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from dango.conversions import moment
-from dango.entry import Entry
+from dango.registry.entry import Entry
 from tests.conftest import Said
 from tests.registry.declared import Declared
 from tests.registry.description import Description

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from dango.entry import Entry, RestApi
-from dango.template import filled
+from dango.registry.entry import Entry, RestApi
+from dango.registry.template import filled
 from tests.registry.declared import REFERENCE, START, Declared, declared, sampled, template_values
 from tests.registry.description import Description, Operation
 from tests.registry.static_check import SENT_ANYWAY, operation_of

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
 from dango.conversions import moment
-from dango.entry import Entry
+from dango.registry.entry import Entry
 from tests.registry.asking import paging_params, parents_of, pattern, starts, unlike, unlike_body
 from tests.registry.declared import START, Declared
 from tests.registry.description import Description, Operation, Shape

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dango.entry import Entry
-from dango.registry import Registry
+from dango.registry.entries import Registry
+from dango.registry.entry import Entry
 from tests.registry import description
 from tests.registry.description import Description
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from dango.entry import Entry, RestApi, Waiver
-from dango.template import filled
+from dango.registry.entry import Entry, RestApi, Waiver
+from dango.registry.template import filled
 from tests.registry.declared import REFERENCE, START, Declared, declared, sampled, template_values
 from tests.registry.description import Description, Operation, Shape, steps
 from tests.registry.wire import Difference, body_differences, credential_place, query_differences, value_differences

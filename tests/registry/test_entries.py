@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dango.lint import lint
+from dango.registry.lint import lint
 from tests.registry.loads import Project, load_twice
 from tests.registry.shipped import FILES, at_hand, descriptions, entry_of, is_described, is_rest
 from tests.registry.static_check import static_check

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from dango.connectors.rest import rest_api
-from dango.entry import Entry, RestApi
-from dango.template import filled
+from dango.registry.entry import Entry, RestApi
+from dango.registry.template import filled
 from tests.registry.declared import template_values
 from tests.registry.description import Description
 from tests.registry.paging_mock import Vendor

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dango.entry import Entry
+from dango.registry.entry import Entry
 from tests.registry.description import Description
 from tests.registry.mutations import Mutation, mutations
 from tests.registry.shipped import FILES, descriptions, entry_of, is_described

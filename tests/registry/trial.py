@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus, urlsplit
 
-from dango.entry import Entry, RestApi
-from dango.field import FieldSpec
-from dango.template import PLACEHOLDER, filled
+from dango.registry.entry import Entry, RestApi
+from dango.registry.field import FieldSpec
+from dango.registry.template import PLACEHOLDER, filled
 from tests.registry.declared import Declared, declared, sampled, template_values
 from tests.registry.pager import PAGE
 from tests.registry.paging_mock import Vendor

@@ -1,0 +1,334 @@
+"""What the user writes in `sources.yml`: the models, and their errors with the place of each.
+
+The models are frozen and hold plain values, so a source travels to another process as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from dango.config.contract import SchemaContract
+from dango.config.text.values import kind
+
+VERSION = 1
+NAME_PATTERN = r"[a-z][a-z0-9_]{0,47}"
+EMBEDDED = "duckdb"
+"""The destination that needs no setting: a DuckDB file in the project."""
+
+# In the model from the first day; refused by name until the work behind them is done.
+NOT_YET = (
+    "processors",
+    "environment",
+    "extends",
+    "executor",
+    "split",
+    "schedule",
+)
+
+
+def corrected(name: str) -> str:
+    """The nearest valid name to `name`: `My-Source 2` becomes `my_source_2`."""
+    plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    return re.sub(r"^(?=[^a-z])", "s_", plain)[:48].rstrip("_") if plain else "my_source"
+
+
+def _name(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise PydanticCustomError("name", "a name is text, this is {kind}; quote it", {"kind": kind(value)})
+    if not re.fullmatch(NAME_PATTERN, value):
+        raise PydanticCustomError(
+            "name",
+            "`{value}` is no valid name (lower-case letters, digits and `_`, a letter first, at most 48);"
+            " use `{better}`",
+            {"value": value, "better": corrected(value)},
+        )
+    return value
+
+
+Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$"), BeforeValidator(_name)]
+
+
+def _said(description: str, *examples: Any) -> Any:
+    """A key that may be left out, with what the editor and the reference say of it."""
+    return Field(default=None, description=description, examples=list(examples) or None)
+
+
+class Strict(BaseModel):
+    """A block in which an unknown key is an error."""
+
+    # Built when the first is made: most commands read no registry entry, and a worker checks nothing again.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+class Later(Strict):
+    """The keys whose work comes in a later version; the types are final."""
+
+    on_error: Literal["fail", "skip"] | None = _said(
+        "`skip` leaves out a resource that fails and loads the others; `fail` loads nothing then", "skip"
+    )
+    processors: tuple[Any, ...] | None = _said("not yet: what each record goes through")
+
+    @field_validator(*NOT_YET, mode="before", check_fields=False)
+    @classmethod
+    def _not_yet(cls, value: Any) -> Any:
+        raise PydanticCustomError("not_yet", "is not yet supported by this version of dango")
+
+
+def _max_errors(value: Any) -> Any:
+    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if whole or (isinstance(value, str) and re.fullmatch(_PERCENT, value)):
+        return value
+    raise PydanticCustomError("max_errors", "should be how many records may fail (0, 10) or what share of them (`5%`)")
+
+
+_MAX_ERRORS = "how many records may fail before nothing is loaded: a number, or a share such as `5%`"
+_SPLIT = "not yet: one resource in several jobs"
+_PERCENT = r"(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%"
+MaxErrors = Annotated[
+    int | str,
+    BeforeValidator(_max_errors),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": f"^{_PERCENT}$"}]}),
+]
+
+
+class Cursor(Strict):
+    """What makes a resource incremental: the field that grows, where to begin, how far to look back."""
+
+    field: StrictStr = Field(
+        description="the column (or JSON path) that grows with every change", examples=["updated_at"]
+    )
+    initial: Any = _said("where the first sync begins", "2024-01-01")
+    lag: float | None = _said("how far every sync looks back; seconds for times", 3600)
+
+
+class Resource(Later):
+    """What a resource does otherwise than its author wrote; applied with dlt's hints."""
+
+    schema_contract: SchemaContract = None
+    max_errors: MaxErrors | None = _said(_MAX_ERRORS, 10, "5%")
+
+    table: StrictStr | None = _said("the table's name; otherwise that of the resource", "tickets")
+    write_disposition: Literal["append", "replace", "merge", "skip"] | None = _said(
+        "whether rows are added, take the place of all, or of those with the same key", "merge"
+    )
+    primary_key: StrictStr | tuple[StrictStr, ...] | None = _said(
+        "the column that tells rows apart, or a list of them", "id", ["order_id", "line"]
+    )
+    merge_key: StrictStr | tuple[StrictStr, ...] | None = _said(
+        "a `merge` replaces all rows that have the same value in this column", "day"
+    )
+    cursor: Cursor | None = _said("what makes the resource incremental", {"field": "updated_at"})
+    columns: dict[str, dict[str, Any]] | None = _said(
+        "dlt's column hints, by the name of the column", {"price": {"data_type": "decimal"}}
+    )
+    split: str | dict[str, Any] | None = _said(_SPLIT)
+
+
+class DltNative(Strict):
+    """Any dlt source there is: which function, and with what."""
+
+    source_module: StrictStr = Field(
+        description="resolved from custom_sources/, then dlt.sources, then plugins, then any import", examples=["jira"]
+    )
+    source_function: StrictStr = Field(
+        description="a source, a resource, or a function that returns or yields one, or rows", examples=["jira"]
+    )
+    function_kwargs: dict[StrictStr, Any] = Field(
+        default_factory=dict, description="its arguments; `env:NAME` at any depth", examples=[{"token": "env:TOKEN"}]
+    )
+    pipeline_name: Name | None = _said("of the dlt pipeline; otherwise the source's name", "jira_v2")
+    dataset_name: Name | None = _said("where its tables are; otherwise `raw_<name>`", "jira")
+
+
+def _resources(value: Any) -> Any:
+    """Both ways of writing `resources:` as one: a mapping from name to hints."""
+    if isinstance(value, list):
+        for item in value:
+            if not isinstance(item, str):
+                raise PydanticCustomError(
+                    "resources", "a list of resources holds names, this is {kind}", {"kind": kind(item)}
+                )
+        return {name: {} for name in value}
+    if isinstance(value, Mapping):
+        return {name: {} if hints is None else hints for name, hints in value.items()}
+    raise PydanticCustomError(
+        "resources", "should be a list of names or a mapping from name to hints, not {kind}",
+        {"kind": kind(value)},
+    )  # fmt: skip
+
+
+Resources = Annotated[dict[str, Resource], BeforeValidator(_resources)]
+
+
+class Environment(Strict):
+    """An environment of the source's own."""
+
+    requirements: tuple[str, ...] = Field(description="not yet")
+    python: str | None = _said("not yet")
+
+
+class Defaults(Later):
+    """What holds for every source that does not say otherwise."""
+
+    enabled: StrictBool = Field(default=True, description="whether `dango sync` without names loads it")
+    destination: StrictStr | None = _said("one of `destinations`; otherwise the project's", "lake")
+    schema_contract: SchemaContract = None
+    max_errors: MaxErrors | None = _said(_MAX_ERRORS, 10, "5%")
+    resources: Resources | None = _said(
+        "what to load: a list of names, or a mapping from name to how; otherwise all", ["issues", "users"]
+    )
+    environment: Environment | None = _said("not yet: packages of the source's own")
+    executor: str | None = _said("not yet: where its jobs run")
+    split: str | dict[str, Any] | None = _said(_SPLIT)
+    schedule: str | None = _said("not yet: when it is synced")
+
+
+class Source(Defaults):
+    """One source: what it is, where it goes, and the block that bears the name of its type."""
+
+    name: Name = Field(description="also of its pipeline, its dataset and its secrets", examples=["jira_issues"])
+    type: StrictStr = Field(description="`dlt_native`, or the id of a registry entry", examples=["github"])
+    description: StrictStr = Field(default="", description="for people", examples=["Issues of our Jira"])
+    extends: Name | None = _said("not yet: another source, whose keys are taken over")
+    dlt_native: DltNative | None = _said("the block of `type: dlt_native`")
+    block: dict[str, Any] = Field(default_factory=dict, description="the block named like the type")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _block(cls, data: Any) -> Any:
+        # The key of a registry type's block is the type itself; the model gives it a fixed place.
+        if isinstance(data, dict) and isinstance(type_ := data.get("type"), str):
+            if type_ in data and type_ not in cls.model_fields:
+                return {**{k: v for k, v in data.items() if k != type_}, "block": data[type_] or {}}
+            if type_ == "dlt_native" and data.get("dlt_native") is None:
+                raise PydanticCustomError(
+                    "missing_block", "`type: dlt_native` needs a block `dlt_native:` with `source_module`"
+                    " and `source_function`",
+                )  # fmt: skip
+        return data
+
+    @property
+    def dataset(self) -> str:
+        """The dataset (schema) in the destination."""
+        return (self.dlt_native and self.dlt_native.dataset_name) or f"raw_{self.name}"
+
+    @property
+    def pipeline(self) -> str:
+        """The name of the dlt pipeline."""
+        return (self.dlt_native and self.dlt_native.pipeline_name) or self.name
+
+    def expandable(self) -> tuple[tuple[str, ...], Mapping[str, Any]]:
+        """The block in which `env:` is expanded: its keys in the document, and its values."""
+        if self.dlt_native:
+            return ("dlt_native", "function_kwargs"), self.dlt_native.function_kwargs
+        return (self.type,), self.block
+
+
+class Destination(BaseModel):
+    """A place to load into. Keys besides `type` are parameters of the dlt destination itself."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
+
+    name: str = EMBEDDED
+    type: StrictStr = Field(
+        description="a dlt destination, or `module:function` of a @dlt.destination", examples=["postgres"]
+    )
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What was written besides the type."""
+        return self.model_extra or {}
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it is the project's own DuckDB file, which needs no setting."""
+        return self.name == self.type == EMBEDDED and not self.parameters
+
+
+def known_version(value: Any) -> Any:
+    """The version of a file, if this dango knows it."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise PydanticCustomError("version", "should be the number {known}", {"known": VERSION})
+    if value > VERSION:
+        raise PydanticCustomError(
+            "version", "version {value} is newer than this dango knows ({known}): upgrade dango",
+            {"value": value, "known": VERSION},
+        )  # fmt: skip
+    if value < 1:
+        raise PydanticCustomError("version", "there is no version {value}", {"value": value})
+    return value
+
+
+class Config(Strict):
+    """The whole of `sources.yml`."""
+
+    version: Annotated[StrictInt, BeforeValidator(known_version)] = Field(
+        default=VERSION, description="of this file's format"
+    )
+    destination: StrictStr = Field(
+        default=EMBEDDED, description="where sources go that do not say: `duckdb`, or one of `destinations`"
+    )
+    destinations: dict[Name, Destination] = Field(
+        default_factory=dict, description="places to load into, by name", examples=[{"lake": {"type": "postgres"}}]
+    )
+    defaults: Defaults = Field(
+        default=Defaults.model_construct(), description="what holds for every source that does not say otherwise"
+    )
+    sources: tuple[Source, ...] = Field(default=(), description="what is synced")
+
+    @field_validator("destinations", "defaults", "sources", mode="before")
+    @classmethod
+    def _empty(cls, value: Any, info: Any) -> Any:
+        # `sources:` with nothing behind it is what a person leaves after removing the last one.
+        return ([] if info.field_name == "sources" else {}) if value is None else value
+
+    @model_validator(mode="after")
+    def _effective(self) -> Config:
+        given = {key: getattr(self.defaults, key) for key in self.defaults.model_fields_set}
+        for source in self.sources:
+            inherited = {key: value for key, value in given.items() if key not in source.model_fields_set}
+            if source.schema_contract is not None and "schema_contract" not in inherited:
+                inherited["schema_contract"] = source.schema_contract.over(self.defaults.schema_contract)
+            if "resources" in given and source.resources is not None:
+                inherited["resources"] = {
+                    name: merged(given["resources"].get(name), hints) for name, hints in source.resources.items()
+                }
+            source.__dict__.update(inherited)
+        for name, destination in self.destinations.items():
+            destination.__dict__["name"] = name
+        return self
+
+    def destination_of(self, source: Source, override: str | None = None) -> Destination:
+        """Where the source goes. Raises `KeyError` with the name when there is no such destination."""
+        name = override or source.destination or self.destination
+        if name in self.destinations:
+            return self.destinations[name]
+        if name == EMBEDDED:
+            return Destination(name=EMBEDDED, type=EMBEDDED)
+        raise KeyError(name)
+
+
+def merged(default: Resource | None, own: Resource) -> Resource:
+    """The hints of one's own, with those of the default that they do not say."""
+    if default is None:
+        return own
+    inherited = {key: getattr(default, key) for key in default.model_fields_set - own.model_fields_set}
+    if own.schema_contract is not None:
+        inherited["schema_contract"] = own.schema_contract.over(default.schema_contract)
+    return own.model_copy(update=inherited)

@@ -1,0 +1,202 @@
+"""A source's dataset in its destination: one writer at a time, and what it holds."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import dlt
+from dlt.common.destination.exceptions import SqlClientNotAvailable
+from dlt.common.schema.typing import LOADS_TABLE_NAME
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
+
+from dango.dlt_internals.packages import connected
+from dango.errors import root_cause
+from dango.job import Job
+from dango.load.access import holder, lock_file
+from dango.load.working_folder import Loads
+from dango.lock import lock
+
+T = TypeVar("T")
+
+_COUNTED = 1_000_000
+"""Rows, as PostgreSQL estimates them, that are counted after each sync."""
+DATABASE_WAIT = 60.0
+"""Seconds to wait for another process to be done with an embedded database, where the user does not say."""
+
+
+@contextmanager
+def writing(pipeline: dlt.Pipeline, job: Job) -> Iterator[None]:
+    """One writer at a time on an embedded database: DuckDB lets no second process even open it.
+
+    Raises:
+        Held: when another process has it for longer than the job waits.
+    """
+    file = database_file(pipeline, job)
+    if file is None:
+        yield
+        return
+    wait = DATABASE_WAIT if job.wait is None else job.wait
+    with lock(lock_file(job.root, file), f"the database {Path(file).name}", wait, run=job.run):
+        yield
+
+
+def database_file(pipeline: dlt.Pipeline, job: Job) -> str | None:
+    """The file of an embedded database; None for any other destination."""
+    return _file(pipeline) if job.destination.type == "duckdb" else None
+
+
+@functools.lru_cache(maxsize=8)
+def _file(pipeline: dlt.Pipeline) -> str:
+    # Once: dlt reads its whole configuration for each client.
+    credentials: Any = pipeline.sql_client().credentials
+    return str(credentials.database)
+
+
+@contextmanager
+def sql_client(pipeline: dlt.Pipeline, job: Job) -> Iterator[Any]:
+    """A client for SQL, or None: files and functions have none worth asking. Waits as `patiently` does."""
+    if (
+        pipeline.destination.destination_type.endswith(".filesystem")
+        or not pipeline.destination.capabilities().sqlglot_dialect
+    ):
+        yield None
+        return
+    try:
+        client = pipeline.sql_client()
+    except SqlClientNotAvailable:
+        yield None
+        return
+    with ExitStack() as opened:
+        yield patiently(job, lambda: opened.enter_context(connected(client)))
+
+
+def patiently(job: Job, work: Callable[..., T], *arguments: Any) -> T:
+    """Does what another program keeps from being done, as soon as it lets go of an embedded database: a notebook, a
+    shell, whoever knows nothing of our locks."""
+    wait = DATABASE_WAIT if job.wait is None else job.wait
+    retrying = Retrying(
+        stop=stop_after_delay(wait), wait=wait_fixed(0.2), retry=retry_if_exception(locked), reraise=True
+    )
+    return retrying(work, *arguments)
+
+
+def locked(error: BaseException) -> bool:
+    """Whether another process has an embedded database open."""
+    return holder(root_cause(error)) != ""
+
+
+def settle(sql: Any) -> None:
+    """Takes what a killed process had committed into DuckDB's file itself.
+
+    Read back from its log, a table with an index of the user's takes no merge any more: DuckDB 1.5 ends in a fatal
+    error.
+    """
+    if sql.capabilities.sqlglot_dialect == "duckdb":
+        sql.execute_sql("CHECKPOINT")
+
+
+def counted(sql: Any, tables: Iterable[str]) -> dict[str, int]:
+    """How many rows each table holds now; tables that are not there are not in it."""
+    counts: dict[str, int] = {}
+    for table in tables:
+        try:
+            # The name is quoted by the client.
+            found = sql.execute_sql(f"SELECT COUNT(*) FROM {sql.make_qualified_table_name(table)}")
+        except DatabaseUndefinedRelation:
+            continue
+        counts[table] = int(found[0][0]) if found else 0
+    return counts
+
+
+def soon_counted(sql: Any, table: str) -> bool:
+    """Whether counting a table's rows takes no time worth mentioning: PostgreSQL reads them all."""
+    if sql.capabilities.sqlglot_dialect != "postgres":
+        return True
+    query = (
+        "SELECT c.reltuples FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relname = %s"
+    )
+    found = sql.execute_sql(query, sql.dataset_name, table)
+    return not found or bool(found[0][0] <= _COUNTED)
+
+
+def loads(sql: Any) -> Loads:
+    """The loads that the dataset has had; empty where it has none, or is not there."""
+    try:
+        found = sql.execute_sql(f"SELECT schema_name, COUNT(*), MAX(load_id) FROM {_loads(sql)} GROUP BY schema_name")
+    except DatabaseUndefinedRelation:
+        return {}
+    return {str(name): (int(count), str(newest)) for name, count, newest in found}
+
+
+def loaded(sql: Any, load_ids: Collection[str]) -> set[str]:
+    """Those of the packages that are in the dataset."""
+    if not load_ids:
+        return set()
+    places = ", ".join(["%s"] * len(load_ids))
+    try:
+        found = sql.execute_sql(f"SELECT load_id FROM {_loads(sql)} WHERE load_id IN ({places})", *load_ids)
+    except DatabaseUndefinedRelation:
+        return set()
+    return {str(load_id) for (load_id,) in found}
+
+
+def size(sql: Any, tables: Collection[str]) -> int:
+    """About how many bytes these tables take; those that are not there take none."""
+    if not tables:
+        return 0
+    places = ", ".join(["%s"] * len(tables))
+    if sql.capabilities.sqlglot_dialect == "postgres":
+        query = (
+            "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class AS c"
+            f" JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname IN ({places})"
+        )
+    else:
+        # DuckDB tells how large the whole file is, and of each table its rows and columns.
+        query = (
+            "WITH cells AS (SELECT schema_name, table_name, estimated_size * column_count AS n FROM duckdb_tables()"
+            " WHERE database_name = current_database()) SELECT coalesce((SELECT max(block_size * used_blocks) FROM"
+            " pragma_database_size() WHERE database_name = current_database()) * (SELECT sum(n) FROM cells WHERE"
+            f" schema_name = %s AND table_name IN ({places})) / nullif((SELECT sum(n) FROM cells), 0), 0)"
+        )
+    return int(sql.execute_sql(query, sql.dataset_name, *tables)[0][0])
+
+
+def _loads(sql: Any) -> str:
+    return str(sql.make_qualified_table_name(LOADS_TABLE_NAME))
+
+
+def emptied(pipeline: dlt.Pipeline, job: Job) -> None:
+    """A trial starts from nothing, and leaves no state from which another load could go on."""
+    pipeline.config.restore_from_destination = False
+    with sql_client(pipeline, job) as sql:
+        if sql is not None:
+            _dropped(sql)
+
+
+def without_staging(pipeline: dlt.Pipeline, job: Job) -> None:
+    """What a trial leaves is one dataset, which one command drops."""
+    with sql_client(pipeline, job) as sql:
+        if sql is not None:
+            with sql.with_staging_dataset():
+                _dropped(sql)
+
+
+def _dropped(sql: Any) -> None:
+    if sql.has_dataset():
+        sql.drop_dataset()
+
+
+def columns(pipeline: dlt.Pipeline, schema: str) -> Mapping[str, Mapping[str, Any]]:
+    """The tables that a schema has had so far, with their columns as dlt describes them."""
+    if schema not in pipeline.schema_names:
+        return {}
+    return {
+        name: {column: dict(hints) for column, hints in table["columns"].items() if hints.get("data_type")}
+        for name, table in pipeline.schemas[schema].tables.items()
+    }

@@ -1,0 +1,233 @@
+"""Who may write a source of a shared destination: a row in the dataset, since machines share no kernel.
+
+The row's epoch grows with every run that takes it. A run shows a sign of life every so often; one that shows none
+for `SECONDS` has lost the row to whoever wants it, without a word to it. So the transaction that makes rows visible
+locks the row and looks at the epoch: it is this run's, or nothing is loaded. To take the row waits for such a
+transaction to end, also one whose process is dead and which the server has not noticed yet.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
+
+from dango import durations
+from dango.dlt_internals.packages import connected
+from dango.errors import Held
+from dango.lock import alive
+
+SECONDS = 60.0
+"""For how long a sign of life holds. `DANGO_LEASE_SECONDS` says otherwise, for all machines of a project alike."""
+TABLE = "_dango_lease"
+_SIGNS = 4
+"""So many signs of life in that time: one that is late, by a busy machine or network, is no death."""
+
+_DYING = 60.0
+"""How long the server may take to find that a process which held the row is dead, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right of one run to write one source."""
+
+    source: str
+    epoch: int
+
+    def require(self, sql: Any, *, lock: bool) -> None:
+        """Makes sure that the right is still this run's.
+
+        Args:
+            sql: an open client of dlt's.
+            lock: hold it until the end of the transaction under way.
+
+        Raises:
+            Held: when another run has taken it; it names that one.
+        """
+        # Signs of life go on meanwhile; who wants to take the row waits.
+        locking = " FOR KEY SHARE" if lock else ""
+        rows = sql.execute_sql(
+            f"SELECT epoch, holder, since FROM {_table(sql)} WHERE source = %s{locking}", self.source
+        )
+        epoch, holder, since = rows[0] if rows else (0, "nobody", None)
+        if epoch != self.epoch:
+            raise Held(
+                f"source `{self.source}` was taken over by {_told(holder, since)}, as this run had given no sign of"
+                f" life for {seconds():g} s; nothing was loaded",
+                f"what it has loaded is safe; to go on from there: dango sync {self.source}",
+            )
+
+
+def seconds() -> float:
+    """For how long a sign of life holds."""
+    return durations.seconds(os.environ, "DANGO_LEASE_SECONDS", SECONDS, threading.TIMEOUT_MAX)
+
+
+@contextmanager
+def lease(connect: Callable[[], Any], source: str, run: str, wait: float) -> Iterator[Lease]:
+    """Takes the right to write a source, shows signs of life, and gives it back at the end.
+
+    Args:
+        connect: gives a client of dlt's for the dataset in which the row is, not open yet.
+        source: whose.
+        run: the name of this run.
+        wait: for how many seconds to wait for another run that has it.
+
+    Raises:
+        Held: when another run has it.
+    """
+    end = time.monotonic() + wait
+    client = connect()
+    with connected(client) as sql:
+        _prepare(sql)
+        while (taken := _take(sql, source, run)) is None:
+            if time.monotonic() >= end:
+                raise _held(sql, source)
+            time.sleep(min(0.5, seconds() / _SIGNS))
+    stop = threading.Event()
+    signs = threading.Thread(target=_show, args=(connect(), taken, stop), daemon=True)
+    signs.start()
+    try:
+        yield taken
+    finally:
+        stop.set()
+        signs.join()
+        # Where that fails nothing is lost: without signs of life the row is free in a while.
+        with suppress(DatabaseException, DestinationConnectionError), connected(client) as sql:
+            _sign(sql, taken, "NULL")
+
+
+def _table(sql: Any) -> str:
+    return str(sql.make_qualified_table_name(TABLE))
+
+
+def _prepare(sql: Any) -> None:
+    if not _there(sql):
+        # Two that make it at the same instant: PostgreSQL refuses one of them.
+        with suppress(DatabaseException):
+            _make(sql)
+    if not _there(sql):
+        _make(sql)
+
+
+def _there(sql: Any) -> bool:
+    return bool(sql.execute_sql("SELECT to_regclass(%s) IS NOT NULL", _table(sql))[0][0])
+
+
+def _make(sql: Any) -> None:
+    sql.execute_sql(f"CREATE SCHEMA IF NOT EXISTS {sql.fully_qualified_dataset_name()}")
+    sql.execute_sql(
+        f"CREATE TABLE IF NOT EXISTS {_table(sql)} (source text PRIMARY KEY, epoch bigint NOT NULL, run text NOT NULL,"
+        " holder text NOT NULL, since timestamptz NOT NULL, beat timestamptz)"
+    )
+
+
+def _take(sql: Any, source: str, run: str) -> Lease | None:
+    """The row, if nobody has it. Time is the server's: the machines' clocks may differ."""
+    table = _table(sql)
+    sql.execute_sql(
+        f"INSERT INTO {table} VALUES (%s, 0, '', '', now(), NULL) ON CONFLICT DO NOTHING",
+        source,
+    )
+    if not _free(sql, source):
+        return None
+    with sql.begin_transaction():
+        # A transaction that loads holds the row; it ends, or the server finds that its process has.
+        sql.execute_sql(f"SET LOCAL lock_timeout = '{_DYING:g}s'")
+        sql.execute_sql(f"SELECT 1 FROM {table} WHERE source = %s FOR UPDATE", source)
+        if not _free(sql, source):
+            return None
+        ((epoch,),) = sql.execute_sql(
+            f"UPDATE {table} SET epoch = epoch + 1, run = %s, holder = %s, since = now(), beat = clock_timestamp()"
+            " WHERE source = %s RETURNING epoch",
+            run,
+            _me(),
+            source,
+        )
+    return Lease(source, epoch)
+
+
+def _free(sql: Any, source: str) -> bool:
+    ((holder, age),) = sql.execute_sql(
+        f"SELECT holder, extract(epoch FROM clock_timestamp() - beat) FROM {_table(sql)} WHERE source = %s",
+        source,
+    )
+    return age is None or age > seconds() or _dead(holder)
+
+
+def _dead(holder: str) -> bool:
+    """Whether it was a process of this machine that is no more; its kernel knows at once."""
+    host, _, pid = holder.rpartition(":")
+    return host == socket.gethostname() and not alive(int(pid))
+
+
+def _held(sql: Any, source: str) -> Held:
+    ((holder, since, age),) = sql.execute_sql(
+        f"SELECT holder, since, extract(epoch FROM clock_timestamp() - beat) FROM {_table(sql)} WHERE source = %s",
+        source,
+    )
+    return Held(
+        f"source `{source}` is held by {_told(holder, since)}, whose last sign of life was {float(age or 0):.0f} s ago",
+        f"wait for it to end, or let this one wait with `--wait SECONDS`; {seconds():g} s without a sign set it free",
+    )
+
+
+def _told(holder: str, since: dt.datetime | None) -> str:
+    host, _, pid = holder.rpartition(":")
+    started = f" since {since.astimezone(dt.timezone.utc).isoformat(timespec='seconds')}" if since else ""
+    return f"process {pid} on {host}{started}" if host else f"{holder}{started}"
+
+
+def _me() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _show(client: Any, taken: Lease, stop: threading.Event) -> None:
+    while not stop.wait(seconds() / _SIGNS):
+        # A sign that cannot be given is one that is missing; the next may come through.
+        with suppress(DatabaseException, DestinationConnectionError), connected(client) as sql:
+            _sign(sql, taken, "clock_timestamp()")
+
+
+def _sign(sql: Any, taken: Lease, value: str) -> None:
+    sql.execute_sql(
+        f"UPDATE {_table(sql)} SET beat = {value} WHERE source = %s AND epoch = %s",
+        taken.source,
+        taken.epoch,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A row that is taken, as who looks from outside sees it."""
+
+    lease: Lease
+    holder: str
+    """In words."""
+    abandoned: bool
+    """Whether the next run takes it without waiting: its holder is dead, or shows no sign of life."""
+
+
+def taken(sql: Any, source: str) -> Taken | None:
+    """Who has the row of a source, in a dataset that has the table; None where nobody has."""
+    rows = sql.execute_sql(
+        f"SELECT epoch, holder, since FROM {_table(sql)} WHERE source = %s AND beat IS NOT NULL",
+        source,
+    )
+    if not rows:
+        return None
+    ((epoch, holder, since),) = rows
+    return Taken(Lease(source, epoch), _told(holder, since), _free(sql, source))
+
+
+def release(sql: Any, lease: Lease) -> None:
+    """Gives the row back, unless another run has taken it meanwhile."""
+    _sign(sql, lease, "NULL")

@@ -1,0 +1,127 @@
+"""What a merge can be spared: rows that meet no others are only added, and DuckDB merges out of the files themselves.
+
+dlt copies the files into a staging dataset, deletes what they take the place of, and copies from there what is left
+of each key. Where nothing is there yet, and no key comes twice, that is an append.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from dango import external
+from dango.dlt_internals.packages import Client, Package
+from dango.duckdb_text import quoted
+
+_MEMORY_PER_THREAD = 128
+"""MiB that DuckDB may use while it loads; what needs more goes by the disk. Left to itself it takes what there is."""
+
+_STRATEGIES = (None, "delete-insert", "upsert")
+# What is the same in a file and in any database: of others two values might become one.
+_EXACT = ("bigint", "text", "date", "bool", "binary")
+
+
+def unique(package: Package, root: str) -> bool:
+    """Whether each primary key comes only once, as far as is known; a table without one has none twice."""
+    columns = package.schema.tables[root]["columns"]
+    keys = [name for name, column in columns.items() if column.get("primary_key")]
+    if not keys:
+        return True
+    files = package.parquet(root)
+    if files is None or any(columns[key].get("data_type") not in _EXACT for key in keys):
+        return False
+    try:
+        return _distinct(files, keys)
+    except duckdb.OutOfMemoryException:
+        return False
+
+
+def _distinct(files: Sequence[Path], keys: Sequence[str]) -> bool:
+    columns = ", ".join(map(quoted, keys))
+    rows = external.relation(files)
+    with closing(duckdb.connect()) as database:
+        database.execute(f"SET memory_limit = {_limit(database)}")
+        # Not DISTINCT in the count, which takes no notice of what is missing.
+        query = f"SELECT count(*) FROM (SELECT {columns} FROM {rows} GROUP BY ALL)"
+        found = database.execute(f"SELECT ({query}) = count(*) FROM {rows}").fetchone()
+    return found == (True,)
+
+
+def meets_nothing(client: Client, package: Package, root: str, emptied: Collection[str]) -> bool:
+    """Whether merging a root table's rows, whose keys are unique, is adding them: nothing is there to be merged with.
+
+    Args:
+        client: in the transaction that loads.
+        package: what is loaded.
+        root: a table that is merged.
+        emptied: tables of which it is known that they hold nothing.
+    """
+    table = package.schema.tables[root]
+    marks = any(column.get("hard_delete") for column in table["columns"].values())
+    if marks or table.get("x-merge-strategy") not in _STRATEGIES:
+        return False
+    sql = client.sql_client
+    chain = package.extended(lambda name: package.root(name) == root)
+    return not any(
+        sql.execute_sql(f"SELECT 1 FROM {sql.make_qualified_table_name(name)} LIMIT 1")
+        for name in chain
+        if name not in emptied
+    )
+
+
+def by_view(client: Client, package: Package, table: str) -> bool:
+    """Whether the destination reads the files of a table itself, wherever the table is named."""
+    return client.capabilities.sqlglot_dialect == "duckdb" and package.parquet(table) is not None
+
+
+def create_view(client: Client, package: Package, table: str) -> None:
+    """The table of the staging dataset, as a view of the package's files with the columns of the table itself."""
+    name = client.sql_client.make_qualified_table_name(table)
+    view = _staged(client, table)
+    nothing = f"SELECT * FROM {name} WHERE false"
+    files = package.parquet(table)
+    rows = f" UNION ALL BY NAME SELECT * FROM {external.relation(files)}" if files else ""
+    client.sql_client.execute_sql(f"CREATE VIEW {view} AS {nothing}{rows}")
+
+
+def drop_view(client: Client, table: str) -> None:
+    """Takes such a view away."""
+    client.sql_client.execute_sql(f"DROP VIEW {_staged(client, table)}")
+
+
+def _staged(client: Client, table: str) -> str:
+    with client.with_staging_dataset():
+        return str(client.sql_client.make_qualified_table_name(table))
+
+
+def _limit(database: Any) -> str:
+    (threads,) = database.execute("SELECT current_setting('threads')").fetchone()
+    return f"'{_MEMORY_PER_THREAD * max(2, int(threads))}MiB'"
+
+
+def economically(client: Client, *, little_memory: bool) -> None:
+    """Lets DuckDB write rows in any order, take times for UTC, and do with little memory.
+
+    What the user's own settings say stands.
+
+    Indexes must fit into the memory that it has: where there are any, it has all.
+
+    Args:
+        client: of any destination; only DuckDB is told something.
+        little_memory: whether it is to do with little, which may turn out too little.
+    """
+    if client.capabilities.sqlglot_dialect != "duckdb":
+        return
+    sql: Any = client.sql_client
+    given = {**(sql.credentials.global_config or {}), **(sql.credentials.local_config or {})}
+    # A time without a zone that becomes one with a zone is UTC, wherever the machine stands.
+    settings = {"preserve_insertion_order": "false", "TimeZone": "'UTC'"}
+    if little_memory and not sql.execute_sql("SELECT 1 FROM duckdb_indexes() LIMIT 1"):
+        settings["memory_limit"] = _limit(sql.native_connection)
+    for name, value in settings.items():
+        if name not in given:
+            sql.execute_sql(f"SET {name} = {value}")

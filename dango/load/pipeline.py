@@ -1,0 +1,315 @@
+"""One job through dlt: recover, extract, normalise, load, verify."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import dlt
+from dlt.common.schema import Schema
+from dlt.sources import DltSource
+
+from dango import columnar, external
+from dango.columnar import Taken
+from dango.dlt_internals import packages as dlt_packages
+from dango.dlt_internals.packages import Package
+from dango.errors import DestinationError
+from dango.external import Mistaken
+from dango.job import Event, Job, Status, TableResult
+from dango.load import backfill, dataset, destinations, extraction, loading, schema_changes, working_folder
+from dango.load.emptying import refused, resources_of, would_empty
+from dango.load.enforcement import KeptOut, enforced
+from dango.load.extraction import LeftOut
+from dango.load.progress import Progress
+from dango.load.schema_changes import Change, Columns
+from dango.load.source_pipeline import SourcePipeline, connecting, made
+from dango.paths import TablePath, collecting
+from dango.sources.record_errors import RecordErrors
+from dango.sources.resolve import Resolved, build
+
+_SMALLEST_ROOM = 50 * 1024 * 1024
+_ERRORS = "dango_errors"
+"""The schema of records that failed, in the same dataset: no contract of the source refuses it, no refresh drops it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a job has done."""
+
+    status: Status
+    tables: tuple[TableResult, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    paths: tuple[TablePath, ...] = ()
+    """Which way the rows of each table took."""
+
+
+def load(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], None], records: RecordErrors) -> Outcome:
+    """Brings one source's new data into its destination.
+
+    Args:
+        job: what to load.
+        resolved: the source's function and arguments.
+        folder: where dlt keeps state and packages of this source.
+        send: takes an event for each step and about ten a second while rows come in.
+        records: takes the records that the source cannot make.
+
+    Raises:
+        DangoError: where the fault is known; anything that the source or dlt raises else. Nothing is loaded then, but
+            for the records that failed.
+    """
+    require_room(job.root)
+    progress = Progress(job.source.name, send)
+    if not files_only(resolved):
+        # What is extracted a second time may not be the same.
+        return _load(job, resolved, folder, progress, records)
+    try:
+        with external.allowed():
+            return _load(job, resolved, folder, progress, records)
+    except Mistaken as error:
+        progress.say(f"{error}; the files are read again, row by row where they have to be")
+        return _load(job, resolved, folder, progress, records)
+
+
+def _load(job: Job, resolved: Resolved, folder: Path, progress: Progress, records: RecordErrors) -> Outcome:
+    progress.begin("recover")
+    if job.trial:
+        with tempfile.TemporaryDirectory(prefix="trial-", dir=folder.parent.parent) as trial:
+            return _trial(job, resolved, Path(trial), progress, records)
+    working_folder.put_back(folder)
+    whole = job.full_refresh and not job.resources
+    if whole:
+        working_folder.begin_anew(folder)
+    source_pipeline = SourcePipeline(job, folder, progress)
+    with source_pipeline.traceless(), source_pipeline.leased():
+        permit = partial(_refuse_emptying, source_pipeline, job)
+        if _ERRORS in source_pipeline.recover(permit):
+            records.discard()
+        elif records.left:
+            progress.say("an earlier run left records that failed; they are loaded first")
+            _load_failed(source_pipeline, records)
+        progress.begin("resolve")
+        source = build(resolved, job)
+        if job.since or job.until:
+            source, without = backfill.narrowed(source, job, source_pipeline.pipeline)
+            for name in without:
+                progress.say(f"`{name}` has no cursor, and is left out")
+            backfill.require_new(source_pipeline.pipeline, source, job)
+        if not whole:
+            working_folder.keep(folder, refresh=job.full_refresh)
+        try:
+            if job.full_refresh:
+                _require_room_for_copy(source_pipeline, source, job)
+            return _through(source_pipeline, source, job, progress, records)
+        except BaseException as error:
+            if not source_pipeline.worth_keeping(error):
+                source_pipeline.give_up()
+                _load_failed(source_pipeline, records)
+            raise
+
+
+def files_only(resolved: Resolved) -> bool:
+    """Whether a source can be extracted twice, and gives the same: its rows are those of files."""
+    return resolved.module == "dango.connectors.files"
+
+
+def reachable(job: Job) -> None:
+    """Connects to the job's destination and changes nothing there. Raises `DestinationError` or `Held`."""
+    if job.destination.name == job.destination.type == "duckdb" and not destinations.embedded_file(job.root).exists():
+        return
+    with tempfile.TemporaryDirectory(prefix="dry-", dir=job.root / ".dango") as folder:
+        pipeline = made(job, Path(folder), Progress(job.source.name, lambda event: None))
+        with connecting(job), dataset.writing(pipeline, job):
+            pipeline.sync_destination()
+
+
+def require_room(root: Path, needed: int = _SMALLEST_ROOM) -> None:
+    """Nothing is begun on a disk that has not so many bytes free. Raises `DestinationError`."""
+    free = shutil.disk_usage(root).free
+    if free < needed:
+        raise DestinationError(
+            f"no room on the disk: {free // 1024**2} MiB free in {root}, {needed // 1024**2} are needed to begin",
+            "nothing was begun; make room and run again",
+        )
+
+
+def _require_room_for_copy(source_pipeline: SourcePipeline, source: DltSource, job: Job) -> None:
+    """A refresh needs room for all rows again: extracted, and, in an embedded database, beside the old ones."""
+    pipeline, name = source_pipeline.pipeline, source.schema.name
+    if job.destination.type not in loading.TRANSACTIONAL or name not in pipeline.schema_names:
+        return
+    tables = dlt_packages.tables_of(pipeline.schemas[name], source.selected_resources.keys())
+    with dataset.writing(pipeline, job), dataset.sql_client(pipeline, job) as sql:
+        held = dataset.size(sql, tables)
+    require_room(job.root, _SMALLEST_ROOM + held * (2 if job.destination.type == "duckdb" else 1))
+
+
+def _trial(job: Job, resolved: Resolved, folder: Path, progress: Progress, records: RecordErrors) -> Outcome:
+    """A few rows, in a dataset of their own; no state before it, and none after."""
+    trial = SourcePipeline(job, folder, progress)
+    with connecting(job), dataset.writing(trial.pipeline, job):
+        dataset.emptied(trial.pipeline, job)
+    try:
+        outcome = _through(trial, build(resolved, job), job, progress, records)
+    except BaseException:
+        trial.give_up()
+        _load_failed(trial, records)
+        raise
+    with dataset.writing(trial.pipeline, job):
+        dataset.without_staging(trial.pipeline, job)
+    return outcome
+
+
+def _through(
+    source_pipeline: SourcePipeline, source: DltSource, job: Job, progress: Progress, records: RecordErrors
+) -> Outcome:
+    pipeline, name = source_pipeline.pipeline, source.schema.name
+    stored = pipeline.schemas[name].clone() if name in pipeline.schema_names else None
+    progress.begin("extract")
+    file_format, folder = _file_format(job), Path(pipeline.working_dir)
+    with (
+        enforced(source, job, stored) as kept_out,
+        collecting() as ways,
+        columnar.switched_on(file_format == "parquet", folder) as taken,
+    ):
+        with records:
+            records.watch(source)
+            left_out = extraction.extract(pipeline, source, job, file_format, records)
+        status = _judged(records, job)
+        _extract_failed(pipeline, records)
+        progress.begin("normalize")
+        counts = source_pipeline.normalize()
+    packages = dlt_packages.waiting(pipeline)
+    changes = _changes(packages, stored, name)
+    for change in changes if stored else ():
+        progress.say(str(change))
+    if job.fail_on_schema_change and changes and schema_changes.has_loaded(_columns(stored)):
+        raise schema_changes.refused(changes, job.source.name)
+    left_out += _kept_from_emptying(pipeline, packages, job, _columns(stored))
+    progress.begin("load")
+    done = source_pipeline.load(dlt_packages.waiting(pipeline))
+    records.discard()
+    progress.begin("verify")
+    ours = [package for package in packages if package.schema.name != _ERRORS]
+    kept_out = kept_out.without([name for name, _ in left_out])
+    tables = _tables(pipeline, job, ours, {**counts, **done.rows}, done.seconds, changes, kept_out)
+    return Outcome("partial" if left_out else status, tables, left_out, tuple(_paths(taken, ways)))
+
+
+def _paths(taken: Taken, ways: Mapping[str, TablePath]) -> Iterator[TablePath]:
+    """Which way each table went: what the connector says of it, or what became of its dicts."""
+    yield from ways.values()
+    for table, (path, reason) in taken.paths.items():
+        if table not in ways:
+            yield TablePath(table, path, reason)
+
+
+# --- records that failed ------------------------------------------------------------------------------
+
+
+def _judged(records: RecordErrors, job: Job) -> Status:
+    limits = {name: resource.max_errors for name, resource in (job.source.resources or {}).items()}
+    return records.judge(job.source.max_errors, limits)
+
+
+def _extract_failed(pipeline: dlt.Pipeline, records: RecordErrors) -> None:
+    if records.left:
+        pipeline.extract(records.resource(), schema=Schema(_ERRORS))
+
+
+def _load_failed(source_pipeline: SourcePipeline, records: RecordErrors) -> None:
+    """What failed is told also where nothing else is loaded."""
+    if not records.left:
+        return
+    _extract_failed(source_pipeline.pipeline, records)
+    source_pipeline.normalize()
+    source_pipeline.load(dlt_packages.waiting(source_pipeline.pipeline))
+    records.discard()
+
+
+# --- before anything is loaded ------------------------------------------------------------------------
+
+
+def _columns(stored: Schema | None) -> Mapping[str, Columns]:
+    return {name: table["columns"] for name, table in stored.tables.items()} if stored else {}
+
+
+def _changes(packages: Sequence[Package], stored: Schema | None, name: str) -> tuple[Change, ...]:
+    newest = [package.schema for package in packages if package.schema.name == name]
+    return schema_changes.between(_columns(stored), newest[-1]) if newest else ()
+
+
+def _refuse_emptying(source_pipeline: SourcePipeline, job: Job, packages: Sequence[Package]) -> None:
+    """What an earlier run has left is loaded as it is, or not at all."""
+    for _, error in _kept_from_emptying(source_pipeline.pipeline, packages, job, {}):
+        raise error
+
+
+def _kept_from_emptying(
+    pipeline: dlt.Pipeline, packages: Sequence[Package], job: Job, known: Mapping[str, Columns]
+) -> tuple[LeftOut, ...]:
+    """Tables that would lose their rows by accident: an error, or left out where their resource may fail."""
+    if job.allow_empty or job.trial:
+        return ()
+    left_out: list[LeftOut] = []
+    for package in packages:
+        with dataset.writing(pipeline, job), dataset.sql_client(pipeline, job) as sql:
+            tables = would_empty(sql, package, list(known))
+        if not tables:
+            continue
+        resources = resources_of(package, tables)
+        if package.refreshed or not all(extraction.may_fail(job, resource) for resource in resources):
+            raise refused(tables, job.source.name)
+        for resource, names in resources.items():
+            left_out.append((resource, refused({name: tables[name] for name in names}, job.source.name)))
+            dlt_packages.without(package, [table for table in package.tables if package.root(table) in names])
+    return tuple(left_out)
+
+
+def _file_format(job: Job) -> str | None:
+    # dlt's default is INSERT statements: a hundredth of the speed, and gigabytes of memory.
+    return "parquet" if job.destination.type in loading.TRANSACTIONAL else None
+
+
+# --- after it -----------------------------------------------------------------------------------------
+
+
+def _tables(
+    pipeline: dlt.Pipeline,
+    job: Job,
+    packages: Sequence[Package],
+    counts: Mapping[str, int],
+    seconds: Mapping[str, float],
+    changes: Sequence[Change],
+    kept_out: KeptOut,
+) -> tuple[TableResult, ...]:
+    loaded = {table for package in packages for table in package.tables if not table.startswith("_dlt")}
+    discarded = kept_out.rows(counts, packages[-1].schema) if packages else {}
+    columns_out = kept_out.names
+    touched = {*loaded, *discarded, *columns_out}
+    rows = {table: counts.get(table, 0) for table in (*counts, *discarded, *columns_out) if table in touched}
+    totals = _totals(pipeline, job, rows) if rows else {}
+    return tuple(
+        TableResult(
+            name=name,
+            rows=count,
+            total=totals.get(name),
+            new=any(change.table == name and not change.column for change in changes),
+            new_columns=tuple(sorted(c.column for c in changes if c.table == name and c.new_column)),
+            variants=tuple(sorted(c.column for c in changes if c.table == name and c.variant_of)),
+            seconds=round(seconds.get(name, 0.0), 3),
+            discarded=discarded.get(name, 0),
+            left_out=columns_out.get(name, ()),
+        )
+        for name, count in rows.items()
+    )
+
+
+def _totals(pipeline: dlt.Pipeline, job: Job, tables: Collection[str]) -> dict[str, int]:
+    with dataset.writing(pipeline, job), dataset.sql_client(pipeline, job) as sql:
+        if sql is None:
+            return {}
+        return dataset.counted(sql, [table for table in tables if dataset.soon_counted(sql, table)])

@@ -1,0 +1,310 @@
+"""A source's dlt pipeline on its working folder: brought up to date with the destination, loaded from, given up."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import dlt
+from dlt.common.pipeline import LoadInfo
+from dlt.destinations.exceptions import DatabaseTransientException, DestinationConnectionError
+from dlt.pipeline.exceptions import PipelineStepFailed
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from dango import columnar, external
+from dango.dlt_internals import packages as dlt_packages
+from dango.dlt_internals.names import TRACE_FILE_NAME, ConfigFieldMissingException, TerminalException
+from dango.dlt_internals.packages import Client, Package
+from dango.errors import Held, root_cause
+from dango.external import Mistaken
+from dango.job import Job
+from dango.load import dataset, destinations, loading, working_folder
+from dango.load.lease import Lease, lease
+from dango.load.loading import Loaded
+from dango.load.progress import Progress
+
+_ATTEMPTS = 3
+"""How often a load is tried that the network, or a server that begins anew, cuts off."""
+
+
+class SourcePipeline:
+    """The pipeline of one job.
+
+    Attributes:
+        pipeline: dlt's; another one after `recover` and `give_up`, for dlt reads a folder's state once.
+    """
+
+    def __init__(self, job: Job, folder: Path, progress: Progress) -> None:
+        self._job = job
+        self._folder = folder
+        self._progress = progress
+        self._basis: working_folder.Loads | None = None
+        self._lease: Lease | None = None
+        self._atomic = job.destination.type in loading.TRANSACTIONAL
+        self._loading = False
+        self.pipeline = self._open()
+
+    @contextmanager
+    def leased(self) -> Iterator[None]:
+        """Holds the source against other machines, where the destination is one that they may share.
+
+        Raises:
+            Held: when another one has it.
+        """
+        with ExitStack() as held:
+            if self._job.destination.type == "postgres":
+                with connecting(self._job):
+                    taken = lease(self.pipeline.sql_client, self._job.source.name, self._job.run, self._job.wait or 0.0)
+                    self._lease = held.enter_context(taken)
+            yield
+
+    @contextmanager
+    def traceless(self) -> Iterator[None]:
+        """dlt keeps a run's trace in its folder, with the text of errors as they were raised, secrets in them.
+
+        The history has what people want to know of it, masked.
+        """
+        try:
+            yield
+        finally:
+            (self._folder / self._job.source.pipeline / TRACE_FILE_NAME).unlink(missing_ok=True)
+
+    # --- before a run -----------------------------------------------------------------------------
+
+    def recover(self, permit: Callable[[Sequence[Package]], object]) -> set[str]:
+        """Brings state and schemas up to date with the destination, and leaves nothing of an earlier run to load.
+
+        Args:
+            permit: raises `WouldEmpty` for packages that may not be loaded.
+
+        Returns:
+            the schemas of which something was loaded that an earlier run had left.
+        """
+        with connecting(self._job), dataset.writing(self.pipeline, self._job):
+            dataset.patiently(self._job, self._compare if self._atomic else self.pipeline.sync_destination)
+        if not self.pipeline.has_pending_data:
+            return set()
+        if self._atomic and self._job.fail_on_schema_change:
+            # Its schema has been changed already by what was extracted; what it was is known in the destination.
+            return self._begin_from_destination("tables might change")
+        self._progress.say("an earlier run left data that was extracted but not loaded; it is loaded first")
+        try:
+            packages = self._load_pending(permit)
+        except Exception as error:
+            # Whatever it is: data that cannot be loaded would stop every sync to come. What is worth nothing is
+            # extracted again, as the destination knows up to where all is loaded; the rest is raised.
+            if not self._atomic or self.worth_keeping(error):
+                raise
+            return self._begin_from_destination(str(root_cause(error)))
+        # What was extracted by a run that was killed may be newer than the state that this run wrote last.
+        self.pipeline = self._open()
+        with connecting(self._job), dataset.writing(self.pipeline, self._job):
+            self.pipeline.sync_destination()
+        self._loading = False
+        return {package.schema.name for package in packages}
+
+    def _load_pending(self, permit: Callable[[Sequence[Package]], object]) -> Sequence[Package]:
+        self._forget_normalized()
+        with columnar.switched_on(self._atomic, Path(self.pipeline.working_dir)):
+            self.normalize()
+        packages = dlt_packages.waiting(self.pipeline)
+        permit(packages)
+        self.load(packages)
+        return packages
+
+    def _compare(self) -> None:
+        """Takes the destination's word where the folder does not know its newest loads."""
+        pending = {*self.pipeline.list_extracted_load_packages(), *self.pipeline.list_normalized_load_packages()}
+        with dataset.sql_client(self.pipeline, self._job) as sql:
+            dataset.settle(sql)
+            self._basis = dataset.loads(sql)
+            done = dataset.loaded(sql, pending)
+        for load_id in done:
+            dlt_packages.remove(self.pipeline, load_id)
+        known = working_folder.noted(self._folder)
+        if known is not None and working_folder.fits(known, self._basis, self.pipeline.schema_names):
+            return
+        if known is not None:
+            self._begin_anew("the destination has gone on from another state", pending=bool(pending - done))
+        self._synchronise()
+
+    def _begin_from_destination(self, why: str) -> set[str]:
+        self._begin_anew(why, pending=True)
+        with connecting(self._job), dataset.writing(self.pipeline, self._job):
+            self._synchronise()
+        self._loading = False
+        return set()
+
+    def _begin_anew(self, why: str, *, pending: bool) -> None:
+        """Without what an earlier run has left; what it had extracted is extracted again."""
+        aside = working_folder.renewed(self._folder, pending=pending)
+        if aside:
+            self._progress.say(f"what an earlier run had extracted is not loaded, and kept as {aside}: {why}")
+        self.pipeline = self._open()
+
+    def _synchronise(self) -> None:
+        self.pipeline.sync_destination()
+        working_folder.note(self._folder, self._basis or {})
+
+    def _forget_normalized(self) -> None:
+        """What a run had normalised when it was killed may still stand among what is extracted; dlt would fail."""
+        both = {*self.pipeline.list_extracted_load_packages()} & {*self.pipeline.list_normalized_load_packages()}
+        for load_id in both:
+            shutil.rmtree(self._extracted() / load_id)
+
+    def _extracted(self) -> Path:
+        return Path(self.pipeline.working_dir) / "normalize" / "extracted"
+
+    def _open(self) -> dlt.Pipeline:
+        def make() -> dlt.Pipeline:
+            return made(self._job, self._folder, self._progress)
+
+        return working_folder.opened(self._folder, make, self._job, self._progress.say)
+
+    # --- its end ----------------------------------------------------------------------------------
+
+    def normalize(self) -> Mapping[str, int]:
+        """Normalises what was extracted.
+
+        Returns:
+            the rows of each table that the packages hold themselves.
+
+        Raises:
+            Mistaken: when a file that was referred to is not any more, as dlt has written anew what stood for it.
+        """
+        paths = sorted(self._extracted().rglob("*.parquet"))
+        extracted = [found for path in paths if (found := external.read(path))]
+        counts = self.pipeline.normalize().row_counts
+        referred = [file for package in dlt_packages.waiting(self.pipeline) for file in package.referred]
+        for file in extracted:
+            if file not in referred:
+                raise Mistaken(f"{file.file} has other columns than the files before it")
+        return counts
+
+    def load(self, packages: Sequence[Package]) -> Loaded:
+        """Loads packages, and forgets them.
+
+        Raises:
+            Mistaken: when a file that they refer to is not what they say.
+            Held: when another process has the source or the database, or has loaded meanwhile; nothing is loaded.
+        """
+        if not packages:
+            working_folder.let_go(self._folder)
+            return Loaded()
+        self._loading = True
+        with dataset.writing(self.pipeline, self._job):
+            if self._atomic:
+                done = dataset.patiently(self._job, self._load_at_once, packages)
+            else:
+                working_folder.let_go(self._folder)
+                info = self.pipeline.load()
+                info.raise_on_failed_jobs()
+                done = Loaded(_seconds(info))
+        self.pipeline.first_run = False
+        for package in packages:
+            dlt_packages.remove(self.pipeline, package.load_id)
+        working_folder.let_go(self._folder)
+        return done
+
+    def _load_at_once(self, packages: Sequence[Package]) -> Loaded:
+        for attempt in Retrying(
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=wait_random_exponential(max=5),
+            retry=retry_if_exception(_cut_off),
+            reraise=True,
+        ):
+            with attempt:
+                first = attempt.retry_state.attempt_number == 1
+                done = loading.load(self.pipeline, packages, self._require_right, little_memory=first)
+        if not self._job.trial:
+            with dataset.sql_client(self.pipeline, self._job) as sql:
+                self._basis = dataset.loads(sql)
+            working_folder.note(self._folder, self._basis)
+        return done
+
+    def _require_right(self, client: Client, package: Package, final: bool) -> None:
+        """Makes sure that the source is this run's to write, and that nobody has loaded it since this run began."""
+        sql = client.sql_client
+        if self._lease is not None:
+            self._lease.require(sql, lock=final)
+        if self._basis is None:
+            return
+        name = package.schema.name
+        if dataset.loads(sql).get(name) != self._basis.get(name):
+            raise Overtaken(
+                f"another run has loaded source `{self._job.source.name}` since this one began; nothing was loaded",
+                f"to go on from there: dango sync {self._job.source.name}",
+            )
+
+    def worth_keeping(self, error: BaseException) -> bool:
+        """Whether what was extracted can be loaded later although it could not be now.
+
+        It can where a network or a lock was in the way. It cannot where the destination refuses the data, or has gone
+        on without it; the rows are then extracted again.
+        """
+        if dataset.locked(error):
+            return True
+        if not self._atomic:
+            # Files that dlt has loaded already would be loaded twice.
+            return self._loading
+        return self._loading and not _final(error)
+
+    def give_up(self) -> None:
+        """Forgets what was extracted: state and schemas are what they were before."""
+        working_folder.give_up(self._folder)
+        self._loading = False
+        self.pipeline = self._open()
+
+
+class Overtaken(Held):
+    """Another run has written the source; what this one has extracted follows a state that is gone."""
+
+
+def made(job: Job, folder: Path, progress: Progress) -> dlt.Pipeline:
+    """dlt's pipeline of a job.
+
+    Raises:
+        ResolveError: when the destination is none, or cannot hold the dataset.
+    """
+    pipeline = dlt.pipeline(
+        pipeline_name=job.source.pipeline,
+        pipelines_dir=str(folder),
+        destination=destinations.build(job),
+        dataset_name=job.dataset,
+        progress=progress,
+    )
+    if (file := dataset.database_file(pipeline, job)) is not None:
+        destinations.require_distinct(file, job)
+    return pipeline
+
+
+@contextmanager
+def connecting(job: Job) -> Iterator[None]:
+    """Errors of the block are told as what they are: the destination cannot be used. Raises `DangoError`."""
+    try:
+        yield
+    except (PipelineStepFailed, DestinationConnectionError, ConfigFieldMissingException) as error:
+        raise destinations.connection_error(root_cause(error), job.destination.name) from error
+
+
+def _final(error: BaseException | None) -> bool:
+    """Whether the same would come of another attempt; dlt says so by the kind of its own error."""
+    return error is not None and (
+        isinstance(error, TerminalException | Overtaken | Mistaken) or _final(error.__cause__)
+    )
+
+
+def _cut_off(error: BaseException) -> bool:
+    return isinstance(error, DatabaseTransientException | DestinationConnectionError) and not dataset.locked(error)
+
+
+def _seconds(info: LoadInfo) -> dict[str, float]:
+    seconds: dict[str, float] = {}
+    for metrics in (m for many in info.metrics.values() for m in many):
+        for job in metrics["job_metrics"].values():
+            if job.finished_at:
+                spent = (job.finished_at - job.started_at).total_seconds()
+                seconds[job.table_name] = seconds.get(job.table_name, 0.0) + spent
+    return seconds

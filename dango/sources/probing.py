@@ -1,0 +1,120 @@
+"""A source asked, and nothing loaded: the first rows of each resource, and what a database says of itself."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from itertools import islice
+from typing import Any
+
+from dlt.sources import DltResource
+
+from dango import durations
+from dango.errors import page_of
+from dango.failed import Failed, collecting
+from dango.job import Job, RunError
+from dango.probe import Inspection, Sample, Tested
+from dango.project import Project
+from dango.sources import imports
+from dango.sources.resolve import Resolved, build
+
+SECONDS = 30.0
+"""How long one resource may take to give its first rows. `DANGO_TEST_SECONDS` says otherwise."""
+_ROWS = 10
+"""So many are asked for to get one: a cursor may leave the first out, and what a transformer gets may lead to none."""
+
+
+def inspection(resolved: Resolved, job: Job) -> Inspection | None:
+    """What the source says of itself; None where nothing is known that would ask it.
+
+    Raises:
+        DangoError: where it cannot be reached, with the cause.
+    """
+    if resolved.call.inspect is None:
+        return None
+    module, _, function = resolved.call.inspect.partition(":")
+    located = imports.find(module, function, Project(job.root).custom_sources)
+    found = located.function(**resolved.arguments)
+    assert isinstance(found, Inspection)
+    return found
+
+
+def rows(resolved: Resolved, job: Job, told: Callable[[BaseException], RunError]) -> Iterator[Tested]:
+    """Whether each selected resource gives a row; see `samples`."""
+    for sample in samples(resolved, job, 1, told):
+        failed = sample.failed and not sample.rows
+        broken = RunError("Failed", sample.failed[0], docs=page_of("Failed")) if failed else None
+        yield Tested(sample.resource, sample.seconds, len(sample.rows), sample.error or broken)
+
+
+def samples(resolved: Resolved, job: Job, count: int, told: Callable[[BaseException], RunError]) -> Iterator[Sample]:
+    """Takes the first rows of each selected resource. No pipeline is made: no state, package or table is left.
+
+    A cursor begins at its first value, since what was loaded is not looked at.
+
+    Args:
+        resolved: the source's function and arguments.
+        job: what to ask.
+        count: how many rows of each resource are wanted.
+        told: an exception in the user's words, with secrets taken out.
+
+    Raises:
+        UsageError: where the environment says nonsense of how long that may take.
+    """
+    seconds = durations.seconds(os.environ, "DANGO_TEST_SECONDS", SECONDS, threading.TIMEOUT_MAX)
+    source = build(resolved, job)
+    for resource in source.resources.values():
+        if not resource.is_transformer:
+            # Also what is not selected: a transformer that is takes its data from it.
+            resource.add_limit(_ROWS * count, count_rows=True)
+    for name, resource in source.selected_resources.items():
+        yield _sample(name, resource, count, seconds, told)
+
+
+def _sample(
+    name: str, resource: DltResource, count: int, seconds: float, told: Callable[[BaseException], RunError]
+) -> Sample:
+    """The first rows; taken in a thread, since a source that never answers cannot be stopped otherwise."""
+    found: list[Any] = []
+    failed: list[Failed] = []
+    ended: list[RunError | None] = []
+    started = time.monotonic()
+
+    def ask() -> None:
+        try:
+            with collecting(failed.append), closing(iter(resource)) as asked:
+                for row in islice(_rows(asked, count, failed), count):
+                    found.append(row)
+        except BaseException as error:  # noqa: BLE001 - sources are other people's code; one must not stop the rest
+            ended.append(told(error))
+        else:
+            ended.append(None)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    error = ended[0] if ended else _late(len(found), count, seconds)
+    messages = tuple(record.message for record in failed)
+    return Sample(name, round(time.monotonic() - started, 3), tuple(found[:count]), messages, error)
+
+
+def _rows(items: Iterable[Any], count: int, failed: list[Failed]) -> Iterator[Any]:
+    """Row by row what comes in tables, too, of each the first; what the source could not make goes to `failed`."""
+    for item in items:
+        if isinstance(item, Failed):
+            failed.append(item)
+        elif hasattr(item, "to_pylist"):
+            yield from item.slice(0, count).to_pylist()
+        elif hasattr(item, "to_dict") and hasattr(item, "columns"):
+            yield from item.head(count).to_dict("records")
+        else:
+            yield item
+
+
+def _late(there: int, count: int, seconds: float) -> RunError:
+    came = f"{there} of {count} rows" if there else "no row"
+    hint = "the server may be slow, or filters leave nothing (the environment variable DANGO_TEST_SECONDS allows more)"
+    return RunError("Timeout", f"{came} within {seconds:g} s", hint, docs=page_of("Timeout"))

@@ -1,0 +1,74 @@
+"""Where other people's code ends: whatever a source raises or exits with becomes a value, with its secrets masked."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from dango.dlt_internals.names import (
+    ConfigFieldMissingException,
+    IncrementalCursorInvalidCoercion,
+    ValueNotSecretException,
+)
+from dango.errors import DangoError, page_of, root_cause
+from dango.job import Job, RunError
+from dango.load import destinations
+from dango.project import Project
+from dango.secrets import Mask
+from dango.sources.resolve import missing_secret, secret_in_git
+
+
+@contextmanager
+def boundary(job: Job, mask: Mask) -> Iterator[list[RunError]]:
+    """Whatever the block raises is in the list afterwards, told; nothing passes."""
+    failures: list[RunError] = []
+    try:
+        yield failures
+    except BaseException as error:  # noqa: BLE001 - sources are other people's code; one must not stop the rest
+        failures.append(run_error(error, job, mask))
+
+
+def run_error(error: BaseException, job: Job, mask: Mask) -> RunError:
+    """What went wrong and where, with every secret taken out of it."""
+    cause = root_cause(error)
+    trace = mask("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+    if isinstance(cause, ConfigFieldMissingException):
+        cause = missing_secret(cause, job.source.name)
+    if isinstance(cause, ValueNotSecretException):
+        cause = secret_in_git(cause)
+    if isinstance(cause, duckdb.IOException):
+        cause = destinations.connection_error(cause, job.destination.name)
+    if isinstance(cause, DangoError):
+        place = cause.place or (Project(job.root).place(job.source.name, cause.loc) if cause.loc else "")
+        message, hint, kind = mask(cause.message), mask(cause.hint), type(cause).__name__
+        return RunError(kind, message, hint, place, trace, cause.exit_code, cause.docs)
+    kind = type(cause).__name__
+    if isinstance(cause, SystemExit):
+        message = f"the source ends the program (sys.exit {cause.code!r})"
+    else:
+        message = f"{kind}: {cause}" if str(cause) else kind
+    place, docs = _place(cause, job.root), page_of("ErrorOfASource")
+    return RunError(kind, mask(message.strip()), mask(_advice(cause, job)), place, trace, docs=docs)
+
+
+def _advice(cause: BaseException, job: Job) -> str:
+    """The next command, where the kind of the error says which."""
+    if isinstance(cause, OSError) and cause.errno in (13, 30):
+        return "dango writes in .dango/ and data/: make the folder writable"
+    if isinstance(cause, IncrementalCursorInvalidCoercion):
+        return "the cursor's first value is of another type than its field: for text write it in quotes, '2024-01-01'"
+    if getattr(getattr(cause, "response", None), "status_code", None) in (401, 403):
+        return f"the credentials are refused; where each comes from: dango explain {job.source.name}"
+    return f"the whole traceback: dango --debug history {job.run}" if job.run else ""
+
+
+def _place(error: BaseException, root: Path) -> str:
+    """The innermost line of the project's own code that the error passed through."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if Path(frame.filename).is_relative_to(Project(root).custom_sources):
+            return f"{Path(frame.filename).relative_to(root).as_posix()}:{frame.lineno}"
+    return ""

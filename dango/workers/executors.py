@@ -1,0 +1,75 @@
+"""Where jobs run. Here: some at once, each in a process of its own on this machine."""
+
+from __future__ import annotations
+
+import os
+import queue
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from typing import Protocol
+
+from dango.job import Event, Job, RunResult
+from dango.workers.processes import Workers
+
+Values = Generator[Event | RunResult, None, None]
+
+
+class Executor(Protocol):
+    """Runs jobs somewhere. A cluster is another of these."""
+
+    def run(self, jobs: Iterable[Job], on_event: Callable[[Event], None]) -> Iterator[RunResult]:
+        """Yields results as they complete. Events are told in the thread that asks for results."""
+        ...
+
+    def close(self) -> None:
+        """Cancels what is under way; returns when it has ended."""
+        ...
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class LocalExecutor:
+    """Jobs in processes of this machine.
+
+    Args:
+        supervise: yields what happens in a job, and at last its result.
+        workers: whose processes `supervise` uses; they end with the executor.
+        at_once: how many jobs are under way at a time.
+    """
+
+    def __init__(self, supervise: Callable[[Job], Values], workers: Workers, at_once: int) -> None:
+        self._supervise = supervise
+        self._workers = workers
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="job")
+        self._told: queue.SimpleQueue[Event | RunResult | Future[None]] = queue.SimpleQueue()
+
+    def run(self, jobs: Iterable[Job], on_event: Callable[[Event], None]) -> Iterator[RunResult]:
+        """Yields results as they complete."""
+        under_way = [self._threads.submit(self._work, job) for job in jobs]
+        for future in under_way:
+            future.add_done_callback(self._told.put)
+        left = len(under_way)
+        while left:
+            value = self._told.get()
+            if isinstance(value, RunResult):
+                yield value
+            elif isinstance(value, Event):
+                on_event(value)
+            else:
+                left -= 1
+                value.result()
+
+    def _work(self, job: Job) -> None:
+        with closing(self._supervise(job)) as values:
+            for value in values:
+                self._told.put(value)
+
+    def close(self) -> None:
+        """Ends the jobs under way, and begins no other."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._workers.close()
+        self._threads.shutdown()

@@ -1,0 +1,34 @@
+"""What a sync imports sooner or later, imported: for the process from which syncs are forked.
+
+What the worker does not import at its top, dlt does as soon as a pipeline is made.
+"""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from importlib import import_module
+
+_FOR_ROWS = (
+    "pyarrow.compute", "pyarrow.parquet", "dango.columnar.normalizer", "dlt.common.libs.sql_alchemy_compat",
+    "dango.connectors.sql", "dango.connectors.files", "dango.load.merging", "dango.load.loading",
+)  # fmt: skip
+_BY_DLT = (
+    "dlt._workspace._plugins",
+    "dlt.destinations.impl.duckdb.duck",
+    "dlt.sources.helpers.requests",
+)
+
+
+def more() -> None:
+    """What only a sync with new rows imports: where there are several, some will have them."""
+    _import(_FOR_ROWS)
+
+
+def _import(names: Iterable[str]) -> None:
+    for name in names:
+        # Another version of dlt may have it elsewhere, and imports it in its own time.
+        with suppress(ImportError):
+            import_module(name)
+
+
+import_module("dango.workers.worker")
+_import(_BY_DLT)
