@@ -70,8 +70,8 @@ class DangoError(Exception):
 
     @property
     def docs(self) -> str:
-        """Where the documentation speaks of errors of this kind."""
-        return page_of(type(self).__name__)
+        """Where the documentation speaks of errors of this kind; nowhere of one that is of no kind."""
+        return "" if type(self) is DangoError else page_of(type(self).__name__)
 
     @property
     def problems(self) -> tuple[Problem, ...]:

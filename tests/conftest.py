@@ -30,6 +30,11 @@ class Said:
         """The one JSON document on stdout."""
         return json.loads(self.out)
 
+    @property
+    def told(self) -> str:
+        """What is said on stderr, without where to read on."""
+        return "".join(line for line in self.err.splitlines(True) if not line.startswith("  more: dango docs "))
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Shows the figures that tests recorded, also those of xdist's workers."""

@@ -122,7 +122,7 @@ def test_a_sources_file_that_is_a_folder_is_named(root: Path, dango: Callable[..
     (root / ".dango" / "sources.yml").mkdir()
     said = dango("sync")
     assert (said.code, said.out) == (2, "")
-    assert said.err == "error: .dango/sources.yml: cannot be read: Is a directory\n"
+    assert said.told == "error: .dango/sources.yml: cannot be read: Is a directory\n"
 
 
 @pytest.mark.parametrize(

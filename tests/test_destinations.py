@@ -153,7 +153,7 @@ def test_a_destination_that_nobody_knows_is_refused_before_anything_starts(
     write({"sources": project(destinations="{lake: {type: duckdb}}"), "custom_sources/shop.py": SHOP})
     said = dango("sync", "--destination", "lakes")
     assert said.code == 2
-    assert said.err == (
+    assert said.told == (
         "error: no destination `lakes` (did you mean `lake`?)\n"
         "  hint: known destinations: duckdb, lake; more go under `destinations:` in .dango/sources.yml\n"
     )

@@ -135,7 +135,9 @@ def test_what_cannot_be_imported_cannot_be_explained(write: Write, dango: Dango)
     })  # fmt: skip
     said = dango("explain", "eu")
     assert said.code == 2
-    assert said.err == "error: custom_sources/shop.py:1:10: `custom_sources.shop` is not valid Python: invalid syntax\n"
+    assert (
+        said.told == "error: custom_sources/shop.py:1:10: `custom_sources.shop` is not valid Python: invalid syntax\n"
+    )
     said = dango("explain", "ends")
     assert said.code == 2
     assert said.err == "error: importing `ends` ended the process: its process ended with exit code 0\n"
@@ -202,4 +204,4 @@ def test_what_is_wrong_with_a_field_is_told_where_it_was_found(write: Write, dan
     })  # fmt: skip
     said = dango("explain", "eu")
     assert (said.code, said.out) == (2, "")
-    assert said.err == "error: `size` is a whole number (found as sources.eu.size)\n"
+    assert said.told == "error: `size` is a whole number (found as sources.eu.size)\n"

@@ -162,7 +162,7 @@ def test_a_command_says_that_the_history_is_broken(
     for command in ("history", "status"):
         said = dango(command)
         assert (said.code, said.out) == (1, "")
-        assert said.err == (
+        assert said.told == (
             f"error: the history {root}/.dango/history.sqlite cannot be used: file is not a database\n"
             "  hint: it holds no data of yours; move it away and a new one is made\n"
         )

@@ -101,7 +101,7 @@ def test_no_project_says_where_it_looked(tmp_path: Path, dango: Callable[..., Sa
         assert said.err.startswith(
             f"error: no dango project in {empty} or above it (looked for .dango/sources.yml up to "
         )
-        assert said.err.endswith("  hint: `dango init` makes one here; `--project DIR` names one elsewhere\n")
+        assert said.told.endswith("  hint: `dango init` makes one here; `--project DIR` names one elsewhere\n")
     assert list(empty.iterdir()) == []
 
 
@@ -127,7 +127,7 @@ def test_a_project_is_named_by_option_or_environment(
     said = dango("--project", str(below), "status")
     assert (said.code, said.out) == (2, "")
     assert (
-        said.err == f"error: no dango project in {below}: .dango/sources.yml is missing\n  hint: dango init {below}\n"
+        said.told == f"error: no dango project in {below}: .dango/sources.yml is missing\n  hint: dango init {below}\n"
     )
 
 

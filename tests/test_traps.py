@@ -139,7 +139,7 @@ def test_check_reports_traps_with_their_place(
     })  # fmt: skip
     said = dango("check")
     assert said.code == 2
-    assert said.err == (
+    assert said.told == (
         "error: custom_sources/shop.py:4:10: `at` of `rows` is never incremental: its default is None\n"
         '  hint: write it as: at: dlt.sources.incremental[Any] = dlt.sources.incremental("at")\n'
         "error: custom_sources/shop.py:8:5: the resource `others` returns None: nothing is ever loaded\n"

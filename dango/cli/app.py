@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -109,20 +109,23 @@ _TOLD: set[str] = set()
 
 def fail(error: DangoError) -> None:
     """The error as people see it: each problem at its place, the next command, and where more is said of its kind."""
-    for problem in error.problems:
-        tell(problem)
+    tell(error.problems)
 
 
-def tell(problem: Problem) -> None:
-    """What is wrong, at its place, with its hint; of an error also where more is said of its kind."""
-    line(str(problem), problem.hint, problem.severity)
-    if problem.severity == "error":
-        more(problem.docs)
+def tell(problems: Iterable[Problem]) -> None:
+    """What is wrong, each at its place with its hint; then where more is said of errors of these kinds."""
+    kinds = []
+    for problem in problems:
+        line(str(problem), problem.hint, problem.severity)
+        if problem.severity == "error":
+            kinds.append(problem.docs)
+    for docs in kinds:
+        more(docs)
 
 
 def more(docs: str) -> None:
     """How to read on about an error whose kind has its section at `docs`; once in a command for each kind."""
-    if docs not in _TOLD:
+    if docs and docs not in _TOLD:
         _TOLD.add(docs)
         typer.echo(f"  more: dango docs {docs.rpartition('#')[2]}", err=True)
 

@@ -46,8 +46,7 @@ def report(project: Project, names: list[str], json: bool, *, rehearse: bool = F
             }
         )
         return code
-    for problem in problems:
-        tell(problem)
+    tell(problems)
     well = sum(not any(p.severity == "error" for p in finding.problems) for finding in findings)
     typer.echo(f"{well} of {len(findings)} sources are well" if findings else "no source to check")
     return code

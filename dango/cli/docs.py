@@ -22,7 +22,7 @@ def docs(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Read the documentation: a page, or what there is to say of a kind of error."""
+    """Read the documentation, or what it says of an error."""
     from dango import documentation
     from dango.cli import show
 

@@ -110,8 +110,7 @@ def lint(
     if json:
         emit({"problems": tuple(problems), "exit_code": 2 if failed else 0})
     else:
-        for problem in problems:
-            tell(problem)
+        tell(problems)
         if not problems:
             typer.echo("nothing to complain of")
     raise typer.Exit(2 if failed else 0)
@@ -146,8 +145,7 @@ def new(
     if json:
         emit({"file": str(file), "problems": tuple(problems)})
         return
-    for problem in problems:
-        tell(problem)
+    tell(problems)
     typer.echo(f"{file.relative_to(project.root)} is written: say in it what people should know")
     typer.echo(f"\nnext:\n  dango registry lint {file.stem}\n  dango source add {file.stem}")
 

@@ -110,7 +110,7 @@ def test_no_source_is_no_mistake_and_an_unknown_one_is(write: Callable[..., None
     write({"sources": "version: 1\n"})
     assert (dango("check").code, dango("check").out) == (0, "no source to check\n")
     said = dango("check", "nope")
-    assert (said.code, said.err) == (
+    assert (said.code, said.told) == (
         2, "error: no source `nope` in this project\n  hint: .dango/sources.yml lists no source yet\n",
     )  # fmt: skip
 

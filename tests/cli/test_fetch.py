@@ -150,7 +150,7 @@ def test_without_network_it_says_how_to_do_without(dango: Dango, root: Path) -> 
     lead = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "http.proxy", "GIT_CONFIG_VALUE_0": "http://127.0.0.1:9"}
     said = dango("source", "fetch", "chess", env=lead)
     assert (said.code, said.out) == (1, "")
-    message, hint = said.err.splitlines()
+    message, hint = said.told.splitlines()
     assert message.startswith("error: cannot reach https://github.com/dlt-hub/verified-sources: ")
     assert hint == "  hint: with a copy of the repository on this machine: dango source fetch chess --from DIR"
     assert not (root / "custom_sources").exists()

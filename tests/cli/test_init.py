@@ -137,7 +137,7 @@ def test_a_second_time_it_lists_what_would_change_and_changes_nothing(root: Path
     (root / ".env.example").unlink()
     said = dango("init")
     assert (said.code, said.out) == (2, "")
-    assert said.err == (
+    assert said.told == (
         f"error: these files are there and would change:\n  {root}/.dango/sources.yml\n"
         "  hint: nothing was written; `dango init --force` overwrites them\n"
     )
@@ -218,4 +218,4 @@ def test_a_destination_that_cannot_be_is_refused(root: Path, dango: Callable[...
 def test_a_file_is_no_folder_for_a_project(tmp_path: Path, dango: Callable[..., Said]) -> None:
     (tmp_path / "file").write_text("x")
     said = dango("init", "file", cwd=tmp_path)
-    assert (said.code, said.err) == (2, f"error: {tmp_path}/file is a file; a project is a folder\n")
+    assert (said.code, said.told) == (2, f"error: {tmp_path}/file is a file; a project is a folder\n")

@@ -132,7 +132,7 @@ def test_what_cannot_be_written_leaves_nothing_behind(
     write({"sources": TEXT, "tests": "a file where the folder would be\n"})
     before = files(root)
     said = dango("source", "new", "shop")
-    assert (said.code, said.err) == (
+    assert (said.code, said.told) == (
         1, f"error: {root}/tests/test_shop.py cannot be written: Not a directory\n  hint: nothing was written\n"
     )  # fmt: skip
     assert files(root) == before

@@ -73,7 +73,7 @@ def test_show_masks_what_is_secret(dango: Callable[..., Said]) -> None:
 def test_an_unknown_source_changes_nothing(root: Path, dango: Callable[..., Said], command: str) -> None:
     said = dango("source", command, "order")
     assert (said.code, said.out) == (2, "")
-    assert said.err == (
+    assert said.told == (
         "error: no source `order` in this project (did you mean `orders`?)\n  hint: sources: orders, pages\n"
     )
     assert text(root) == TEXT
