@@ -104,7 +104,17 @@ def alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    # One that has ended keeps its number until its parent asks how; in a container there may be none that does.
+    return _state(pid) not in ("Z", "X")
+
+
+def _state(pid: int) -> str:
+    """The letter of a process's state, where the system has files that tell; nothing elsewhere."""
+    try:
+        # Behind the name, which may be anything, and stands in parentheses: proc(5).
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
 
 
 def holder(path: Path) -> str:

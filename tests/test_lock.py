@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from dango.errors import Held
-from dango.lock import held, holder, lock
+from dango.lock import alive, held, holder, lock
 from tests.conftest import Said, native, sources
 
 HOLD = """
@@ -230,3 +230,15 @@ def test_the_jobs_of_one_run_wait_for_each_other_however_long_it_takes(tmp_path:
         else:
             with pytest.raises(Held, match="held by process"), lock(tmp_path / "x.lock", "it", wait=0.0, run=run):
                 pass
+
+
+def test_a_process_that_has_ended_is_not_alive_though_nobody_has_asked_how() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert alive(child.pid)
+    child.kill()
+    # Ended, and still there under its number.
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    os.kill(child.pid, 0)
+    assert not alive(child.pid)
+    child.wait()
+    assert not alive(child.pid)

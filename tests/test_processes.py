@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from dango.lock import alive
 from dango.workers.forking import AVAILABLE
 from dango.workers.processes import Closed, Ended, Line, Workers, isolated
 
@@ -42,14 +43,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: Workers) -> Ru
         return isolated("at_work:work", payload, folder=tmp_path, environment=given, workers=workers)
 
     return run
-
-
-def alive(pid: int) -> bool:
-    """Whether the process runs; one that nobody has waited for yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def gone(pid: int, seconds: float = 3.0) -> bool:

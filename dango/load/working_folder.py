@@ -145,8 +145,9 @@ def let_go(folder: Path) -> None:
 
 def put_back(folder: Path) -> None:
     """Puts back what a run that was killed has left beside the folder. Called first."""
-    shutil.rmtree(folder.with_name(f"{folder.name}.dropped"), ignore_errors=True)
     shutil.rmtree(folder.with_name(f"{folder.name}.copying"), ignore_errors=True)
+    for one in (folder, _kept(folder, True), _kept(folder, False)):
+        shutil.rmtree(_going(one), ignore_errors=True)
     if _kept(folder, True).exists() or not folder.exists():
         give_up(folder)
     _forget(_kept(folder, False))
@@ -159,6 +160,10 @@ def _kept(folder: Path, refresh: bool) -> Path:
 def _forget(folder: Path) -> None:
     """Deletes a folder; in one step, so that no half of it is ever read."""
     if folder.exists():
-        gone = folder.with_name(f"{folder.name}.dropped")
-        shutil.rmtree(gone, ignore_errors=True)
-        shutil.rmtree(folder.rename(gone))
+        shutil.rmtree(_going(folder), ignore_errors=True)
+        shutil.rmtree(folder.rename(_going(folder)))
+
+
+def _going(folder: Path) -> Path:
+    """The name under which a folder is deleted."""
+    return folder.with_name(f"{folder.name}.dropped")
