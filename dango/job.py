@@ -63,6 +63,11 @@ class Job:
         return self.resources or configured or (self.entry.select.default if self.entry else ())
 
     @property
+    def allowed_hosts(self) -> tuple[str, ...]:
+        """Where the source's requests may lead, besides its own host."""
+        return (*self.source.allowed_hosts, *(self.entry.allowed_hosts if self.entry else ()))
+
+    @property
     def dataset(self) -> str:
         """The dataset that this job writes."""
         return trial_dataset(self.source.dataset) if self.trial else self.source.dataset

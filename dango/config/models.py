@@ -64,6 +64,16 @@ def _name(value: Any) -> Any:
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$"), BeforeValidator(_name)]
 
 
+def _host(value: Any) -> Any:
+    if isinstance(value, str) and re.fullmatch(_HOST, value):
+        return value
+    raise PydanticCustomError("host", "should be a host without scheme and path, as files.example.com or *.example.com")
+
+
+_HOST = r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(:[0-9]{1,5})?"
+Host = Annotated[str, Field(pattern=f"^{_HOST}$"), BeforeValidator(_host)]
+
+
 def _said(description: str, *examples: Any) -> Any:
     """A key that may be left out, with what the editor and the reference say of it."""
     return Field(default=None, description=description, examples=list(examples) or None)
@@ -206,6 +216,11 @@ class Source(Defaults):
     type: StrictStr = Field(description="`dlt_native`, or the id of a registry entry", examples=["github"])
     description: StrictStr = Field(default="", description="for people", examples=["Issues of our Jira"])
     extends: Name | None = _said("not yet: another source, whose keys are taken over")
+    allowed_hosts: tuple[Host, ...] = Field(
+        default=(),
+        description="hosts besides the API's own to which its pages and redirects may lead; they get its token, too",
+        examples=[["files.example.com"]],
+    )
     dlt_native: DltNative | None = _said("the block of `type: dlt_native`")
     block: dict[str, Any] = Field(default_factory=dict, description="the block named like the type")
 

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from dango.config.models import Resource, Strict, known_version
+from dango.config.models import Host, Resource, Strict, known_version
 from dango.registry.field import EMPTY, FieldSpec
 
 VERSION = 1
@@ -150,6 +150,9 @@ class Entry(Strict):
     maturity: Maturity = "untested"
     links: dict[StrictStr, StrictStr] = Field(default_factory=dict)
     setup: StrictStr = Field(default="", description="how to get the credentials; shown before the wizard asks")
+    allowed_hosts: tuple[Host, ...] = Field(
+        default=(), description="hosts besides that of `base_url` to which the vendor's pages and redirects lead"
+    )
     rate_limit: RateLimit = RateLimit.model_construct()
     requires: tuple[StrictStr, ...] = Field(default=(), description="packages that the source needs, as pip takes them")
     fields: tuple[FieldSpec, ...] = ()

@@ -19,7 +19,8 @@ def hosts(entry: Entry) -> list[str]:
     """
     if not entry.secrets:
         return []
-    return list(dict.fromkeys(host for text in _addresses(entry) for host in _host(entry, text)))
+    named = (host for text in _addresses(entry) for host in _host(entry, text))
+    return list(dict.fromkeys((*named, *entry.allowed_hosts)))
 
 
 def _addresses(entry: Entry) -> Iterator[str]:

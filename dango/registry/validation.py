@@ -209,7 +209,7 @@ def _problem(document: Document, detail: ErrorDetails, model: type[BaseModel]) -
             loc = (*loc, detail["ctx"]["discriminator"].strip("'"))
             known = detail["ctx"]["expected_tags"]
             message = f"{_quoted(detail, 'discriminator')}: should be one of {known}, not {_quoted(detail, 'tag')}"
-        case "literal_error" | "max_errors" if isinstance(detail["input"], str):
+        case "literal_error" | "max_errors" | "host" if isinstance(detail["input"], str):
             message = f"`{key}`: {_said(message)}, not `{detail['input'][:40]}`"
         case "not_yet":
             message = f"`{key}` {message}"

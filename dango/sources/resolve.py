@@ -23,6 +23,7 @@ from dango import packages
 from dango.config.models import Resource, merged
 from dango.dlt_internals import alike as dlt_alike
 from dango.dlt_internals import names as dlt_adapter
+from dango.dlt_internals import rest_client
 from dango.errors import MissingPackage, MissingSecret, NotASource, ResolveError, near
 from dango.job import Job
 from dango.project import Project
@@ -74,6 +75,7 @@ def resolve(job: Job, secrets: Mapping[str, Any] = MappingProxyType({})) -> Reso
     with _bounded(float(os.environ.get("DANGO_IMPORT_SECONDS", "inf"))):
         imports.install(folder)
         located = imports.find(call.module, call.function, folder)
+    rest_client.keep_to(job.allowed_hosts)
     arguments = checked(located, call.arguments, written=call.written)
     return Resolved(located.function, located.module, arguments, own, call)
 

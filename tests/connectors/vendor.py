@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -51,8 +53,8 @@ class Vendor:
 
 
 @contextmanager
-def vendor(answer: Callable[[Asked], Any]) -> Iterator[Vendor]:
-    """Serves `answer(asked)`: an `Answer`, or what becomes the body of one."""
+def vendor(answer: Callable[[Asked], Any], tls: Path | None = None) -> Iterator[Vendor]:
+    """Serves `answer(asked)`: an `Answer`, or what becomes the body of one; over TLS with that certificate and key."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -78,7 +80,11 @@ def vendor(answer: Callable[[Asked], Any]) -> Iterator[Vendor]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    running = Vendor(f"http://127.0.0.1:{server.server_port}")
+    if tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    running = Vendor(f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
