@@ -26,7 +26,8 @@ _INHERITED = {
 }  # fmt: skip
 _SAFE = (
     "--no-pager", "-c", f"core.hooksPath={os.devnull}", "-c", "protocol.ext.allow=never", "-c", "gc.auto=0",
-    "-c", "maintenance.auto=false", "-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60",
+    "-c", "maintenance.auto=false", "-c", "core.fsmonitor=false",
+    "-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60",
 )  # fmt: skip
 
 
@@ -123,6 +124,15 @@ def local(folder: Path) -> Repository:
     if repository._git("rev-parse", "--git-dir").returncode:
         raise UsageError(f"{repository.folder} is no git repository", "a clone is: one with a work tree or a bare one")
     return repository
+
+
+def tracked(folder: Path, names: Sequence[str]) -> list[str]:
+    """Those files of a folder that are in git, also where only their adding is; none where that cannot be asked."""
+    try:
+        listed = _git(folder, "ls-files", "-z", "--", *names)
+    except (FetchFailed, Unreachable):
+        return []
+    return [os.fsdecode(name) for name in filter(None, listed.stdout.split(b"\0"))]
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -9,9 +11,10 @@ from pathlib import Path
 
 from dango.config.document import Document
 from dango.errors import ConfigError, Problem, page_of
+from dango.git import tracked
 from dango.job import Event, Job, RunError, as_error
 from dango.probe import Finding, Parameter, Probe, Sample
-from dango.project import Project
+from dango.project import ENV_FILE, Project
 from dango.registry.entries import entry_document, entry_in
 from dango.registry.entry import Entry
 from dango.registry.lint import Finding as RuleFinding
@@ -47,6 +50,22 @@ def project_problems(project: Project) -> Iterator[Problem]:
             read_toml(project.root / name, name)
         except ConfigError as error:
             yield from error.problems
+    yield from _exposed(project.root)
+
+
+def _exposed(root: Path) -> Iterator[Problem]:
+    """Files of secrets that others than their owner can read."""
+    there = [name for name in (SECRETS_FILE, ENV_FILE) if (root / name).is_file()]
+    for name in there:
+        if os.name == "posix" and stat.S_IMODE((root / name).stat().st_mode) & 0o077:
+            yield Problem("others on this machine may read it", f"chmod 600 {name}", name, severity="warning")
+    for name in tracked(root, there) if there else ():
+        yield Problem(
+            "it is in git: whoever gets the repository gets its secrets",
+            f"git rm --cached {name}, put it into .gitignore, and have new secrets made: the old ones stay in git",
+            name,
+            severity="warning",
+        )
 
 
 def explain(project: Project, name: str) -> list[Parameter]:

@@ -28,6 +28,7 @@ from dango.registry.entries import Registry
 from dango.registry.entry import Entry
 from dango.registry.validation import parse
 
+ENV_FILE = ".env"
 SOURCES_FILE = ".dango/sources.yml"
 NATIVE = "dlt_native"
 """The type that runs any dlt source; every other type is the id of a registry entry."""
@@ -130,11 +131,11 @@ class Project:
     def dotenv(self) -> Mapping[str, str]:
         """What `.env` sets; empty where there is none."""
         try:
-            values = dotenv_values(self.root / ".env")
+            values = dotenv_values(self.root / ENV_FILE)
         except UnicodeDecodeError as error:
-            raise ConfigError([Problem(f"not UTF-8: {error.reason} at byte {error.start}", file=".env")]) from error
+            raise ConfigError([Problem(f"not UTF-8: {error.reason} at byte {error.start}", file=ENV_FILE)]) from error
         except OSError as error:
-            raise ConfigError([Problem(f"cannot be read: {error.strerror}", file=".env")]) from error
+            raise ConfigError([Problem(f"cannot be read: {error.strerror}", file=ENV_FILE)]) from error
         return {key: value for key, value in values.items() if value is not None}
 
     @property

@@ -71,6 +71,8 @@ def write(root: Path) -> Callable[[Mapping[str, str]], None]:
             path = root / (".dango/sources.yml" if name == "sources" else name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
+            if path.name in ("secrets.toml", ".env"):
+                path.chmod(0o600)
 
     return write
 

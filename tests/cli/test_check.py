@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -131,3 +132,38 @@ def test_a_dry_run_looks_for_secrets_too_and_loads_nothing(
     assert dango("sync", "good", "--dry-run").code == 0
     assert not (root / "data" / "warehouse.duckdb").exists()
     assert not list((root / ".dango").glob("history*"))
+
+
+def test_files_of_secrets_that_others_can_read_are_a_warning_with_what_mends_it(
+    root: Path, write: Callable[..., None], dango: Callable[..., Said]
+) -> None:
+    write({"sources": "version: 1\n", ".env": "TOKEN=a-secret\n", ".dlt/secrets.toml": 'token = "a-secret"\n'})
+    files = [root / ".dlt/secrets.toml", root / ".env"]
+
+    def warnings() -> list[str]:
+        said = dango("check", "--json")
+        assert said.code == 0 and "a-secret" not in said.out + said.err
+        assert {problem["severity"] for problem in said.json["problems"]} <= {"warning"}
+        return [f"{problem['file']}: {problem['hint']}" for problem in said.json["problems"]]
+
+    for file in files:
+        file.chmod(0o640)
+    assert warnings() == [".dlt/secrets.toml: chmod 600 .dlt/secrets.toml", ".env: chmod 600 .env"]
+    for _ in files:
+        subprocess.run(warnings()[0].partition(": ")[2].split(), cwd=root, check=True)
+    assert warnings() == []
+
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    assert warnings() == []
+    # A program that the repository's own settings name is not run.
+    (root / "watch.sh").write_text("#!/bin/sh\ntouch ran\n")
+    (root / "watch.sh").chmod(0o755)
+    subprocess.run(["git", "config", "core.fsmonitor", "./watch.sh"], cwd=root, check=True)
+    subprocess.run(["git", "-c", "core.fsmonitor=false", "add", "-f", ".env"], cwd=root, check=True)
+    (warning,) = warnings()
+    assert warning.startswith(".env: git rm --cached .env, ")
+    subprocess.run(warning.partition(": ")[2].partition(",")[0].split(), cwd=root, check=True)
+    (root / "ran").unlink(missing_ok=True)
+    assert warnings() == []
+    assert not (root / "ran").exists()
+    assert (root / ".env").exists()
