@@ -15,7 +15,7 @@ install = $(if $(shell command -v uv),uv pip install -q -p $(python),$(python) -
 # take twice as long to begin.
 cov =
 
-.PHONY: help demo test slow long faults equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints format clean
+.PHONY: help demo test slow long faults leaks equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-13s %s\n' "$$name" "$$what"; done
@@ -74,6 +74,9 @@ long: .venv/.stamp-dev ## the tests that `make ci` leaves out
 
 faults: .venv/.stamp-dev ## kill three hundred syncs, and look for rows that are lost or doubled
 	FAULTS=300 $(python) -m pytest -n $(JOBS) tests/faults/test_kills.py
+
+leaks: .venv/.stamp-dev ## plant secrets in every place, make everything fail, and look for them everywhere
+	LEAKS=2,3,4 $(python) -m pytest -n $(JOBS) tests/faults/test_leaks.py
 
 equality: .venv/.stamp-dev ## documents by columns against dlt's own code, a hundred thousand of them
 	EQUALITY=1000 $(python) -m pytest tests/columnar/test_equality.py tests/columnar/test_rules.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -23,7 +24,9 @@ class Log:
     def __enter__(self) -> Log:
         folder = self._file.parent
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._out = self._file.open("a", encoding="utf-8", errors="backslashreplace")
+        # What sources say stands in it.
+        handle = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._out = os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace")
         # A run's name begins with its time, so names sort by age.
         for old in sorted(folder.glob("*.log"))[:-KEPT]:
             old.unlink(missing_ok=True)

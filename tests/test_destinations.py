@@ -397,7 +397,7 @@ def test_postgresql_that_lets_nobody_in_is_told_with_the_section_and_without_the
     write({".dlt/secrets.toml": ""})
     said = dango("sync")
     assert said.code == 2
-    assert said.err.endswith(
+    assert said.told.endswith(
         "error: shop: destination `lake` has no value for `database`, `password`, `username`, `host`\n"
         "  hint: add to .dlt/secrets.toml:\n"
         "        [destination.lake.credentials]\n"

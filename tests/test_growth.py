@@ -22,7 +22,7 @@ START = dt.datetime(2024, 2, 29, 12, tzinfo=dt.timezone.utc)
 # What `dango sync` does, with every job in this one process: a hundred interpreters would take minutes to start.
 SYNCS = """\
 import os, sys
-from dango import worker
+from dango.workers import worker
 from dango.job import Event, RunResult
 from dango.log import Log
 from dango.project import Project

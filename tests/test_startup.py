@@ -137,7 +137,7 @@ import json, os, sys
 import dlt, duckdb
 
 engine = set(sys.modules)
-from dango import worker
+from dango.workers import worker
 from dango.project import Project
 from dango.runner import Request, plan
 from dango.workers.supervision import surroundings

@@ -103,6 +103,7 @@ def test_the_wheel_has_what_dango_ships_and_nothing_else(checkout: Path, wheel: 
     expected = {f"dango/{name}" for name in files_below(checkout / "dango")}
     for shipped in ("registry", "templates"):
         expected |= {f"dango/_shipped/{shipped}/{name}" for name in files_below(checkout / shipped)}
+    expected |= {f"dango/_shipped/docs/{page.name}" for page in (checkout / "docs").glob("*.md")}
     assert names == expected
 
 
@@ -192,6 +193,7 @@ def test_an_installed_dango_takes_a_project_from_its_beginning_to_rows(
     where = "from dango.resources import shipped; print(shipped('templates'), shipped('registry'))"
     assert run(installed / "python", "-c", where, cwd=shop).count("_shipped") == 2
     assert "github" in dango("registry", "list")
+    assert dango("docs", "held").startswith("## Held\n")
 
     dango("source", "new", "orders", "--yes")
     assert dango("check") == "1 of 1 sources are well\n"

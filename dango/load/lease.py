@@ -31,6 +31,8 @@ TABLE = "_dango_lease"
 _SIGNS = 4
 """So many signs of life in that time: one that is late, by a busy machine or network, is no death."""
 
+_RACES = 5
+"""So often it is tried to make the table: another may be first with its schema, and then with itself."""
 _DYING = 60.0
 """How long the server may take to find that a process which held the row is dead, seconds."""
 
@@ -110,12 +112,15 @@ def _table(sql: Any) -> str:
 
 
 def _prepare(sql: Any) -> None:
-    if not _there(sql):
-        # Two that make it at the same instant: PostgreSQL refuses one of them.
-        with suppress(DatabaseException):
+    for nth in range(1, _RACES + 1):
+        if _there(sql):
+            return
+        try:
             _make(sql)
-    if not _there(sql):
-        _make(sql)
+        except DatabaseException:
+            # Of two that make the schema, or the table, at the same instant, PostgreSQL refuses one.
+            if nth == _RACES:
+                raise
 
 
 def _there(sql: Any) -> bool:

@@ -73,7 +73,7 @@ def test_each_outcome_is_listed_and_a_run_is_found_by_its_first_letters(
     assert [r["error"] and r["error"]["message"] for r in whole["results"]] == [None, "ValueError: no more"]
     several = dango("history", "2")
     assert (several.code, several.out) == (2, "")
-    assert several.err == (
+    assert several.told == (
         "error: no run `2` in the history, or more than one begins so\n  hint: dango history lists them\n"
     )
 

@@ -252,7 +252,7 @@ def test_lint_of_what_is_not_there_or_beside_a_broken_sources_file(write: Write,
     assert said.json["problems"][0]["message"] == "no registry entry `shp` (did you mean `shop`?)"
     said = dango("registry", "lint", "drafts/none.yml")
     assert said.code == 2
-    assert said.err == "error: drafts/none.yml: cannot be read: No such file or directory\n"
+    assert said.told == "error: drafts/none.yml: cannot be read: No such file or directory\n"
     write({"sources": "sources: [\n", "registry/bad.yml": SHOP})
     said = dango("registry", "lint", "bad", "shop")
     assert said.code == 2
