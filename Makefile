@@ -7,13 +7,16 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
-JOBS ?= 2
+# One more than most machines have cores: processes of tests wait for each other.
+JOBS ?= 3
 python := .venv/bin/python
 install = $(if $(shell command -v uv),uv pip install -q -p $(python),$(python) -m pip install -q --disable-pip-version-check)
 
 # Set by `ci`: the quick tests are measured, and `floor` reads it. The slow ones are not: each of their many processes would
 # take twice as long to begin.
 cov =
+on_oldest =
+quick = not slow and not long
 
 .PHONY: help demo test slow long faults leaks equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints format clean
 
@@ -64,7 +67,7 @@ demo: .venv/.stamp-demo ## load this root's own sources, load them again, ask th
 # --- checks ---------------------------------------------------------------------------------------
 
 test: .venv/.stamp-dev ## the quick tests
-	$(python) -m pytest -n $(JOBS) --dist loadgroup -m 'not slow' $(cov)
+	$(python) -m pytest -n $(JOBS) --dist loadgroup -m '$(quick)' $(cov)
 
 slow: .venv/.stamp-dev ## the slow tests
 	$(python) -m pytest -n $(JOBS) --dist loadgroup -m 'slow and not long'
@@ -98,23 +101,28 @@ site: .venv/.stamp-dev ## build the documentation as a site with search, in buil
 	NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build --strict
 
 oldest: .venv-oldest/.stamp ## the quick tests with the oldest versions that pyproject.toml allows
-	.venv-oldest/bin/python -m pytest -q -n $(JOBS) --dist loadgroup -m 'not slow'
+	.venv-oldest/bin/python -m pytest -q -n $(JOBS) --dist loadgroup -m '$(quick)' $(on_oldest)
 
 # ONLY=3.12: this Python alone.
 pythons: .venv/.stamp-dev ## the quick tests with every Python here, on the wheel; ONLY=3.12
-	$(python) tests/pythons.py $(if $(ONLY),--only $(ONLY)) -n $(JOBS) --dist loadgroup -m 'not slow'
+	$(python) tests/pythons.py $(if $(ONLY),--only $(ONLY)) -n $(JOBS) --dist loadgroup -m '$(quick)'
 
 lowest: .venv/.stamp-dev ## the same with the lowest versions that pyproject.toml allows, found anew
-	$(python) tests/pythons.py --lowest $(if $(ONLY),--only $(ONLY)) -n $(JOBS) --dist loadgroup -m 'not slow'
+	$(python) tests/pythons.py --lowest $(if $(ONLY),--only $(ONLY)) -n $(JOBS) --dist loadgroup -m '$(quick)'
 
 # What depends on Python itself: annotations, imports, processes, tracebacks, types.
 touchy := tests/test_api.py tests/test_arguments.py tests/test_describe.py tests/test_imports.py tests/test_processes.py
 smoke: .venv/.stamp-dev ## a few of them, with the other Pythons
-	$(python) tests/pythons.py --others -n $(JOBS) --dist loadgroup -m 'not slow' $(touchy)
+	$(python) tests/pythons.py --others -n $(JOBS) --dist loadgroup -m '$(quick)' $(touchy)
 
 floor: .venv/.stamp-dev # after `ci`'s quick tests
 	$(python) -m coverage report
 
+# Of the oldest versions those tests in which dlt, DuckDB or Arrow does something; `make oldest` runs all.
+ci: on_oldest = $(addprefix tests/,columnar connectors custom_sources dlt_internals load cli/test_cursor.py cli/test_preview.py \
+	cli/test_sync.py cli/test_tables.py) $(foreach name,api arguments backfill bad_input calls contract describe destinations dlt_arrow \
+	dlt_contracts eject enforcement examination explain external extraction jobs leftovers lease loading merging pipeline probing \
+	record_errors removal resolve schema_changes schema_contract secrets_isolation startup swap,tests/test_$(name).py)
 ci: cov = --cov --cov-append --cov-report= --cov-fail-under=0
 ci: lint types layers erase test floor slow oldest smoke ## everything that must hold before a change lands
 

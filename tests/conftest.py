@@ -112,7 +112,10 @@ def rows(root: Path) -> Callable[[str], list[Any]]:
 
 def one_of(*values: Any) -> list[Any]:
     """The first of these with every change, all of them by `make long`: they are much alike."""
-    return [pytest.param(value, marks=pytest.mark.long if nth else ()) for nth, value in enumerate(values)]
+    return [
+        pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.long if nth else ())
+        for nth, value in enumerate(values)
+    ]
 
 
 def native(name: str, function: str = "rows", module: str = "shop", **block: Any) -> str:

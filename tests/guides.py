@@ -79,6 +79,9 @@ def steps(page: Path, root: Path, run: Callable[[str], Said]) -> Iterator[tuple[
             path = root / block.file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
+            # As whoever knows what stands in them would.
+            if path.name in (".env", "secrets.toml"):
+                path.chmod(0o600)
         elif block.language == "sh":
             for line in block.text.splitlines():
                 if not shlex.split(line, comments=True):

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from dango.project import Project
 from dango.python_text import literal, rest_file
 from dango.registry.template import pruned
-from tests.conftest import Said, native
+from tests.conftest import Said, native, one_of
 from tests.connectors.vendor import Answer, Asked, Vendor, vendor
 
 Write = Callable[[Mapping[str, str]], None]
@@ -275,7 +275,7 @@ def test_a_dlt_native_source_has_nothing_to_eject(write: Write, dango: Dango) ->
     assert "`crm` is dlt_native already" in said.err
 
 
-@pytest.mark.parametrize("name", ["github", "stripe", "hubspot", "asana", "pagerduty", "intercom"])
+@pytest.mark.parametrize("name", one_of("github", "stripe", "hubspot", "asana", "pagerduty", "intercom"))
 def test_every_shipped_declarative_entry_is_python_that_builds(write: Write, dango: Dango, name: str) -> None:
     entry = Project(Path()).registry.entry(name)
     sample = {spec.name: entry.verify.sample.get(spec.name, spec.example) for spec in entry.fields if spec.required}

@@ -14,7 +14,7 @@ from typing import Any
 import pexpect
 import pytest
 
-from tests.conftest import native
+from tests.conftest import native, one_of
 from tests.test_startup import ENGINE, imported
 
 Write = Callable[[Mapping[str, str]], None]
@@ -99,17 +99,17 @@ def test_another_project_is_read_where_one_is_named(
 
 @pytest.mark.parametrize(
     "broken",
-    [
+    one_of(
+        "sources: [a, {name: [b]}, {name: shop, resources: 8, type: [x]}]",
         None,
         "",
         "[]",
         "{",
         "\0",
         "sources: 7",
-        "sources: [a, {name: [b]}, {name: shop, resources: 8, type: [x]}]",
         "destinations: [x]\nsources: {shop: {}}",
         "sources: [{name: shop, type: nowhere}]",
-    ],
+    ),
 )
 def test_where_there_is_nothing_to_read_nothing_is_said(
     broken: str | None, root: Path, write: Write, offered: Callable[..., set[str]]

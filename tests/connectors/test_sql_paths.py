@@ -25,7 +25,7 @@ from dango.databases.columns import Columns
 from dango.dlt_internals import alike as dlt_alike
 from dango.errors import SourceError, root_cause
 from dango.sources import hints
-from tests.conftest import Said, native, sources
+from tests.conftest import Said, native, one_of, sources
 from tests.fixtures_mariadb import MariaDB
 from tests.fixtures_postgres import Postgres
 
@@ -234,8 +234,12 @@ def test_what_sqlite_gives_is_the_same_in_columns(tmp_path: Path, alike: Callabl
     assert alike(url) == paths.TablePath("t", "rows", "moment: a value of type str in timestamp")
 
 
-@pytest.mark.parametrize("first", [True, False])
-@pytest.mark.parametrize("disposition", ["append", "merge", "replace"])
+@pytest.mark.parametrize(
+    ("disposition", "first"),
+    one_of(
+        ("merge", False), ("merge", True), ("append", False), ("append", True), ("replace", False), ("replace", True)
+    ),
+)
 def test_a_table_is_loaded_now_by_one_path_now_by_the_other(
     tmp_path: Path, load: Load, seen: Callable[[str], list[Any]], disposition: str, first: bool
 ) -> None:
