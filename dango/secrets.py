@@ -30,6 +30,7 @@ _PLAIN_KEYS = {
     *("host", "port", "database", "username", "user", "drivername", "schema", "warehouse", "role", "region"),
     *("region_name", "bucket_url", "project_id", "location", "file_glob", "connect_timeout", "dataset_name"),
 }
+_REFERS = re.compile(r"(env|keyring|command):(?!:)")
 _URL_SAFE = str.maketrans("+/", "-_")
 # The last `@` ends a password, unless what stands between begins something else (a list, JSON).
 _USER_INFO = re.compile(r"://[^/\s:@]*:([^/\s@]+(?:@[^/\s@\"'<>,;?&]+)*)@")
@@ -241,7 +242,8 @@ def _stored(value: Any, key: str = "") -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _stored(item, key)
-    elif is_plain_key(key):
+    elif is_plain_key(key) or (isinstance(value, str) and _REFERS.match(value)):
+        # What it refers to is a secret; whoever finds it masks it.
         return
     elif isinstance(value, str):
         yield value

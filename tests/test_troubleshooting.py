@@ -269,6 +269,8 @@ def said(root: Path, write: Callable[..., None], dango: Callable[..., Said]) -> 
         run("preview slow --limit 2", DANGO_TEST_SECONDS="1")
         run("sync graph leads books", DANGO_TOKENS=str(root / "tokens"))
         run("sync books", CI="true")
+        write({".dlt/secrets.toml": "[sources.private]\ntoken = 'env:SHOP_TOKEN'\n"})
+        run("sync private")
         with lock(History(root / ".dango").lock_file("orders"), "source `orders`"):
             run("sync orders")
     (root / "data" / "warehouse.duckdb").write_text("no database\n" * 1000)

@@ -63,6 +63,8 @@ __all__ = [
 
 SOURCES = "sources"
 CREDENTIALS = "credentials"
+_SECRETS = "secrets.toml"
+"""How dlt calls the provider of that file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,25 +165,11 @@ class Answers(ConfigProvider):
         return node, ".".join((*sections, key))
 
 
-class WithoutOthers(ConfigProvider):
-    """A provider of dlt's own in which the sections of the project's other sources do not exist."""
+class _Around(ConfigProvider):
+    """A provider of dlt's own, with other answers."""
 
-    def __init__(self, provider: ConfigProvider, others: Sequence[str]) -> None:
+    def __init__(self, provider: ConfigProvider) -> None:
         self._provider = provider
-        self._others = frozenset(others)
-
-    def get_value(self, key: str, hint: type[Any], pipeline_name: str | None, *sections: str) -> tuple[Any, str]:
-        """What the provider has, unless it stands under another source's name."""
-        value, name = self._provider.get_value(key, hint, pipeline_name, *sections)
-        if sections[:1] == (SOURCES,) and sections[1:2] and sections[1] in self._others:
-            return None, name
-        if isinstance(value, Mapping):
-            # A whole section was asked for: `dlt.secrets["sources.x"]`, `dlt.secrets["sources"]`.
-            if sections == (SOURCES,) and key in self._others:
-                return None, name
-            if not sections and key == SOURCES:
-                value = {section: inner for section, inner in value.items() if section not in self._others}
-        return value, name
 
     def get_value_location(self, key: str, pipeline_name: str | None, *sections: str) -> str:
         """The file in which the provider found it. (Not in dlt 1.26.)"""
@@ -198,6 +186,55 @@ class WithoutOthers(ConfigProvider):
     is_writable = property(lambda self: self._provider.is_writable)
     locations = property(lambda self: self._provider.locations)
     present_locations = property(lambda self: self._provider.present_locations)
+
+
+class Following(_Around):
+    """A provider whose values may refer to others."""
+
+    def __init__(self, provider: ConfigProvider, follow: Callable[[Any, str], Any]) -> None:
+        super().__init__(provider)
+        self._follow = follow
+
+    def get_value(self, key: str, hint: type[Any], pipeline_name: str | None, *sections: str) -> tuple[Any, str]:
+        """What the value refers to. Of all sections at once nothing is followed: most are none of this process's."""
+        value, name = self._provider.get_value(key, hint, pipeline_name, *sections)
+        whole = isinstance(value, Mapping) and not sections
+        return (value if whole else self._follow(value, name)), name
+
+
+def follow(references: Callable[[Any, str], Any]) -> None:
+    """From now on values of `secrets.toml` are what they refer to, in this process.
+
+    Args:
+        references: from a value and its path of keys to what it stands for.
+    """
+    providers = Container()[PluggableRunContext].providers.providers
+    for position, provider in enumerate(providers):
+        if isinstance(provider, Following):
+            providers[position] = Following(provider._provider, references)
+        elif provider.name == _SECRETS:
+            providers[position] = Following(provider, references)
+
+
+class WithoutOthers(_Around):
+    """A provider of dlt's own in which the sections of the project's other sources do not exist."""
+
+    def __init__(self, provider: ConfigProvider, others: Sequence[str]) -> None:
+        super().__init__(provider)
+        self._others = frozenset(others)
+
+    def get_value(self, key: str, hint: type[Any], pipeline_name: str | None, *sections: str) -> tuple[Any, str]:
+        """What the provider has, unless it stands under another source's name."""
+        value, name = self._provider.get_value(key, hint, pipeline_name, *sections)
+        if sections[:1] == (SOURCES,) and sections[1:2] and sections[1] in self._others:
+            return None, name
+        if isinstance(value, Mapping):
+            # A whole section was asked for: `dlt.secrets["sources.x"]`, `dlt.secrets["sources"]`.
+            if sections == (SOURCES,) and key in self._others:
+                return None, name
+            if not sections and key == SOURCES:
+                value = {section: inner for section, inner in value.items() if section not in self._others}
+        return value, name
 
 
 def _files(provider: ConfigProvider) -> tuple[str, ...]:

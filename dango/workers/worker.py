@@ -17,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from dango.dlt_internals import names as dlt_adapter
 from dango.errors import Held, Problem
 from dango.history import History
 from dango.job import Event, Examination, Job, Secrets, Skipped
@@ -26,6 +27,7 @@ from dango.paths import TablePath
 from dango.probe import Finding, Inspection, Probe, Sample, Tested
 from dango.profiling import Sampler, Steps, profile
 from dango.project import Project
+from dango.references import References
 from dango.registry.entry import Entry
 from dango.secrets import Mask, leaves, project_mask
 from dango.sources import imports
@@ -43,7 +45,7 @@ def load(job: Job, send: Send) -> None:
     """Syncs one source; sends events and at last its `RunResult`."""
     started = dt.datetime.now(dt.timezone.utc)
     project = Project(job.root)
-    mask = project_mask(project, os.environ)
+    mask = _masking(project, send)
     result = job.begun(started)
     folder = project.working_folder(job.source, job.destination, job.dataset)
     spool = folder.with_name(f"{folder.name}.failed.jsonl")
@@ -104,7 +106,7 @@ def explain(job: Job, send: Send) -> None:
     """Sends the list of the source's `Parameter`s, or a `RunError`."""
     from dango.sources.explain import fields, parameters
 
-    mask = project_mask(Project(job.root), os.environ)
+    mask = _masking(Project(job.root), send)
     send(_importing(job))
     with boundary(job, mask) as failures:
         if job.entry is not None:
@@ -143,7 +145,7 @@ def describe(job: Job, send: Send) -> None:
     assert block is not None
     folder = Project(job.root).custom_sources
     send(_importing(job))
-    with boundary(job, project_mask(Project(job.root), os.environ)) as failures:
+    with boundary(job, _masking(Project(job.root), send)) as failures:
         imports.install(folder)
         if block.source_function:
             located = imports.find(block.source_module, block.source_function, folder)
@@ -156,7 +158,7 @@ def describe(job: Job, send: Send) -> None:
 
 def address(job: Job, send: Send) -> None:
     """Sends the `Address` of the job's destination, or a `RunError`."""
-    with boundary(job, project_mask(Project(job.root), os.environ)) as failures:
+    with boundary(job, _masking(Project(job.root), send)) as failures:
         send(destinations.address(job))
     for told in failures:
         send(told)
@@ -167,7 +169,7 @@ def examine(examination: Examination, send: Send) -> None:
     from dango.stored.examination import examined
 
     job = examination.job
-    mask = project_mask(Project(job.root), os.environ)
+    mask = _masking(Project(job.root), send)
     with boundary(job, mask) as failures:
         for found in examined(examination):
             send(replace(found, what=mask(found.what)))
@@ -183,7 +185,7 @@ def cursors(wish: CursorWish, send: Send) -> None:
     project = Project(job.root)
     folder = project.working_folder(job.source, job.destination, job.dataset)
     file = History(project.state).lock_file(job.source.name)
-    with boundary(job, project_mask(project, os.environ)) as failures, lock(file, f"source `{job.source.name}`"):
+    with boundary(job, _masking(project, send)) as failures, lock(file, f"source `{job.source.name}`"):
         if not (wish.values or wish.reset):
             send(engine.shown(wish, folder))
         else:
@@ -197,7 +199,7 @@ def drop(wish: DropWish, send: Send) -> None:
     from dango.stored import dropping as engine
 
     job = wish.job
-    with boundary(job, project_mask(Project(job.root), os.environ)) as failures:
+    with boundary(job, _masking(Project(job.root), send)) as failures:
         send((engine.dropped if wish.write else engine.held)(job))
     for told in failures:
         send(told)
@@ -221,7 +223,7 @@ def lint(registry: tuple[Path, tuple[Entry, ...]], send: Send) -> None:
 
 def _ask(probe: Probe, send: Send, ask: Callable[[Resolved, Mask], Iterator[Any]]) -> None:
     job = probe.job
-    mask = project_mask(Project(job.root), os.environ)
+    mask = _masking(Project(job.root), send)
     send(_importing(job))
     unstored = tuple(leaves(probe.answers))
     mask.add(*unstored)
@@ -261,7 +263,7 @@ def _sampled(resolved: Resolved, probe: Probe, mask: Mask) -> Iterator[Sample]:
 def _find_in(jobs: tuple[Job, ...], send: Send, *, rehearse: bool) -> None:
     # One reading of the project for all of them.
     project = Project(jobs[0].root)
-    mask = project_mask(project, os.environ)
+    mask = _masking(project, send)
     for job in jobs:
         send(Finding(job.source.name, tuple(_found(job, project, mask, send, rehearse=rehearse))))
 
@@ -285,6 +287,18 @@ def _found(job: Job, project: Project, mask: Mask, send: Send, *, rehearse: bool
             pipeline.reachable(job)
     for told in failures:
         yield Problem.at(told.place or project.place(job.source.name), told.message, told.hint, docs=told.docs)
+
+
+def _masking(project: Project, send: Send) -> Mask:
+    """What hides the project's secrets from here on, also those that `secrets.toml` only refers to."""
+    mask = project_mask(project, os.environ)
+
+    def tell(secret: str) -> None:
+        mask.add(secret)
+        send(Secrets((secret,)))
+
+    dlt_adapter.follow(References(project, tell))
+    return mask
 
 
 def _reveal(resolved: Resolved, mask: Mask, send: Send) -> None:
