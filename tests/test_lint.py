@@ -95,10 +95,6 @@ CASES: list[tuple[str, str, str, str]] = [
     ("default_fits", STATE_FIELD, "{name: state, pattern: '[a-z]+', example: open, ",
      "{name: state, pattern: '[a-z]+', example: OPEN, "),
     ("default_fits", "required: true", "required: true", "default: abc"),
-    ("slow_pattern", STATE_FIELD, "{name: state, pattern: '[a-z]+(\\.[a-z]+)*', ",
-     "{name: state, pattern: '([a-z]+)*', "),
-    ("slow_pattern", STATE_FIELD, "{name: state, pattern: '(?:[)(+*]-)+', ",
-     "{name: state, pattern: '(?:(a|b+)c?){2,}', "),
     ("when_names", STATE_FIELD, "{name: state, when: {region: [eu, us]}, ", "{name: state, when: {region: mars}, "),
     ("when_names", STATE_FIELD, "{name: state, when: {region: eu}, ", "{name: state, when: {regoin: eu}, "),
     ("when_names", STATE_FIELD, "{name: state, when: {region: eu}, ", "{name: state, when: {state: eu}, "),
@@ -364,28 +360,12 @@ def test_the_rules_need_no_dlt() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_pattern_that_would_hang_is_not_tried() -> None:
-    text = written(SHOP, (STATE_FIELD, f"{{name: state, pattern: '(a+)+', default: {'a' * 40}!, "))
+@pytest.mark.parametrize("pattern", ["(a+)+", "([a-z]+)*!", "((ab+)c*)+", "(.+-)+", "(.*)*x", "(a|aa)+", "(a{2,}){3,}"])
+def test_no_pattern_takes_long(pattern: str) -> None:
+    text = written(SHOP, (STATE_FIELD, f"{{name: state, pattern: '{pattern}', default: {'a' * 20_000}?, "))
     started = time.monotonic()
-    assert rules(text) == {"slow_pattern"}
+    assert rules(text) == {"default_fits"}
     assert time.monotonic() - started < 2
-
-
-@pytest.mark.parametrize(
-    "pattern",
-    ["[a-z0-9-]+", "^(ghp_|github_pat_|gho_)", r"[a-z]+(\.[a-z]+)*", r"([a-z0-9]+-)*[a-z]+", r"(\d+){2}", "(ab)+",
-     "[(a+)+]+", r"\(a+\)+", "(?:[a-z]+/)+", "https://.+"],
-)  # fmt: skip
-def test_a_pattern_without_a_nested_repeat_passes(pattern: str) -> None:
-    assert rules(written(SHOP, (STATE_FIELD, f"{{name: state, pattern: '{pattern}', "))) == set()
-
-
-@pytest.mark.parametrize(
-    "pattern",
-    ["(a+)+", "(a*)*", "([a-z]+)*!", "((ab+)c*)+", r"(.+-)+", "([a-z-]+-)+", r"(\w+\s?)*", "(a{2,}){3,}", "(?:x+x)+"],
-)
-def test_a_pattern_with_a_nested_repeat_is_reported(pattern: str) -> None:
-    assert rules(written(SHOP, (STATE_FIELD, f"{{name: state, pattern: '{pattern}', "))) == {"slow_pattern"}
 
 
 def test_the_words_are_those_of_dlt_and_of_the_extensions() -> None:

@@ -13,8 +13,6 @@ from dango.registry.lint.finding import Finding, Loc, error, warning
 from dango.registry.template import SECRETS, placeholders
 
 _SOUNDS_SECRET = re.compile(r"(.*_)?(token|password|passwd|passphrase|secret|api_?key|private_key|secret_key)")
-_QUANTIFIER = re.compile(r"[*+]|\{\d*,\}")
-_WILD = re.compile(r"(?<!\\)\.|\\[DSWdsw]|\[\^")
 
 
 def template(entry: Entry) -> tuple[Any, Loc]:
@@ -30,11 +28,9 @@ def default_fits(entry: Entry) -> Iterator[Finding]:
         if field.secret and field.default is not None:
             yield error((*loc, "default"), f"the secret `{field.name}` has a default", "remove it: a secret is asked")
             continue
-        # A slow pattern would hang here as it would in the wizard.
-        quick = field.model_copy(update={"pattern": None}) if _nested_repeat(field.pattern or "") else field
-        if why := _refused(quick.checked, field.default):
+        if why := _refused(field.checked, field.default):
             yield error((*loc, "default"), f"the default of `{field.name}` {why}")
-        if why := _refused(quick.read if isinstance(field.example, str) else quick.checked, field.example):
+        if why := _refused(field.read if isinstance(field.example, str) else field.checked, field.example):
             yield error((*loc, "example"), f"the example of `{field.name}` {why}")
 
 
@@ -43,14 +39,6 @@ def secret_kind(entry: Entry) -> Iterator[Finding]:
     for loc, field in _fields(entry):
         if not field.secret and field.kind in ("string", "json", "list") and _SOUNDS_SECRET.fullmatch(field.name):
             yield error((*loc, "kind"), f"`{field.name}` is not of kind secret", "kind: secret")
-
-
-def slow_pattern(entry: Entry) -> Iterator[Finding]:
-    """A repeat inside a repeat takes time that doubles with each letter: the wizard would hang on what was typed."""
-    for loc, field in _fields(entry):
-        if field.pattern and _nested_repeat(field.pattern):
-            hint = "write it without the inner repeat, or with a sign between the parts that they cannot hold"
-            yield error((*loc, "pattern"), f"the pattern of `{field.name}` repeats a repeat", hint)
 
 
 def when_names(entry: Entry) -> Iterator[Finding]:
@@ -157,45 +145,7 @@ def _all_known(names: Iterable[str], known: Iterable[str], loc: Loc) -> Iterator
         yield from _known(name, names_known, (*loc, position), "resource")
 
 
-def _nested_repeat(pattern: str) -> bool:
-    """Whether an endless repeat stands inside a group that is itself repeated without end.
-
-    Parts that a sign divides (`(\\.[a-z]+)*`) are no such thing: a text falls into them in one way only.
-    """
-    plain = re.sub(r"\[\^?\]?(\\.|[^\]\\])*\]", lambda found: found.group().translate(_INSIDE), pattern)
-    starts: list[int] = []
-    position = 0
-    while position < len(plain):
-        if plain[position] == "\\":
-            position += 1
-        elif plain[position] == "(":
-            starts.append(position)
-        elif plain[position] == ")" and starts:
-            start = starts.pop()
-            if _QUANTIFIER.match(plain, position + 1) and _ambiguous(
-                pattern[start + 1 : position], plain[start + 1 : position]
-            ):
-                return True
-        position += 1
-    return False
-
-
-# Signs inside a character class stand for themselves; the length of the text stays.
-_INSIDE = str.maketrans(dict.fromkeys("()*+{}", "_"))
-
-
-def _ambiguous(inner: str, plain: str) -> bool:
-    if not _QUANTIFIER.search(re.sub(r"\\.", "", plain)):
-        return False
-    # A range's hyphen is no sign of its own.
-    body = re.sub(r"(\w)-(\w)", r"\1\2", re.sub(r"^\?:", "", inner))
-    divider = re.match(r"\\?([^\w\s()\[\]\\*+?|^$])(?![*+?{])", body) or re.search(
-        r"\\?([^\w\s()\[\]\\*+?|^$}])$", body
-    )
-    return not divider or body.count(divider.group(1)) > 1 or bool(_WILD.search(body.replace(divider.group(), "", 1)))
-
-
 RULES = (
-    default_fits, secret_kind, slow_pattern, when_names, group_names, resource_names, sample_names,
+    default_fits, secret_kind, when_names, group_names, resource_names, sample_names,
     unused_field, credentials_explained, links,
 )  # fmt: skip
