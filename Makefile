@@ -12,13 +12,10 @@ JOBS ?= 3
 python := .venv/bin/python
 install = $(if $(shell command -v uv),uv pip install -q -p $(python),$(python) -m pip install -q --disable-pip-version-check)
 
-# Set by `ci`: the quick tests are measured, and `floor` reads it. The slow ones are not: each of their many processes would
-# take twice as long to begin.
-cov =
 on_oldest =
 quick = not slow and not long
 
-.PHONY: help demo test slow long faults leaks equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints format clean
+.PHONY: help demo test slow long faults leaks fuzz equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-13s %s\n' "$$name" "$$what"; done
@@ -67,7 +64,7 @@ demo: .venv/.stamp-demo ## load this root's own sources, load them again, ask th
 # --- checks ---------------------------------------------------------------------------------------
 
 test: .venv/.stamp-dev ## the quick tests
-	$(python) -m pytest -n $(JOBS) --dist loadgroup -m '$(quick)' $(cov)
+	$(python) -m pytest -n $(JOBS) --dist loadgroup -m '$(quick)'
 
 slow: .venv/.stamp-dev ## the slow tests
 	$(python) -m pytest -n $(JOBS) --dist loadgroup -m 'slow and not long'
@@ -77,6 +74,9 @@ long: .venv/.stamp-dev ## the tests that `make ci` leaves out
 
 faults: .venv/.stamp-dev ## kill three hundred syncs, and look for rows that are lost or doubled
 	FAULTS=300 $(python) -m pytest -n $(JOBS) tests/faults/test_kills.py
+
+fuzz: .venv/.stamp-dev ## ten thousand files that no project should have
+	FUZZ=10000 $(python) -m pytest -n $(JOBS) tests/test_fuzz.py
 
 leaks: .venv/.stamp-dev ## plant secrets in every place, make everything fail, and look for them everywhere
 	LEAKS=2,3,4 $(python) -m pytest -n $(JOBS) tests/faults/test_leaks.py
@@ -115,7 +115,10 @@ touchy := tests/test_api.py tests/test_arguments.py tests/test_describe.py tests
 smoke: .venv/.stamp-dev ## a few of them, with the other Pythons
 	$(python) tests/pythons.py --others -n $(JOBS) --dist loadgroup -m '$(quick)' $(touchy)
 
-floor: .venv/.stamp-dev # after `ci`'s quick tests
+# Not in `ci`: measured, each of the tests' many processes takes half as long again.
+floor: .venv/.stamp-dev ## the quick tests, and how much of the code they run
+	$(python) -m coverage erase
+	$(python) -m pytest -n $(JOBS) --dist loadgroup -m '$(quick)' --cov --cov-report=
 	$(python) -m coverage report
 
 # Of the oldest versions those tests in which dlt, DuckDB or Arrow does something; `make oldest` runs all.
@@ -123,12 +126,7 @@ ci: on_oldest = $(addprefix tests/,columnar connectors custom_sources dlt_intern
 	cli/test_sync.py cli/test_tables.py) $(foreach name,api arguments backfill bad_input calls contract describe destinations dlt_arrow \
 	dlt_contracts eject enforcement examination explain external extraction jobs leftovers lease loading merging pipeline probing \
 	record_errors removal resolve schema_changes schema_contract secrets_isolation startup swap,tests/test_$(name).py)
-ci: cov = --cov --cov-append --cov-report= --cov-fail-under=0
-ci: lint types layers erase test floor slow oldest smoke ## everything that must hold before a change lands
-
-.PHONY: erase
-erase: .venv/.stamp-dev
-	@$(python) -m coverage erase
+ci: lint types layers test slow oldest smoke ## everything that must hold before a change lands
 
 # --- how fast it is -------------------------------------------------------------------------------
 

@@ -210,7 +210,7 @@ def test_the_hint_of_an_unknown_key_lists_the_valid_ones() -> None:
     assert problem("sorces: []\n").hint == "valid keys: version, destination, destinations, defaults, sources"
     assert problem(one("    zzz: 1\n")).hint == (
         "valid keys: on_error, enabled, destination, schema_contract, max_errors, resources, name, type, description,"
-        " dlt_native"
+        " allowed_hosts, dlt_native"
     )
 
 

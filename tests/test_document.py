@@ -110,6 +110,9 @@ def test_what_is_not_yaml_is_named_with_its_place(text: str, said: str) -> None:
     [
         "version: 1\nsources:\n  - name: a\n    token: {{ token }}\n",  # a template's braces: a mapping as a key
         "a: " + "[" * 5000 + "\n",
+        # A billion values, and so many keys.
+        "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)),
+        "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{k: *a{n - 1}, l: *a{n - 1}}}\n" for n in range(1, 40)),
     ],
 )
 def test_yaml_that_no_configuration_can_hold_is_refused_with_a_place(text: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,9 @@ from ruamel.yaml.scalarbool import ScalarBoolean
 from ruamel.yaml.scalarfloat import ScalarFloat
 from ruamel.yaml.scalarint import ScalarInt
 from ruamel.yaml.timestamp import TimeStamp
+
+_AT_LEAST = 10_000
+"""So many values a text may stand for, however short it is."""
 
 
 class NotYaml(ValueError):
@@ -37,6 +41,8 @@ class Tree:
 
     def __init__(self, text: str) -> None:
         self._root = _parsed(text)
+        # Without aliases there are fewer values than characters.
+        self._most = max(_AT_LEAST, 10 * len(text))
 
     @property
     def is_empty(self) -> bool:
@@ -51,10 +57,12 @@ class Tree:
     def values(self) -> dict[str, Any]:
         """What a mapping means, without ruamel's own types. Raises `NotYaml`."""
         try:
-            return dict(_plain(self._root))
+            return dict(_plain(self._root, itertools.count(-self._most)))
         except (RecursionError, TypeError) as error:
             # An alias inside what it stands for; a mapping as a key, which `{{ x }}` of a template is to YAML.
             raise NotYaml("a mapping or a list as a key, or one inside itself: quote it") from error
+        except OverflowError as error:
+            raise NotYaml(f"its aliases stand for more than {self._most:,} values") from error
 
     def where(self, loc: Sequence[str | int]) -> tuple[int, int]:
         """Line and column, from 1, of the key at `loc`, or of the nearest part of it that exists."""
@@ -87,12 +95,18 @@ def _parsed(text: str) -> Any:
         raise NotYaml(f"not YAML: {error}".splitlines()[0]) from error
 
 
-def _plain(node: Any) -> Any:
-    """The values without ruamel's own types, which neither compare nor pickle as what they stand for."""
+def _plain(node: Any, count: Iterator[int]) -> Any:
+    """The values without ruamel's own types, which neither compare nor pickle as what they stand for.
+
+    Raises:
+        OverflowError: when there are so many that `count` comes to 0. Aliases of aliases make a page of text as many.
+    """
+    if next(count) == 0:
+        raise OverflowError
     if isinstance(node, Mapping):
-        return {_plain(key): _plain(value) for key, value in node.items()}
+        return {_plain(key, count): _plain(value, count) for key, value in node.items()}
     if isinstance(node, list):
-        return [_plain(value) for value in node]
+        return [_plain(value, count) for value in node]
     if isinstance(node, ScalarBoolean):
         return bool(node)
     if isinstance(node, ScalarInt):
