@@ -141,6 +141,16 @@ def until_nobody_reads() -> Iterator[None]:
         raise typer.Exit(0) from None
 
 
+@contextmanager
+def whoever_reads() -> Iterator[None]:
+    """The block only shows what was done: whether anybody reads that changes nothing of how the command ends."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence()
+
+
 def silence() -> None:
     """Nobody reads stdout any more; Python would complain when it flushes at the end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

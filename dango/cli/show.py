@@ -16,14 +16,23 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from dango.cli.app import more
+from dango.cli.app import more, silence
 from dango.cli.rows import text as as_text
 from dango.job import Event, Job, RunError, RunResult, TableResult, as_json
 from dango.log import text
 from dango.probe import Inspection, Parameter, Tested
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _Console(Console):
+    """Whether anybody reads stdout changes nothing of how a command ends, nor of what it says on stderr."""
+
+    def on_broken_pipe(self) -> None:
+        """rich's own ends the program, with exit code 1."""
+        silence()
+
+
+out = _Console(highlight=False, soft_wrap=True)
+err = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 _COLOURS = {"ok": "green", "partial": "yellow", "running": "cyan"}
 _FAILURES_SHOWN = 20
@@ -43,7 +52,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Se
     for row in rows:
         grid.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
     # Without a terminal there is no width to fit into; a narrow guess would cut names.
-    Console(highlight=False, width=None if out.is_terminal else 240).print(grid)
+    _Console(highlight=False, width=None if out.is_terminal else 240).print(grid)
 
 
 def rows(columns: Sequence[str], values: Sequence[Sequence[object]], right: Collection[int] = ()) -> None:
@@ -73,7 +82,7 @@ def rows(columns: Sequence[str], values: Sequence[Sequence[object]], right: Coll
         grid.add_column(_within(Text(name), share), justify=side, no_wrap=True)
     for row in cells:
         grid.add_row(*(_within(cell, share) for cell in row))
-    Console(highlight=False, width=width).print(grid)
+    _Console(highlight=False, width=width).print(grid)
 
 
 def heading(said: str) -> None:

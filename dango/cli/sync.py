@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dango.cli import complete
-from dango.cli.app import Json, Settings, app, emit, open_project, stop_once
+from dango.cli.app import Json, Settings, app, emit, open_project, stop_once, whoever_reads
 from dango.errors import UsageError
 
 if TYPE_CHECKING:
@@ -143,9 +143,10 @@ def _run(project: Project, jobs: list[Job], workers: Workers, at_once: int | Non
     names = [job.source.name for job in jobs]
     results.sort(key=lambda result: names.index(result.source))
     code = exit_code(results)
-    if json:
-        emit({"run": jobs[0].run, "exit_code": code, "results": tuple(results)})
-    else:
-        show.results(results, Settings.debug, quiet=Settings.log_format == "json")
-        show.profiles(results)
+    with whoever_reads():
+        if json:
+            emit({"run": jobs[0].run, "exit_code": code, "results": tuple(results)})
+        else:
+            show.results(results, Settings.debug, quiet=Settings.log_format == "json")
+            show.profiles(results)
     return code
