@@ -16,7 +16,7 @@ import dlt
 from dlt.sources import DltResource, DltSource
 
 from dango.conversions import instant
-from dango.dlt_internals import names as dlt_adapter
+from dango.dlt_internals import names as dlt_names
 from dango.dlt_internals.names import BaseConfiguration, Incremental
 from dango.errors import ArgumentError, near
 from dango.project import ENV_REFERENCE
@@ -215,7 +215,7 @@ def hints_of(function: Any) -> dict[str, Any]:
         for name, parameter in signature.parameters.items()
         if parameter.default is parameter.empty and name in annotated
     }
-    return {**required, **dlt_adapter.injectable(function)}
+    return {**required, **dlt_names.injectable(function)}
 
 
 def signature_of(function: Any) -> inspect.Signature | None:

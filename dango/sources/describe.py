@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dango.dlt_internals import names as dlt_adapter
+from dango.dlt_internals import names as dlt_names
 from dango.project import NATIVE
 from dango.registry.entry import Entry, Function
 from dango.registry.field import FieldSpec
@@ -58,11 +58,11 @@ def _fields(function: Any) -> Iterator[FieldSpec]:
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
             continue
         hint = hints.get(name, parameter.annotation)
-        if not (dlt_adapter.is_secret(hint) or dlt_adapter.is_configuration(hint)):
+        if not (dlt_names.is_secret(hint) or dlt_names.is_configuration(hint)):
             # dlt leaves out of a type what it cannot read itself; what is written as text may not be known.
             written = annotated.get(name)
             hint = hint if written is None or isinstance(written, str) else written
-        if dlt_adapter.is_configuration(hint) and not dlt_adapter.is_connection_string(hint):
+        if dlt_names.is_configuration(hint) and not dlt_names.is_connection_string(hint):
             yield from _embedded(name, hint, parameter.default, said.get(name, ""))
         elif (spec := _field(name, hint, parameter.default, said.get(name, ""))) is not None:
             yield spec
@@ -70,9 +70,9 @@ def _fields(function: Any) -> Iterator[FieldSpec]:
 
 def _field(name: str, hint: Any, default: Any, help_: str) -> FieldSpec | None:
     """The field of one parameter; None for one that no text and no YAML can give."""
-    needed = dlt_adapter.is_open(default)
-    secret = dlt_adapter.is_secret(hint) if hint is not inspect.Parameter.empty else False
-    optional = dlt_adapter.is_optional(hint)
+    needed = dlt_names.is_open(default)
+    secret = dlt_names.is_secret(hint) if hint is not inspect.Parameter.empty else False
+    optional = dlt_names.is_optional(hint)
     if secret:
         return FieldSpec(name=name, kind="secret", required=needed and not optional, help=help_)
     options = _options(hint)
@@ -98,8 +98,8 @@ def _embedded(name: str, hint: Any, default: Any, help_: str) -> Iterator[FieldS
     None is needed for sure: which of them are depends on the others, and a cloud may know who one is. They are folded
     away where there may be none at all, or others: of several kinds of credentials these are the first's.
     """
-    spared = not dlt_adapter.is_open(default) or len([*types_in(hint)]) > 1
-    for field, inner in dlt_adapter.embedded_fields(hint).items():
+    spared = not dlt_names.is_open(default) or len([*types_in(hint)]) > 1
+    for field, inner in dlt_names.embedded_fields(hint).items():
         spec = _field(f"{name}__{field}", inner, None, help_)
         if spec is not None:
             title = f"{name}: {field.replace('_', ' ')}"
@@ -110,7 +110,7 @@ def _kind(hint: Any) -> str | None:
     if hint is inspect.Parameter.empty or hint is Any:
         return "string"
     kinds = [kind for kind in types_in(hint) if kind is not type(None)]
-    if any(issubclass(kind, dlt_adapter.Incremental) for kind in kinds):
+    if any(issubclass(kind, dlt_names.Incremental) for kind in kinds):
         return "json"
     if str in kinds or Any in kinds:
         return "string"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dango.dlt_internals import names as dlt_adapter
+from dango.dlt_internals import names as dlt_names
 from dango.job import Job
 from dango.probe import Parameter
 from dango.project import Project
@@ -27,14 +27,14 @@ def parameters(resolved: Resolved, job: Job) -> Iterator[Parameter]:
         return
     signature = signature_of(resolved.function)
     hints = hints_of(resolved.function)
-    open_ = dlt_adapter.unresolved(resolved.function, resolved.arguments) if signature else set()
+    open_ = dlt_names.unresolved(resolved.function, resolved.arguments) if signature else set()
     keys, written = job.source.expandable()
     project = Project(job.root)
     for name, parameter in (signature.parameters if signature else {}).items():
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             continue
         hint = hints.get(name)
-        secret = dlt_adapter.is_secret(hint)
+        secret = dlt_names.is_secret(hint)
         shown = _shown_annotation(parameter)
         if name in written:
             place = project.place(job.source.name, (*keys, name))
@@ -46,10 +46,10 @@ def parameters(resolved: Resolved, job: Job) -> Iterator[Parameter]:
 def fields(job: Job) -> list[Parameter]:
     """Where each field of the source's registry entry gets its value; what is missing is told, and no error."""
     assert job.entry is not None
-    return list(_fields(job, job.entry, dlt_adapter.isolate(job.source.name, job.neighbours)))
+    return list(_fields(job, job.entry, dlt_names.isolate(job.source.name, job.neighbours)))
 
 
-def _fields(job: Job, entry: Entry, own: dlt_adapter.OwnSection) -> Iterator[Parameter]:
+def _fields(job: Job, entry: Entry, own: dlt_names.OwnSection) -> Iterator[Parameter]:
     return (_of_field(each, job) for each in given(job, entry, own))
 
 
@@ -76,9 +76,9 @@ def _left_to_dlt(
     *,
     missing: bool,
 ) -> Iterator[Parameter]:
-    secret = dlt_adapter.is_secret(hint)
-    path = dlt_adapter.section_of(resolved.function)
-    fields = dlt_adapter.embedded_fields(hint) if hint is not None else {}
+    secret = dlt_names.is_secret(hint)
+    path = dlt_names.section_of(resolved.function)
+    fields = dlt_names.embedded_fields(hint) if hint is not None else {}
     found = find_value(resolved, name, hint if hint is not None else str, path, ())
     if found is not None and not (fields and isinstance(found.value, Mapping)):
         yield _located_parameter(name, shown, found, secret, job)
@@ -90,11 +90,11 @@ def _left_to_dlt(
     }
     if inner:
         for field, hit in inner.items():
-            hidden = dlt_adapter.is_secret(fields[field])
+            hidden = dlt_names.is_secret(fields[field])
             yield _located_parameter(f"{name}.{field}", shown, hit, hidden, job)
         if missing:
             yield Parameter(name, shown, "missing in part", missing=True, secret=secret)
-    elif dlt_adapter.is_open(parameter.default):
+    elif dlt_names.is_open(parameter.default):
         missing = missing or parameter.default is parameter.empty
         # Some are found by dlt's own means (a cloud's default credentials), or are not needed (a local folder).
         yield Parameter(name, shown, "missing" if missing else "dlt", missing=missing, secret=secret)
@@ -102,7 +102,7 @@ def _left_to_dlt(
         yield Parameter(name, shown, "default", value=_masked(name, parameter.default, secret), secret=secret)
 
 
-def _located_parameter(name: str, shown: str, found: dlt_adapter.Found, secret: bool, job: Job) -> Parameter:
+def _located_parameter(name: str, shown: str, found: dlt_names.Found, secret: bool, job: Job) -> Parameter:
     name_of_field = name.rpartition(".")[2]
     value = _masked(name_of_field, found.value, secret)
     if not found.files:

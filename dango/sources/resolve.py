@@ -22,7 +22,7 @@ from dlt.sources import DltResource, DltSource
 from dango import packages
 from dango.config.models import Resource, merged
 from dango.dlt_internals import alike as dlt_alike
-from dango.dlt_internals import names as dlt_adapter
+from dango.dlt_internals import names as dlt_names
 from dango.dlt_internals import rest_client
 from dango.errors import MissingPackage, MissingSecret, NotASource, ResolveError, near
 from dango.job import Job
@@ -40,7 +40,7 @@ class Resolved:
     function: Any
     module: str
     arguments: Mapping[str, Any] = field(repr=False)
-    own: dlt_adapter.OwnSection
+    own: dlt_names.OwnSection
     call: Call
 
     @property
@@ -49,11 +49,11 @@ class Resolved:
         hints = hints_of(self.function)
         found = dict(self.call.secrets)
         for name, value in self.arguments.items():
-            if isinstance(value, str | int) and dlt_adapter.is_secret(hints.get(name)):
+            if isinstance(value, str | int) and dlt_names.is_secret(hints.get(name)):
                 found[name] = str(value)
             elif isinstance(value, Mapping) and name in hints:
-                fields = dlt_adapter.embedded_fields(hints[name])
-                inner = [str(item) for key, item in value.items() if dlt_adapter.is_secret(fields.get(key))]
+                fields = dlt_names.embedded_fields(hints[name])
+                inner = [str(item) for key, item in value.items() if dlt_names.is_secret(fields.get(key))]
                 found |= {name: "\n".join(inner)} if inner else {}
         return found
 
@@ -69,7 +69,7 @@ def resolve(job: Job, secrets: Mapping[str, Any] = MappingProxyType({})) -> Reso
         ResolveError: a subclass for each way in which this can fail.
     """
     folder = Project(job.root).custom_sources
-    own = dlt_adapter.isolate(job.source.name, job.neighbours, secrets)
+    own = dlt_names.isolate(job.source.name, job.neighbours, secrets)
     call = call_of(job, own)
     require_packages(job)
     with _bounded(float(os.environ.get("DANGO_IMPORT_SECONDS", "inf"))):
@@ -103,9 +103,9 @@ def build(resolved: Resolved, job: Job) -> DltSource:
             _call(replace(resolved, arguments=resolved.call.rehearsal), job.source.name)
         given = _call(resolved, job.source.name)
         source = _as_source(given, resolved, job.source.name)
-    except dlt_adapter.ConfigFieldMissingException as error:
+    except dlt_names.ConfigFieldMissingException as error:
         raise missing_secret(error, job.source.name) from error
-    except dlt_adapter.ValueNotSecretException as error:
+    except dlt_names.ValueNotSecretException as error:
         raise secret_in_git(error) from error
     source = _selected(source, job)
     if job.limit is not None:
@@ -126,12 +126,12 @@ def _hints(job: Job, name: str) -> Resource:
     return merged(usual, own)
 
 
-def missing_secret(error: dlt_adapter.ConfigFieldMissingException, source: str) -> MissingSecret:
+def missing_secret(error: dlt_names.ConfigFieldMissingException, source: str) -> MissingSecret:
     """dlt's error in the words of this project: the section to add."""
     fields: list[str] = []
     section = f"sources.{source}"
     for name in error.fields:
-        if inner := dlt_adapter.missing_inside(error, name):
+        if inner := dlt_names.missing_inside(error, name):
             section = f"sources.{source}.{name}"
             fields += inner
         else:
@@ -145,7 +145,7 @@ def missing_secret(error: dlt_adapter.ConfigFieldMissingException, source: str) 
     )
 
 
-def secret_in_git(error: dlt_adapter.ValueNotSecretException) -> ResolveError:
+def secret_in_git(error: dlt_names.ValueNotSecretException) -> ResolveError:
     """dlt's error in the words of this project."""
     return ResolveError(
         f"a secret stands in config.toml, which is in git: {error.key}",
@@ -165,9 +165,9 @@ def missing_parameters(names: Sequence[str], source: str) -> MissingSecret:
 
 def find_value(
     resolved: Resolved, key: str, hint: Any, path: Sequence[str], tail: tuple[str, ...]
-) -> dlt_adapter.Found | None:
+) -> dlt_names.Found | None:
     own = resolved.own.find(key, hint, (*path[2:], *tail))
-    return own or dlt_adapter.others_find(key, hint, (*path, *tail))
+    return own or dlt_names.others_find(key, hint, (*path, *tail))
 
 
 _FUNCTION = ("dlt_native", "source_function")
@@ -185,21 +185,21 @@ def _call(resolved: Resolved, source: str) -> Any:
     if inspect.isclass(function):
         raise NotASource("it is a class; name a function that makes the source", loc=_FUNCTION)
     arguments = {**_required(resolved, source), **resolved.arguments, **_reader(resolved)}
-    if dlt_adapter.factory_of(function) is not None:
+    if dlt_names.factory_of(function) is not None:
         return function(**arguments)
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         # By position where it can be: dlt has parameters of its own that are called `name` and `f`.
         bound = inspect.signature(function).bind_partial(**arguments)
-        resource = dlt.resource(dlt_adapter.with_configuration(function), name=function.__name__)
+        resource = dlt.resource(dlt_names.with_configuration(function), name=function.__name__)
         return resource(*bound.args, **bound.kwargs)
-    return dlt_adapter.with_configuration(function)(**arguments)
+    return dlt_names.with_configuration(function)(**arguments)
 
 
 def _required(resolved: Resolved, source: str) -> dict[str, Any]:
     """Parameters without a default that `sources.yml` does not give: dlt leaves them, so they are looked up here."""
     signature = signature_of(resolved.function)
     assert signature is not None
-    path = dlt_adapter.section_of(resolved.function)
+    path = dlt_names.section_of(resolved.function)
     found, missing = {}, []
     hints = hints_of(resolved.function)
     for name, parameter in signature.parameters.items():
@@ -219,7 +219,7 @@ def _required(resolved: Resolved, source: str) -> dict[str, Any]:
 
 def _reader(resolved: Resolved) -> dict[str, Any]:
     """Tables of dlt's own `sql_database` come the quickest way that is exact, where nobody has chosen another."""
-    path = dlt_adapter.section_of(resolved.function)
+    path = dlt_names.section_of(resolved.function)
     if resolved.module != _DATABASES or not path[2:] or path[2] not in ("sql_database", "sql_table"):
         return {}
     chosen = {"backend", "table_loader_class", "table_adapter_callback", "type_adapter_callback"}
@@ -238,12 +238,12 @@ def _as_source(given: Any, resolved: Resolved, name: str) -> DltSource:
     function = getattr(resolved.function, "__name__", name)
     # What dlt's own layout calls the module, as for a source that the module makes itself.
     called = signature_of(resolved.function) is not None
-    section = dlt_adapter.section_of(resolved.function)[1] if called else resolved.module.rpartition(".")[2]
+    section = dlt_names.section_of(resolved.function)[1] if called else resolved.module.rpartition(".")[2]
     if inspect.iscoroutine(given):
         given.close()
         raise NotASource(f"`{function}` is async and returns once; make it a generator (`yield`)")
     if isinstance(given, DltResource):
-        if dlt_adapter.lacks_data(given):
+        if dlt_names.lacks_data(given):
             raise NotASource(f"`{function}` is a transformer: it needs a resource to take its data from")
         return _source_of(given, name, section)
     resources = list(given) if isinstance(given, list | tuple) else None
