@@ -111,7 +111,7 @@ lowest: .venv/.stamp-dev ## the same with the lowest versions that pyproject.tom
 	$(python) tests/pythons.py --lowest $(if $(ONLY),--only $(ONLY)) -n $(JOBS) --dist loadgroup -m '$(quick)'
 
 # What depends on Python itself: annotations, imports, processes, tracebacks, types.
-touchy := tests/test_api.py tests/test_arguments.py tests/test_describe.py tests/test_imports.py tests/test_processes.py
+touchy := tests/test_api.py tests/sources/test_arguments.py tests/sources/test_describe.py tests/sources/test_imports.py tests/workers/test_processes.py
 smoke: .venv/.stamp-dev ## a few of them, with the other Pythons
 	$(python) tests/pythons.py --others -n $(JOBS) --dist loadgroup -m '$(quick)' $(touchy)
 
@@ -122,10 +122,9 @@ floor: .venv/.stamp-dev ## the quick tests, and how much of the code they run
 	$(python) -m coverage report
 
 # Of the oldest versions those tests in which dlt, DuckDB or Arrow does something; `make oldest` runs all.
-ci: on_oldest = $(addprefix tests/,columnar connectors custom_sources dlt_internals load cli/test_cursor.py cli/test_preview.py \
-	cli/test_sync.py cli/test_tables.py) $(foreach name,api arguments backfill bad_input calls contract describe destinations dlt_arrow \
-	dlt_contracts eject enforcement examination explain external extraction jobs leftovers lease loading merging pipeline probing \
-	record_errors removal resolve schema_changes schema_contract secrets_isolation startup swap,tests/test_$(name).py)
+ci: on_oldest = $(addprefix tests/,columnar connectors custom_sources dlt_internals load sources stored workers) \
+	$(foreach name,cursor preview sync tables,tests/cli/test_$(name).py) \
+	$(foreach name,api bad_input eject external jobs removal schema_contract secrets_isolation startup swap,tests/test_$(name).py)
 ci: lint types layers test slow oldest smoke ## everything that must hold before a change lands
 
 # --- how fast it is -------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from dango.registry.entry import Entry
 from dango.sources import imports
 from dango.sources.buildable import lint_built
 
-REGISTRY = Path(__file__).parents[1] / "registry"
+REGISTRY = Path(__file__).parents[2] / "registry"
 
 SHOP = """
 registry: 1

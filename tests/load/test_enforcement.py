@@ -13,7 +13,7 @@ from dango.config.models import Destination, Source
 from dango.job import Job
 from dango.load.enforcement import enforced
 from dango.registry.entry import Entry
-from tests.test_entry import SHOP
+from tests.registry.test_entry import SHOP
 
 LOADED = {"name": "orders", "resource": "orders", "columns": {"id": {"name": "id", "data_type": "bigint"}}}
 

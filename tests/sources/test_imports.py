@@ -35,7 +35,7 @@ def installed(tmp_path: Path) -> Callable[..., dict[str, str]]:
             path = folder / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        return {"PYTHONPATH": f"{Path(__file__).parents[1]}:{folder}"}
+        return {"PYTHONPATH": f"{Path(__file__).parents[2]}:{folder}"}
 
     return installed
 

@@ -34,7 +34,7 @@ def made(raw: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def records(tmp_path: Path) -> RecordErrors:
-    return RecordErrors(tmp_path / "failed.jsonl", "run-1", "shop", Mask(["hunter2!x"]), Path(__file__).parent.parent)
+    return RecordErrors(tmp_path / "failed.jsonl", "run-1", "shop", Mask(["hunter2!x"]), Path(__file__).parents[2])
 
 
 @pytest.fixture
@@ -102,9 +102,11 @@ def test_good_records_load_and_failed_ones_are_in_a_table_beside_them(records: R
 
     shown = records.sample(4)[3]
     line = made.__code__.co_firstlineno + 1
-    assert shown == FailedRecord("prices", "2", rows[3][3], f"tests/test_record_errors.py:{line}", shown.stack_trace)
+    assert shown == FailedRecord(
+        "prices", "2", rows[3][3], f"tests/sources/test_record_errors.py:{line}", shown.stack_trace
+    )
     assert 'int(raw["price"])' in shown.stack_trace
-    assert records.sample(1)[0].place.startswith("tests/test_record_errors.py:")
+    assert records.sample(1)[0].place.startswith("tests/sources/test_record_errors.py:")
 
 
 def test_nothing_is_written_where_nothing_fails(records: RecordErrors, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from dango.registry import vocabulary
 from dango.registry.entry import Entry
 from dango.registry.lint import ENTRY_RULES, REST_RULES, Finding, lint
 
-REGISTRY = Path(__file__).parents[1] / "registry"
+REGISTRY = Path(__file__).parents[2] / "registry"
 
 SHOP = """
 registry: 1
