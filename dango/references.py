@@ -7,7 +7,6 @@ what it likes.
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import stat
 import subprocess
@@ -18,15 +17,13 @@ from typing import Any
 from dango import packages
 from dango.errors import DangoError, MissingPackage
 from dango.project import Project
-from dango.secrets import SECRETS_FILE, read_toml
+from dango.secrets import REFERENCE, SCHEME, SECRETS_FILE, read_toml
 
 SETTINGS = "~/.config/dango/config.toml"
 """The user's own settings, for all projects."""
 SECONDS = 30.0
 """How long a command may take: some ask a person for a fingerprint."""
 
-_REFERENCE = re.compile(r"(env|keyring|command):(?!:)(.*)", re.DOTALL)
-_ESCAPED = re.compile(r"(env|keyring|command)::")
 _SERVICE = "dango"
 
 
@@ -66,14 +63,14 @@ class References:
             return [self(item, f"{place}.{position}") for position, item in enumerate(value)]
         if not isinstance(value, str):
             return value
-        if _ESCAPED.match(value):
-            return value.replace("::", ":", 1)
+        if not SCHEME.match(value):
+            return value
         if value not in self._found:
-            found = _REFERENCE.fullmatch(value)
-            if found is None:
-                return value
-            ways = {"env": self._variable, "keyring": self._item, "command": self._output}
-            secret = ways[found[1]](found[2].strip(), f"{SECRETS_FILE}: `{place}`")
+            if found := REFERENCE.fullmatch(value):
+                ways = {"env": self._variable, "keyring": self._item, "command": self._output}
+                secret = ways[found[1]](found[2].strip(), f"{SECRETS_FILE}: `{place}`")
+            else:
+                secret = value.replace("::", ":", 1)
             self._tell(secret)
             self._found[value] = secret
         return self._found[value]

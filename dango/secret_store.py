@@ -14,7 +14,7 @@ from dango.config.text.toml_spans import NotRead, Span
 from dango.config.text.values import same
 from dango.errors import ConfigError, DangoError, Problem
 from dango.files import replace_text
-from dango.secrets import SECRETS_FILE, parse_toml, read_toml
+from dango.secrets import SCHEME, SECRETS_FILE, parse_toml, read_toml
 
 Keys = tuple[str, ...]
 
@@ -23,19 +23,34 @@ def store(path: Path, section: Sequence[str], values: Mapping[str, Any]) -> None
     """Puts values under `[section]` of a TOML file, which is for its owner alone from then on (0600).
 
     Args:
-        values: a mapping in it is a section below; None takes the key out.
+        values: a mapping in it is a section below; None takes the key out. A new text that looks like a reference to
+            where a secret is (`env:…`) is written as one that only looks so.
 
     Raises:
         ConfigError: the file is not TOML, or cannot be changed without changing more than the values.
         DangoError: it cannot be written.
     """
-    read_toml(path, SECRETS_FILE)
+    meant = _meant(values, _at(read_toml(path, SECRETS_FILE), section))
     try:
         text = path.read_bytes().decode("utf-8") if path.exists() else ""
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DangoError(f"{path} cannot be written: {error.strerror}") from error
-    replace_text(path, with_values(text, section, values), 0o600)
+    replace_text(path, with_values(text, section, meant), 0o600)
+
+
+def _meant(values: Mapping[str, Any], held: Any) -> dict[str, Any]:
+    """The values as they have to be written; what stands there already stays as it is."""
+    there = held if isinstance(held, Mapping) else {}
+    meant: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            meant[key] = _meant(value, there.get(key))
+        elif isinstance(value, str) and value != there.get(key):
+            meant[key] = SCHEME.sub(r"\1::", value, count=1) if SCHEME.match(value) else value
+        else:
+            meant[key] = value
+    return meant
 
 
 def secrets_of(path: Path, section: Sequence[str]) -> dict[str, Any]:

@@ -24,13 +24,16 @@ MASK = "***"
 SHORTEST = 6
 """A shorter value would be found in ordinary words; it is masked by its key alone."""
 
+SCHEME = re.compile(r"(env|keyring|command):")
+"""How a text begins that refers to where a secret is; with a second colon it is a text that begins so."""
+REFERENCE = re.compile(r"(env|keyring|command):(?!:)(.*)", re.DOTALL)
+
 _SECRET_KEY = re.compile(r"(?i)passw|pwd|secret|token|api_?key|private|credential|auth|access_key|dsn")
 _DLT = ("SOURCES__", "DESTINATION__", "CREDENTIALS__")
 _PLAIN_KEYS = {
     *("host", "port", "database", "username", "user", "drivername", "schema", "warehouse", "role", "region"),
     *("region_name", "bucket_url", "project_id", "location", "file_glob", "connect_timeout", "dataset_name"),
 }
-_REFERS = re.compile(r"(env|keyring|command):(?!:)")
 _URL_SAFE = str.maketrans("+/", "-_")
 # The last `@` ends a password, unless what stands between begins something else (a list, JSON).
 _USER_INFO = re.compile(r"://[^/\s:@]*:([^/\s@]+(?:@[^/\s@\"'<>,;?&]+)*)@")
@@ -242,7 +245,7 @@ def _stored(value: Any, key: str = "") -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _stored(item, key)
-    elif is_plain_key(key) or (isinstance(value, str) and _REFERS.match(value)):
+    elif is_plain_key(key) or (isinstance(value, str) and REFERENCE.match(value)):
         # What it refers to is a secret; whoever finds it masks it.
         return
     elif isinstance(value, str):

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from dango.config.text.values import same
 from dango.errors import ConfigError, DangoError
+from dango.project import Project
+from dango.references import References
 from dango.secret_store import secrets_of, store, with_values, without
 
 GH = ("sources", "gh")
@@ -285,3 +287,18 @@ def test_what_was_put_into_a_section_of_its_own_leaves_no_trace_when_taken_out(t
     edited = with_values(text, section, new)
     left = with_values(with_values(edited, section, nested), section, out)
     assert [line for line in left.split("\n") if line.strip()] == [line for line in text.split("\n") if line.strip()]
+
+
+def test_a_secret_that_looks_like_a_reference_is_none_and_a_reference_stays_one(tmp_path: Path) -> None:
+    file = tmp_path / "secrets.toml"
+    file.write_text("[sources.shop]\nhost = 'env:HOST'\n")
+    store(
+        file,
+        ("sources", "shop"),
+        {"token": "command:x", "odd": "env::y", "host": "env:HOST", "in": {"key": "keyring:z"}},
+    )
+    found = read_toml(file, "secrets.toml")["sources"]["shop"]
+    assert found == {"host": "env:HOST", "token": "command::x", "odd": "env:::y", "in": {"key": "keyring::z"}}
+    told: list[str] = []
+    follow = References(Project(tmp_path), told.append)
+    assert [follow(found[key], key) for key in ("token", "odd")] == ["command:x", "env::y"] == told
