@@ -297,7 +297,7 @@ def test_a_secret_that_looks_like_a_reference_is_none_and_a_reference_stays_one(
         ("sources", "shop"),
         {"token": "command:x", "odd": "env::y", "host": "env:HOST", "in": {"key": "keyring:z"}},
     )
-    found = read_toml(file, "secrets.toml")["sources"]["shop"]
+    found = secrets_of(file, ("sources", "shop"))
     assert found == {"host": "env:HOST", "token": "command::x", "odd": "env:::y", "in": {"key": "keyring::z"}}
     told: list[str] = []
     follow = References(Project(tmp_path), told.append)
