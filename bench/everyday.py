@@ -85,6 +85,7 @@ def _names(sources: int) -> Callable[[str], Sample]:
 def _project(bench: Bench, folder: str, sources: int, runs: int) -> Project:
     project = Project.written(bench.folder(folder), [_source(n) for n in range(sources)])
     (project.root / ".env").write_text("SHOP_TOKEN=abc\nSHOP_HOST=db.example.com\n")
+    (project.root / ".env").chmod(0o600)
     for n in range(sources):
         (project.root / "custom_sources" / f"shop_{n}.py").write_text(_MODULE.format(n=n))
     _note_runs(project, sources, runs)

@@ -92,6 +92,7 @@ def project(root: Path, sources: int, runs: int) -> None:
     text = "version: 1\ndestination: duckdb\nsources:\n" + "\n".join(blocks)
     (root / ".dango" / "sources.yml").write_text(text, encoding="utf-8")
     (root / ".env").write_text("TAG=red\nAPI_TOKEN=\n", encoding="utf-8")
+    (root / ".env").chmod(0o600)
     past(root, [line.split(": ")[1] for line in text.splitlines() if line.startswith("  - name:")], runs)
 
 
