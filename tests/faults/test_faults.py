@@ -30,8 +30,6 @@ import pytest
 
 from tests.conftest import native, sources
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
-
 PAGE = Path(__file__).parent.parent.parent / "docs" / "RELIABILITY.md"
 BEGIN, END = "<!-- the faults: written by tests/faults/test_faults.py -->", "<!-- end of the faults -->"
 SHOP = """\
@@ -171,7 +169,6 @@ FAULTS = [
     Fault("the terminal is closed (SIGHUP)", {"FAULT": "hangup"}),
     Fault("nobody reads its output (`| head`)"),
 ]  # fmt: skip
-TABLE: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +211,7 @@ def ids(root: Path) -> list[int]:
         return [n for (n,) in database.sql("SELECT id FROM raw_shop.orders ORDER BY id").fetchall()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_is_told_and_the_next_sync_heals(
     root: Path, write: Callable[..., None], certificate: Path, fault: Fault
@@ -240,7 +238,10 @@ def test_a_fault_is_told_and_the_next_sync_heals(
         assert seconds < 60
         # As a shell tells of a process that a signal has ended.
         code = 128 - done.returncode if done.returncode < 0 else done.returncode
-        TABLE[fault.name] = f"| {fault.name} | {code} | {_said(done, root)} |"
+        row = f"| {fault.name} | {code} | {_said(done, root)} |"
+        if "WRITE_DOCS" in os.environ:
+            _write({**_table(), fault.name: row})
+        assert _table()[fault.name] == row, "run: WRITE_DOCS=1 pytest tests/faults/test_faults.py"
 
         upstream.there = 4
         at(upstream.url)
@@ -264,16 +265,24 @@ def _said(done: subprocess.CompletedProcess[str], root: Path) -> str:
     return f"`{said[:160]}{'…' if len(said) > 160 else ''}`"
 
 
-def test_the_table_of_faults_is_fresh() -> None:
-    if len(TABLE) < len(FAULTS):
-        pytest.skip("only some of the faults were tried")
-    rows = "\n".join(
-        ["| what happens | exit | what is said |", "|---|---|---|", *(TABLE[fault.name] for fault in FAULTS)]
-    )
-    page = PAGE.read_text(encoding="utf-8")
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    fresh = f"{before}{BEGIN}\n{rows}\n{END}{after}"
-    if "WRITE_DOCS" in os.environ:
-        PAGE.write_text(fresh, encoding="utf-8")
-    assert PAGE.read_text(encoding="utf-8") == fresh, "run: WRITE_DOCS=1 pytest tests/faults/test_faults.py"
+def _table() -> dict[str, str]:
+    """The rows of the page's table, by the names of their faults."""
+    _, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    rows = [row for row in rest.partition(END)[0].splitlines() if row.startswith("| ")][1:]
+    names = [fault.name for fault in FAULTS]
+    return {next((name for name in names if row.startswith(f"| {name} |")), row): row for row in rows}
+
+
+def _write(table: dict[str, str]) -> None:
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    rows = [
+        "| what happens | exit | what is said |",
+        "|---|---|---|",
+        *(table[f.name] for f in FAULTS if f.name in table),
+    ]
+    text = "\n".join([BEGIN, *rows, END])
+    PAGE.write_text(f"{before}{text}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+def test_the_table_has_a_row_for_each_fault_and_no_other() -> None:
+    assert list(_table()) == [fault.name for fault in FAULTS]
