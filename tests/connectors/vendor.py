@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -93,3 +94,27 @@ def vendor(answer: Callable[[Asked], Any], tls: Path | None = None) -> Iterator[
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def certificate(folder: Path) -> Path:
+    """A certificate for the loopback that nobody has signed, and its key, in one file."""
+    file, key = folder / "loopback.pem", folder / "loopback.key"
+    name = ("-subj", "/CN=loopback", "-addext", "subjectAltName=IP:127.0.0.1")
+    command = (
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        key,
+        *name,
+        "-days",
+        "1",
+        "-out",
+        file,
+    )
+    subprocess.run(command, check=True, capture_output=True)
+    file.write_text(file.read_text() + key.read_text())
+    return file

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Said, native, sources
+from tests.connectors import vendor as vendors
 from tests.connectors.vendor import Answer, Asked, Vendor, vendor
 
 Dango = Callable[..., Said]
@@ -160,15 +160,7 @@ def test_pages_and_redirects_of_the_same_host_go_on(write: Write, dango: Dango, 
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate of the loopback's, and its key, in one file."""
-    file = tmp_path_factory.mktemp("tls") / "loopback.pem"
-    key = ("-newkey", "rsa:2048", "-nodes", "-keyout", str(file.with_suffix(".key")))
-    name = ("-subj", "/CN=loopback", "-addext", "subjectAltName=IP:127.0.0.1")
-    subprocess.run(
-        ["openssl", "req", "-x509", *key, *name, "-days", "1", "-out", str(file)], check=True, capture_output=True
-    )
-    file.write_text(file.read_text() + file.with_suffix(".key").read_text())
-    return file
+    return vendors.certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.mark.parametrize("allowed", [False, True], ids=["", "allowed"])

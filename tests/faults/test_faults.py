@@ -29,6 +29,7 @@ import duckdb
 import pytest
 
 from tests.conftest import native, sources
+from tests.connectors import vendor as vendors
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "RELIABILITY.md"
 BEGIN, END = "<!-- the faults: written by tests/faults/test_faults.py -->", "<!-- end of the faults -->"
@@ -173,14 +174,7 @@ FAULTS = [
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("tls") / "loopback.pem"
-    key = ("-newkey", "rsa:2048", "-nodes", "-keyout", str(file))
-    name = ("-subj", "/CN=loopback", "-addext", "subjectAltName=IP:127.0.0.1")
-    subprocess.run(
-        ["openssl", "req", "-x509", *key, *name, "-days", "1", "-out", f"{file}.crt"], check=True, capture_output=True
-    )
-    file.write_text(file.read_text() + Path(f"{file}.crt").read_text())
-    return file
+    return vendors.certificate(tmp_path_factory.mktemp("tls"))
 
 
 def sync(root: Path, fault: Fault | None = None) -> subprocess.CompletedProcess[str]:
