@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from dlt.sources.helpers.rest_client.client import RESTClient
 from requests import Request, Response, Session
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
 
 from dango.errors import DangoError
 
@@ -46,7 +48,9 @@ def keep_to(allowed: Sequence[str]) -> None:
     Raises:
         ForeignHost: not here, but by what asks another host; nothing was sent there.
     """
-    RESTClient._send_request = functools.partialmethod(_send, _SEND, tuple(allowed))  # type: ignore[method-assign,assignment]
+    send = functools.partialmethod(_send, _SEND, tuple(allowed))
+    # Every client of the process, also those that code of a source makes: there is no setting for all of them.
+    RESTClient._send_request = send  # type: ignore[method-assign,assignment]
 
 
 _SEND = RESTClient._send_request
@@ -70,20 +74,24 @@ def _home(client: RESTClient, url: str) -> _Origin:
     base = client.base_url or ""
     if not urlsplit(base).hostname:
         base = vars(client).setdefault("_dango_first", url)
-    return _origin(urlsplit(base))
+    return _origin(base)
 
 
-def _origin(url: SplitResult) -> _Origin:
+def _origin(address: str) -> _Origin:
+    """Whom an address asks. `requests` reads it in two ways, and where they differ it is nobody's own host."""
     try:
-        port = url.port
-    except ValueError:
-        port = None
-    scheme = url.scheme.lower()
-    return _Origin(scheme, (url.hostname or "").lower(), port or _PORTS.get(scheme))
+        url, other = urlsplit(address), parse_url(address)
+        scheme, host, port = url.scheme.lower(), (url.hostname or "").lower(), url.port
+    except (ValueError, LocationParseError):
+        return _Origin("", address, None)
+    theirs = (other.host or "").strip("[]").lower()
+    if (host, port) != (theirs, other.port):
+        return _Origin(scheme, f"{host}:{port} or {theirs}:{other.port}", None)
+    return _Origin(scheme, host, port or _PORTS.get(scheme))
 
 
 def _require(home: _Origin, url: str, allowed: Sequence[str]) -> None:
-    there = _origin(urlsplit(url))
+    there = _origin(url)
     if there == home:
         return
     if there.scheme != "https" and home.scheme == "https":
@@ -111,6 +119,7 @@ def _allows(pattern: str, there: _Origin) -> bool:
 def _redirects(session: Session, require: Callable[[str], None]) -> Iterator[None]:
     """Looks at each redirect that a request of the block meets, before it is followed."""
     if "get_redirect_target" not in vars(session):
+        # The session may be the author's own, of any class: it is this one object that asks here.
         session.get_redirect_target = functools.partial(_target, session)  # type: ignore[method-assign]
     before = getattr(_asking, "require", None)
     _asking.require = require

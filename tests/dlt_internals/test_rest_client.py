@@ -181,3 +181,24 @@ def test_what_is_no_host_is_told_with_its_place(write: Write, dango: Dango, host
     said = dango("check")
     assert said.code == 2
     assert "error: .dango/sources.yml:2:44: `0`: should be a host without scheme and path" in said.err
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["http://{there}\\@{home}/", "http://{home}@{there}/", "http://{home}.{there}/", "http://[::1/", "//{there}/x"],
+)
+def test_an_address_that_can_be_read_in_two_ways_is_nobodys(
+    write: Write, dango: Dango, elsewhere: Vendor, target: str
+) -> None:
+    asked: list[Asked] = []
+
+    def answer(given: Asked) -> Any:
+        asked.append(given)
+        host = given.headers["Host"]
+        led = target.format(home=host, there=place(elsewhere.url))
+        return {"rows": [{"id": 1}], "next": led} if given.path == "/links" else {"rows": []}
+
+    with vendor(answer) as home:
+        write(project("links", home.url))
+        said = dango("sync")
+    assert (said.code, elsewhere.asked, len(asked)) == (1, [], 1), said.err

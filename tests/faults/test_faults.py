@@ -122,6 +122,7 @@ def serving(tls: Path | None = None) -> Iterator[Upstream]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    # Who is asked hangs up in some of the faults, which the server would tell on stderr.
     server.handle_error = lambda *_: None  # type: ignore[method-assign]
     if tls is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
