@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dango.conversions import convert
-from dango.dlt_internals.names import Found, OwnSection, TSecretStrValue
+from dango.dlt_internals.names import TSecretStrValue
+from dango.dlt_internals.providers import Found, OwnSection
 from dango.errors import ArgumentError, MissingSecret, ResolveError
 from dango.job import Job
 from dango.registry.entry import Entry, Function, RestApi

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dango.dlt_internals import names as dlt_names
+from dango.dlt_internals import providers
 from dango.job import Job
 from dango.probe import Parameter
 from dango.project import Project
@@ -46,10 +47,10 @@ def parameters(resolved: Resolved, job: Job) -> Iterator[Parameter]:
 def fields(job: Job) -> list[Parameter]:
     """Where each field of the source's registry entry gets its value; what is missing is told, and no error."""
     assert job.entry is not None
-    return list(_fields(job, job.entry, dlt_names.isolate(job.source.name, job.neighbours)))
+    return list(_fields(job, job.entry, providers.isolate(job.source.name, job.neighbours)))
 
 
-def _fields(job: Job, entry: Entry, own: dlt_names.OwnSection) -> Iterator[Parameter]:
+def _fields(job: Job, entry: Entry, own: providers.OwnSection) -> Iterator[Parameter]:
     return (_of_field(each, job) for each in given(job, entry, own))
 
 
@@ -102,7 +103,7 @@ def _left_to_dlt(
         yield Parameter(name, shown, "default", value=_masked(name, parameter.default, secret), secret=secret)
 
 
-def _located_parameter(name: str, shown: str, found: dlt_names.Found, secret: bool, job: Job) -> Parameter:
+def _located_parameter(name: str, shown: str, found: providers.Found, secret: bool, job: Job) -> Parameter:
     name_of_field = name.rpartition(".")[2]
     value = _masked(name_of_field, found.value, secret)
     if not found.files:

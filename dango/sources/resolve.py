@@ -23,7 +23,7 @@ from dango import packages
 from dango.config.models import Resource, merged
 from dango.dlt_internals import alike as dlt_alike
 from dango.dlt_internals import names as dlt_names
-from dango.dlt_internals import rest_client
+from dango.dlt_internals import providers, rest_client
 from dango.errors import MissingPackage, MissingSecret, NotASource, ResolveError, near
 from dango.job import Job
 from dango.project import Project
@@ -40,7 +40,7 @@ class Resolved:
     function: Any
     module: str
     arguments: Mapping[str, Any] = field(repr=False)
-    own: dlt_names.OwnSection
+    own: providers.OwnSection
     call: Call
 
     @property
@@ -69,7 +69,7 @@ def resolve(job: Job, secrets: Mapping[str, Any] = MappingProxyType({})) -> Reso
         ResolveError: a subclass for each way in which this can fail.
     """
     folder = Project(job.root).custom_sources
-    own = dlt_names.isolate(job.source.name, job.neighbours, secrets)
+    own = providers.isolate(job.source.name, job.neighbours, secrets)
     call = call_of(job, own)
     require_packages(job)
     with _bounded(float(os.environ.get("DANGO_IMPORT_SECONDS", "inf"))):
@@ -165,9 +165,9 @@ def missing_parameters(names: Sequence[str], source: str) -> MissingSecret:
 
 def find_value(
     resolved: Resolved, key: str, hint: Any, path: Sequence[str], tail: tuple[str, ...]
-) -> dlt_names.Found | None:
+) -> providers.Found | None:
     own = resolved.own.find(key, hint, (*path[2:], *tail))
-    return own or dlt_names.others_find(key, hint, (*path, *tail))
+    return own or providers.others_find(key, hint, (*path, *tail))
 
 
 _FUNCTION = ("dlt_native", "source_function")

@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from dango.dlt_internals import names as dlt_names
+from dango.dlt_internals import providers
 from dango.errors import Held, Problem
 from dango.history import History
 from dango.job import Event, Examination, Job, Secrets, Skipped
@@ -297,7 +297,7 @@ def _masking(project: Project, send: Send) -> Mask:
         mask.add(secret)
         send(Secrets((secret,)))
 
-    dlt_names.follow(References(project, tell))
+    providers.follow(References(project, tell))
     return mask
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from dlt.common.configuration.providers import ConfigTomlProvider, EnvironProvider, SecretsTomlProvider
 
-from dango.dlt_internals.names import OwnSection, ValueNotSecretException
+from dango.dlt_internals.names import ValueNotSecretException
+from dango.dlt_internals.providers import OwnSection
 from dango.errors import ArgumentError, MissingSecret, ResolveError
 from dango.job import Job
 from dango.project import Project

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from dango.config.models import Destination, DltNative, Resource, Source
-from dango.dlt_internals.names import OwnSection
+from dango.dlt_internals.providers import OwnSection
 from dango.errors import DangoError, MissingSecret, NotASource, ResolveError
 from dango.job import Job
 from dango.sources.arguments import KWARGS
