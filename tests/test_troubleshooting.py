@@ -97,6 +97,16 @@ def test_a_kind_of_error_is_pointed_to_once(root: Path, write: Callable[..., Non
     assert synced.count("more: dango docs no-such-module\n") == synced.count("more: dango docs source-error\n") == 1
 
 
+def test_so_does_what_is_asked_before_anything_is_loaded(
+    write: Callable[..., None], dango: Callable[..., Said]
+) -> None:
+    block = "{name: shop, type: dlt_native, dlt_native: {source_module: shop, source_function: rows}}"
+    write({"sources": f"sources:\n  - {block}\n"})
+    write({"custom_sources/shop.py": "def rows():\n    raise KeyError('price')\n    yield\n"})
+    for command in (("source", "test", "shop"), ("preview", "shop")):
+        assert dango(*command).err.count("more: dango docs error-of-a-source\n") == 1, command
+
+
 def test_every_page_and_every_kind_of_error_can_be_read_and_completed(dango: Callable[..., Said]) -> None:
     listed = dango("docs").out.splitlines()
     pages = {page.stem.lower() for page in PAGE.parent.glob("*.md")}

@@ -252,8 +252,7 @@ def probed(value: Inspection | Tested) -> None:
         outcome = Text("failed", style="red") if value.error else Text(said, style="green")
         out.print(Text.assemble(f"{value.resource}: ", outcome, f" in {value.seconds:.1f} s"))
         if value.error:
-            err.print(Text(f"error: {value.resource}: {value.error}"))
-            err.print(Text("  hint: " + value.error.hint.replace("\n", "\n        "))) if value.error.hint else None
+            _told(f"error: {value.resource}", value.error, debug=False)
         return
     count = f"{len(value.tables)} {'table' if len(value.tables) == 1 else 'tables'}"
     out.print(Text(f"{value.server}{f', as {value.user}' if value.user else ''}: {count}"))
