@@ -153,6 +153,10 @@ class ArgumentError(ResolveError):
     """`function_kwargs` do not fit the function."""
 
 
+class EnvironmentFailed(ResolveError):
+    """An environment of a source's own cannot be built; nothing was started in it."""
+
+
 class RestConfigError(ResolveError):
     """A `rest_api` configuration is not one that can be run; the message begins with the place inside it."""
 
@@ -163,6 +167,10 @@ class MissingSecret(ResolveError):
 
 class SourceError(DangoError):
     """A source's database or files cannot be reached or read; says what they said themselves."""
+
+
+class ConnectorFailed(DangoError):
+    """A connector's own program failed, or says what cannot be; has what it said last."""
 
 
 class DestinationError(DangoError):

@@ -17,7 +17,9 @@ from dango.errors import DangoError
 from dango.paths import TablePath
 from dango.registry.entry import Entry
 
-Step = Literal["queued", "import", "resolve", "recover", "extract", "normalize", "load", "verify", "log"]
+Step = Literal[
+    "queued", "environment", "import", "resolve", "recover", "extract", "normalize", "load", "verify", "log",
+]  # fmt: skip
 Status = Literal["running", "ok", "partial", "failed", "held", "interrupted", "crashed"]
 
 

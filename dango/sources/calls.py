@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dango import environments
 from dango.conversions import convert
 from dango.dlt_internals.names import TSecretStrValue
 from dango.dlt_internals.providers import Found, OwnSection
@@ -113,6 +114,8 @@ def _of_entry(job: Job, entry: Entry, fields: list[Given]) -> Call:
         **{placeholder(each.spec): written_as(each.spec, each.value) for each in fields},
         "source": job.source.name,
         "resources": list(job.selected),
+        "environment": _environment(job),
+        "on_error": job.source.on_error or "fail",
     }
     stand_ins = {
         name: STAND_IN if name.startswith(SECRETS) and value is not None else value for name, value in values.items()
@@ -130,6 +133,12 @@ def _of_entry(job: Job, entry: Entry, fields: list[Given]) -> Call:
     module, function = _reference(build.function) if isinstance(build, Function) else (build.source, build.function)
     inspect = build.inspect if isinstance(build, Function) else None
     return Call(module, function, _arguments(build.args, values), inspect, False, secrets)
+
+
+def _environment(job: Job) -> str | None:
+    """Where the programs of the source's own environment are; None where it has none."""
+    asked = environments.wanted(job)
+    return str(environments.scripts(asked.folder)) if asked else None
 
 
 def placeholder(spec: FieldSpec) -> str:
