@@ -36,7 +36,7 @@ class Child:
     """
 
     def __init__(self, name: str, command: Sequence[str], request: Mapping[str, Any] | None = None) -> None:
-        self._name = name
+        self.name = name
         self._tail: deque[str] = deque(maxlen=_TAIL)
         self._process = subprocess.Popen(
             command,
@@ -66,7 +66,7 @@ class Child:
         self._echo.join(_SECONDS_TO_END)
         if code:
             how = f"exit code {code}" if code > 0 else f"signal {-code}"
-            raise ConnectorFailed(f"`{self._name}` failed ({how}){self._last()}", self.said())
+            raise ConnectorFailed(f"`{self.name}` failed ({how}){self._last()}", self.said())
 
     def said(self) -> str:
         """Its last lines."""

@@ -48,6 +48,7 @@ class Told(NamedTuple):
 
     stream: str
     schema: Schema
+    key: tuple[str, ...] = ()
 
 
 class State(NamedTuple):
@@ -65,7 +66,15 @@ class Wrong(NamedTuple):
     trace: str = ""
 
 
-Message = Record | Told | State | Wrong
+class Fatal(NamedTuple):
+    """Why the program ends, as far as it can tell itself."""
+
+    message: str
+    place: str
+    trace: str
+
+
+Message = Record | Told | State | Wrong | Fatal
 
 
 class Run:
@@ -74,7 +83,7 @@ class Run:
     Args:
         start: begins the program, with the state that is stored.
         read: a line, parsed, as a message; None where it is none that matters here.
-        streams: those that are asked for.
+        streams: those that are asked for; where there are none, which there are shows as they come.
         keep: whether what came before the program's last state is loaded when it fails.
     """
 
@@ -88,10 +97,13 @@ class Run:
     ) -> None:
         self._start = start
         self._read = read
+        self._any = not streams
         self._waiting = {stream.name: _Waiting() for stream in streams}
+        self._keys: dict[str, tuple[str, ...]] = {}
         self._schemas = {stream.name: stream.schema for stream in streams}
         self._keep = keep
         self._child: Child | None = None
+        self._fatal: Fatal | None = None
         self._lines: Iterator[bytes] = iter(())
         self._ended = False
         self._state: Any = None
@@ -107,11 +119,37 @@ class Run:
         made: DltResource = dlt.resource(lambda: self._pages(stream.name), name=stream.name, **hints)
         return made
 
-    def _pages(self, name: str) -> Iterator[Any]:
-        stored = dlt.current.source_state().setdefault(_STATE, {})
+    def tables(self, name: str) -> DltResource:
+        """Whatever streams come as one dlt resource, with a table for each."""
+        made: DltResource = dlt.resource(lambda: self._tables(), name=name)
+        return made
+
+    def _tables(self) -> Iterator[Any]:
+        stored = self._begun()
+        yield from self._read_all()
+        for name in self._waiting:
+            key = self._keys.get(name, ())
+            hints = dlt.mark.make_hints(
+                table_name=name,
+                primary_key=list(key) or None,
+                write_disposition="merge" if key else "append",
+                columns=columns(self._schemas[name]) or None,  # type: ignore[arg-type]
+            )
+            for batch in self._batches(name, self._waited(name)):
+                yield dlt.mark.with_hints(batch, hints, create_table_variant=True)
+        if self._state is not None:
+            stored["value"] = self._state
+
+    def _begun(self) -> dict[str, Any]:
+        """Begins the program, unless it runs; gives what is stored of its state."""
+        stored: dict[str, Any] = dlt.current.source_state().setdefault(_STATE, {})
         if self._child is None:
             self._child = self._start(stored.get("value"))
             self._lines = self._child.lines()
+        return stored
+
+    def _pages(self, name: str) -> Iterator[Any]:
+        stored = self._begun()
         if self._keep:
             yield from self._read_all()
         yield from self._batches(name, self._records(name))
@@ -150,8 +188,7 @@ class Run:
                 case _:
                     self._note(message)
         if not self._keep:
-            assert self._child
-            self._child.require_success()
+            self._require_success()
 
     def _waited(self, name: str) -> Iterator[dict[str, Any]]:
         waiting = self._waiting[name]
@@ -161,18 +198,23 @@ class Run:
     def _note(self, message: Message) -> None:
         match message:
             case Record(stream, data):
+                if self._any and stream not in self._waiting:
+                    self._waiting[stream] = _Waiting()
+                    self._schemas.setdefault(stream, {})
                 if stream in self._waiting:
                     self._waiting[stream].add(json.dumpb(data))
-            case Told(stream, schema):
-                if stream in self._schemas:
-                    self._schemas[stream] = schema
+            case Told(stream, schema, key):
+                if self._any or stream in self._schemas:
+                    self._schemas[stream], self._keys[stream] = schema, key
+            case Fatal():
+                self._fatal = message
             case State(value):
                 self._state = value
                 for each in self._waiting.values():
                     each.confirm()
 
     def _read_all(self) -> Iterator[Failed]:
-        """Reads to the end first, so that what came after the last state can be left out."""
+        """Reads to the end first: so what came after the last state can be left out, and all streams are known."""
         if self._ended:
             return
         for message in self._messages():
@@ -181,13 +223,25 @@ class Run:
             else:
                 self._note(message)
         self._ended = True
+        try:
+            self._require_success()
+        except ConnectorFailed as error:
+            if not self._keep:
+                raise
+            for each in self._waiting.values():
+                each.forget_unconfirmed()
+            yield Failed(None, f"{error.message}; what came before its last state is loaded\n{error.hint}")
+
+    def _require_success(self) -> None:
+        """Waits for the program's end. Raises `ConnectorFailed`, with what it says itself if it does."""
         assert self._child
         try:
             self._child.require_success()
         except ConnectorFailed as error:
-            for each in self._waiting.values():
-                each.forget_unconfirmed()
-            yield Failed(None, f"{error.message}; what came before its last state is loaded\n{error.hint}")
+            if self._fatal is None:
+                raise
+            told = f"`{self._child.name}`: {self._fatal.message}"
+            raise ConnectorFailed(told, place=self._fatal.place) from Elsewhere(self._fatal.trace or str(error))
 
     def _messages(self) -> Iterator[Message]:
         assert self._child
@@ -213,6 +267,10 @@ class Run:
             mine = self._state["bookmarks"][name]
             stored["value"] = stored.get("value") or {}
             stored["value"].setdefault("bookmarks", {})[name] = mine
+
+
+class Elsewhere(Exception):
+    """What was raised in the program, with its traceback; it stands behind the error, for who asks for all of it."""
 
 
 class _Waiting:
@@ -246,6 +304,6 @@ class _Waiting:
 
 def _failed(wrong: Wrong) -> Failed:
     made = Failed(None, wrong.message, wrong.entity)
-    if wrong.trace:
-        made.stack_trace = wrong.trace
+    # It went wrong in another process; the line here says nothing of it.
+    made.lines, made.stack_trace = (), wrong.trace or wrong.message
     return made

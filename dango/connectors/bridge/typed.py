@@ -28,6 +28,8 @@ _TEXTS: Mapping[str, Kind] = {
     "time": Kind("time", _TEXT.of, None),  # Arrow reads no times
     "singer.decimal": Kind("decimal", _TEXT.of, pa.decimal128(38, 9)),
 }
+# One with keys that are not known beforehand: a column for each of them would be hundreds.
+_MAP = Kind("json", frozenset({dict, _NULL}), None)
 _PLAIN: Mapping[str, Kind] = {
     "integer": Kind("bigint", frozenset({int, _NULL}), pa.int64()),
     "number": Kind("double", frozenset({int, float, _NULL}), pa.float64()),
@@ -41,6 +43,8 @@ def kind_of(said: Any) -> Kind | None:
     if len(branches) != 1:
         return None
     names = _names(branches[0]) - {"null"}
+    if names == {"object"} and not branches[0].get("properties"):
+        return _MAP
     if names == {"string"}:
         text: Kind = _TEXTS.get(str(branches[0].get("format")), _TEXT)
         return text
