@@ -36,6 +36,8 @@ class Call:
     written: bool = True
     """Whether the arguments are as written in `sources.yml`, with `env:` in them, or made of an entry's fields."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    about: str | None = None
+    """`module:function` that says what the source may be told and what it has, called with the same arguments."""
     rehearsal: Mapping[str, Any] | None = None
     """The same arguments with a stand-in for each secret, by which a template is tried before it holds one."""
 
@@ -131,8 +133,8 @@ def _of_entry(job: Job, entry: Entry, fields: list[Given]) -> Call:
             rehearsal=_rest(entry, build, job, stand_ins),
         )
     module, function = _reference(build.function) if isinstance(build, Function) else (build.source, build.function)
-    inspect = build.inspect if isinstance(build, Function) else None
-    return Call(module, function, _arguments(build.args, values), inspect, False, secrets)
+    inspect, about = (build.inspect, build.about) if isinstance(build, Function) else (None, None)
+    return Call(module, function, _arguments(build.args, values), inspect, False, secrets, about)
 
 
 def _environment(job: Job) -> str | None:

@@ -14,8 +14,10 @@ from dlt.common import json
 from dlt.sources import DltSource
 
 from dango.connectors.bridge.child import Child, Files, program
+from dango.connectors.bridge.options import options
 from dango.connectors.bridge.streams import Message, Record, Run, State, Stream, Told
 from dango.errors import ArgumentError, ConnectorFailed, near
+from dango.probe import About
 
 _METHODS = ("FULL_TABLE", "INCREMENTAL", "LOG_BASED")
 
@@ -50,7 +52,7 @@ def singer(
     command = program(tap, environment)
     settings = {**(config or {}), **(secrets or {})}
     catalog = _discovered(tap, command, settings, resources)
-    entries = {str(each.get("tap_stream_id") or each["stream"]): each for each in catalog}
+    entries = {_name(each): each for each in catalog}
     chosen = _chosen(entries, resources)
     for name, said in (replication or {}).items():
         _replicate(entries, name, said)
@@ -68,6 +70,32 @@ def singer(
 
     run = Run(start, _message, streams, keep=on_error == "skip")
     return dlt.source(lambda: [run.resource(stream) for stream in streams], name=source, section=source)()
+
+
+def about(tap: str, environment: str | None = None, **asked: Any) -> About:
+    """What a tap may be told, as taps of Meltano's SDK say by `--about`, and its streams. Arguments as of `singer`."""
+    command = program(tap, environment)
+    try:
+        child = Child(tap, [*command, "--about", "--format=json"])
+        said = json.loadb(b"".join(child.lines()))
+        child.require_success()
+        told = options(said["settings"])
+    except (ConnectorFailed, ValueError, KeyError, TypeError):
+        # Older taps have no such option.
+        told = ()
+    settings = {**(asked.get("config") or {}), **(asked.get("secrets") or {})}
+    try:
+        catalog = _discovered(tap, command, settings, ())
+    except ConnectorFailed:
+        if not told:
+            raise
+        # Before it is told what it needs, most cannot say which streams there are.
+        catalog = []
+    return About(told, tuple(_name(each) for each in catalog))
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("tap_stream_id") or entry["stream"])
 
 
 def _discovered(

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import IO, Any, NamedTuple
 
 import dlt
@@ -157,43 +158,41 @@ class Run:
         if self._state is not None:
             self._store(stored, name)
 
-    def _batches(self, name: str, records: Iterator[dict[str, Any] | Failed]) -> Iterator[Any]:
-        """Records in pages, each as its stream's schema says at that time."""
+    def _batches(self, name: str, pages: Iterator[list[dict[str, Any]] | Failed]) -> Iterator[Any]:
+        """Pages of records, each as its stream's schema says at that time."""
         schema, table = self._schemas[name], Table(self._schemas[name])
-        page: list[dict[str, Any]] = []
-        for record in records:
-            if isinstance(record, Failed):
-                yield record
-                continue
+        for page in pages:
             if (told := self._schemas[name]) is not schema:
-                if page:
-                    yield table.batch(page)
-                page, schema, table = [], told, Table(told)
-            page.append(record)
-            if len(page) == _BATCH:
-                yield table.batch(page)
-                page = []
-        if page:
-            yield table.batch(page)
+                schema, table = told, Table(told)
+            yield page if isinstance(page, Failed) else table.batch(page)
 
-    def _records(self, name: str) -> Iterator[dict[str, Any] | Failed]:
+    def _records(self, name: str) -> Iterator[list[dict[str, Any]] | Failed]:
         """What has waited, then what comes, to the end of the program."""
         yield from self._waited(name)
+        page: list[dict[str, Any]] = []
         for message in self._messages():
-            match message:
-                case Record(stream, data) if stream == name:
-                    yield data
-                case Wrong():
-                    yield _failed(message)
-                case _:
-                    self._note(message)
+            if type(message) is Record and message.stream == name:
+                page.append(message.data)
+            elif isinstance(message, Wrong):
+                yield _failed(message)
+            else:
+                if page and isinstance(message, Told):
+                    # They are still as the schema before this one says.
+                    yield page
+                    page = []
+                self._note(message)
+            if len(page) == _BATCH:
+                yield page
+                page = []
+        if page:
+            yield page
         if not self._keep:
             self._require_success()
 
-    def _waited(self, name: str) -> Iterator[dict[str, Any]]:
-        waiting = self._waiting[name]
-        for line in waiting.lines():
-            yield json.loadb(line)
+    def _waited(self, name: str) -> Iterator[list[dict[str, Any]]]:
+        lines = self._waiting[name].lines()
+        while page := [json.loadb(line) for line in islice(lines, _BATCH)]:
+            yield page
 
     def _note(self, message: Message) -> None:
         match message:
@@ -254,7 +253,11 @@ class Run:
                 if line.strip():
                     self._child.noise(line)
                 continue
-            message = self._read(parsed)
+            try:
+                message = self._read(parsed)
+            except (KeyError, TypeError) as error:
+                said = line[:200].decode("utf-8", "replace").rstrip()
+                raise ConnectorFailed(f"`{self._child.name}` sends a message that is none: {said}") from error
             if message is not None:
                 yield message
 
