@@ -7,8 +7,7 @@ comes for another than the one that is asked waits in a file, so that memory sta
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO, Any, NamedTuple
@@ -19,7 +18,7 @@ from dlt.sources import DltResource
 
 from dango.connectors.bridge.child import Child
 from dango.connectors.bridge.typed import Schema, Table, columns
-from dango.errors import ConnectorFailed
+from dango.errors import ArgumentError, ConnectorFailed, near
 from dango.failed import Failed
 
 _BATCH = 10_000
@@ -75,6 +74,7 @@ class Fatal(NamedTuple):
     trace: str
 
 
+Part = Callable[[Any, Any, str], Any]
 Message = Record | Told | State | Wrong | Fatal
 
 
@@ -86,6 +86,8 @@ class Run:
         read: a line, parsed, as a message; None where it is none that matters here.
         streams: those that are asked for; where there are none, which there are shows as they come.
         keep: whether what came before the program's last state is loaded when it fails.
+        part: what is to be stored when one stream is loaded and others may not be, of what was stored and the state
+            now; without it nothing is, until all are loaded.
     """
 
     def __init__(
@@ -95,7 +97,9 @@ class Run:
         streams: Sequence[Stream],
         *,
         keep: bool = False,
+        part: Part | None = None,
     ) -> None:
+        self._part = part
         self._start = start
         self._read = read
         self._any = not streams
@@ -265,11 +269,25 @@ class Run:
         """Keeps the state with the rows: that of this stream alone, as long as others may be left out."""
         if not self._unfinished:
             stored["value"] = self._state
-            return
-        with suppress(KeyError, TypeError, AttributeError):
-            mine = self._state["bookmarks"][name]
-            stored["value"] = stored.get("value") or {}
-            stored["value"].setdefault("bookmarks", {})[name] = mine
+        elif self._part is not None:
+            stored["value"] = self._part(stored.get("value"), self._state, name)
+
+
+def chosen(streams: Iterable[str], resources: Sequence[str], connector: str) -> list[str]:
+    """Those of a connector's streams that are asked for, in its own order, in which its records come.
+
+    Raises:
+        ArgumentError: for one that it does not have.
+    """
+    known = list(streams)
+    for name in resources:
+        if name not in known:
+            raise ArgumentError(
+                f"`{connector}` has no stream `{name}`{near(name, known)}",
+                f"its streams: {', '.join(known)}",
+                loc=("resources", name),
+            )
+    return [name for name in known if not resources or name in resources]
 
 
 class Elsewhere(Exception):
