@@ -53,6 +53,7 @@ class Wanted:
         requirements: as pip takes them, those that dango itself needs included.
         python: a version (`3.12`) or a path; empty for the Python that runs dango.
         own: the requirements of the source, as they are written.
+        built_with: constraints on what packages are built with.
         of_worker: whether the worker itself runs there, or a child program.
     """
 
@@ -60,6 +61,7 @@ class Wanted:
     requirements: tuple[str, ...]
     python: str
     own: tuple[str, ...]
+    built_with: tuple[str, ...]
     of_worker: bool
 
     def is_built(self) -> bool:
@@ -96,8 +98,9 @@ def wanted(job: Job) -> Wanted | None:
     own = tuple(_located(text, job.root) for text in asked.requirements)
     base = () if child else _dangos()
     python = asked.python or ""
-    folder = environments_of(Project(job.root)) / _name(own, base, python, job.root)
-    return Wanted(folder, (*base, *own), python, asked.requirements, not child)
+    built_with = asked.build_constraints
+    folder = environments_of(Project(job.root)) / _name(own, (*base, *built_with), python, job.root)
+    return Wanted(folder, (*base, *own), python, asked.requirements, built_with, not child)
 
 
 def interpreter(job: Job) -> Path | None:
@@ -133,13 +136,16 @@ def build(asked: Wanted, say: Say) -> None:
         say(f"building an environment: {name}")
         # What a build that was killed has left is no environment, and would be taken for one.
         shutil.rmtree(asked.folder, ignore_errors=True)
-        tool = _uv(asked) or _pip(asked)
+        constraints = asked.folder.with_suffix(".txt")
+        constraints.write_text("\n".join(asked.built_with), encoding="utf-8")
         try:
-            for step in tool:
+            for step in _uv(asked, constraints) or _pip(asked, constraints):
                 _run(step, asked)
         except EnvironmentFailed:
             shutil.rmtree(asked.folder, ignore_errors=True)
             raise
+        finally:
+            constraints.unlink()
         note = {
             "requirements": list(asked.own), "python": asked.python, "of_worker": asked.of_worker,
             "created": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
@@ -231,7 +237,7 @@ def _drivers() -> Iterator[str]:
             continue
 
 
-def _uv(asked: Wanted) -> list[list[str]] | None:
+def _uv(asked: Wanted, constraints: Path) -> list[list[str]] | None:
     """How uv makes it; None where there is no uv."""
     program = shutil.which("uv") or _beside_python("uv")
     if program is None:
@@ -239,12 +245,15 @@ def _uv(asked: Wanted) -> list[list[str]] | None:
     python = asked.python or sys.executable
     made = [program, "venv", "--quiet", "--no-project", "--python", python, str(asked.folder)]
     install = [program, "pip", "install", "--quiet", "--python", str(asked.interpreter), *asked.requirements]
+    install += ["--build-constraints", str(constraints)] if asked.built_with else []
     return [made, install] if asked.requirements else [made]
 
 
-def _pip(asked: Wanted) -> list[list[str]]:
+def _pip(asked: Wanted, constraints: Path) -> list[list[str]]:
     python = shutil.which(f"python{asked.python}") or asked.python if asked.python else sys.executable
     pip = [str(asked.interpreter), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    # In the environment that pip builds in, too: https://pip.pypa.io/en/stable/cli/pip_install/
+    pip += ["--build-constraint", str(constraints)] if asked.built_with else []
     made = [python, "-m", "venv", str(asked.folder)]
     return [made, [*pip, *asked.requirements]] if asked.requirements else [made]
 

@@ -222,6 +222,11 @@ class Environment(Strict):
     requirements: tuple[Annotated[StrictStr, BeforeValidator(_requirement)], ...] = Field(
         description="packages, as pip takes them; `./folder` is one of the project", examples=[["tap-csv==1.2.0"]]
     )
+    build_constraints: tuple[Annotated[StrictStr, BeforeValidator(_requirement)], ...] = Field(
+        default=(),
+        description="versions of what packages are built with, for those that have no wheel",
+        examples=[["setuptools<80"]],
+    )
     python: StrictStr | None = _said("its Python: a version, or a path; otherwise that of dango", "3.12")
 
 

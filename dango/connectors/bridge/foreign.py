@@ -50,9 +50,9 @@ def about(framework: str, connector: str, environment: str | None) -> About:
     for line in child.lines():
         said = json.loadb(line)
         told = options(said["schema"]) if said["type"] == "SPEC" else told
-        fatal = Fatal(said["message"], said["place"], said["trace"]) if said["type"] == "FAILED" else fatal
+        fatal = _fatal(said) if said["type"] == "FAILED" else fatal
     if fatal is not None:
-        raise ConnectorFailed(f"`{connector}`: {fatal.message}", place=fatal.place)
+        raise ConnectorFailed(fatal.message if fatal.whole else f"`{connector}`: {fatal.message}", place=fatal.place)
     child.require_success()
     return About(told)
 
@@ -63,16 +63,21 @@ def message(line: dict[str, Any]) -> Message | None:
     if kind == "RECORD":
         return Record(line["stream"], line["record"])
     if kind == "STATE":
-        return State(line["value"])
+        return State(line["value"], tuple(line["tables"]) if "tables" in line else None)
     if kind == "SCHEMA":
-        return Told(line["stream"], line["schema"], tuple(line.get("key_properties") or ()))
+        key = tuple(line.get("key_properties") or ())
+        return Told(line["stream"], line["schema"], key, line.get("write_disposition", ""))
     if kind == "ERROR":
         return Wrong(line["stream"], line["message"], line["entity"], line["trace"])
     if kind == "FAILED":
-        return Fatal(line["message"], line["place"], line["trace"])
+        return _fatal(line)
     if kind == "LOG":
         print(line["message"], file=sys.stderr)  # noqa: T201 - the worker's stderr is its log
     return None
+
+
+def _fatal(line: Mapping[str, Any]) -> Fatal:
+    return Fatal(line["message"], line["place"], line["trace"], whole=not line["trace"])
 
 
 def deep(*layers: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,12 +49,14 @@ class Told(NamedTuple):
     stream: str
     schema: Schema
     key: tuple[str, ...] = ()
+    write_disposition: str = ""
 
 
 class State(NamedTuple):
-    """How far the records before it have come."""
+    """How far the records before it have come: those of some streams, or of all."""
 
     value: Any
+    streams: tuple[str, ...] | None = None
 
 
 class Wrong(NamedTuple):
@@ -72,6 +74,8 @@ class Fatal(NamedTuple):
     message: str
     place: str
     trace: str
+    whole: bool = False
+    """Whether the message says already whose it is."""
 
 
 Part = Callable[[Any, Any, str], Any]
@@ -104,7 +108,7 @@ class Run:
         self._read = read
         self._any = not streams
         self._waiting = {stream.name: _Waiting() for stream in streams}
-        self._keys: dict[str, tuple[str, ...]] = {}
+        self._told: dict[str, Told] = {}
         self._schemas = {stream.name: stream.schema for stream in streams}
         self._keep = keep
         self._child: Child | None = None
@@ -133,11 +137,11 @@ class Run:
         stored = self._begun()
         yield from self._read_all()
         for name in self._waiting:
-            key = self._keys.get(name, ())
+            told = self._told.get(name) or Told(name, {})
             hints = dlt.mark.make_hints(
                 table_name=name,
-                primary_key=list(key) or None,
-                write_disposition="merge" if key else "append",
+                primary_key=list(told.key) or None,
+                write_disposition=told.write_disposition or ("merge" if told.key else "append"),  # type: ignore[arg-type]
                 columns=columns(self._schemas[name]) or None,  # type: ignore[arg-type]
             )
             for batch in self._batches(name, self._waited(name)):
@@ -206,15 +210,16 @@ class Run:
                     self._schemas.setdefault(stream, {})
                 if stream in self._waiting:
                     self._waiting[stream].add(json.dumpb(data))
-            case Told(stream, schema, key):
+            case Told(stream, schema):
                 if self._any or stream in self._schemas:
-                    self._schemas[stream], self._keys[stream] = schema, key
+                    self._schemas[stream], self._told[stream] = schema, message
             case Fatal():
                 self._fatal = message
-            case State(value):
+            case State(value, streams):
                 self._state = value
-                for each in self._waiting.values():
-                    each.confirm()
+                for name, each in self._waiting.items():
+                    if streams is None or name in streams:
+                        each.confirm()
 
     def _read_all(self) -> Iterator[Failed]:
         """Reads to the end first: so what came after the last state can be left out, and all streams are known."""
@@ -243,7 +248,7 @@ class Run:
         except ConnectorFailed as error:
             if self._fatal is None:
                 raise
-            told = f"`{self._child.name}`: {self._fatal.message}"
+            told = self._fatal.message if self._fatal.whole else f"`{self._child.name}`: {self._fatal.message}"
             raise ConnectorFailed(told, place=self._fatal.place) from Elsewhere(self._fatal.trace or str(error))
 
     def _messages(self) -> Iterator[Message]:
