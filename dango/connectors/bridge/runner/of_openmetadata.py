@@ -47,7 +47,7 @@ def check(request: Request, say: Say) -> None:
 
 
 def read(request: Request, say: Say) -> None:
-    """What the connector yields, a stream for each kind of entity; then what it could not make, as its status has it."""
+    """What the connector yields, a stream for each kind of entity; then what it could not make, by its status."""
     source, server = _made(request)
     source.prepare()
     told: set[str] = set()
