@@ -36,9 +36,8 @@ def list_(
     """List what there is: shipped, of packages, and the project's own. What is broken or hidden is said."""
     registry = _registry()
     found, plugins = registry.search(words or []), registry.brought(words or [])
-    broken = dict(registry.broken)
     if json:
-        brought = tuple(_plugin_facts(each, broken.get(each, "")) for each in plugins)
+        brought = tuple(_plugin_facts(each, registry) for each in plugins)
         emit({"entries": tuple(map(_facts, found)), "plugins": brought, "broken_packages": _broken_packages(registry)})
         return
     from dango.cli import show
@@ -51,7 +50,13 @@ def list_(
         for each in found
     ]
     named = [
-        (each.name, each.kind, show.status("broken") if each in broken else each.value, each.origin, _hides(each.hides))
+        (
+            each.name,
+            each.kind,
+            show.status("broken") if each in registry.broken else each.value,
+            each.origin,
+            _said(each, registry),
+        )
         for each in plugins
         if each.group != SOURCES or each.name not in registry.ids
     ]
@@ -64,7 +69,7 @@ def list_(
         typer.echo(f"nothing matches: {' '.join(words or [])}")
     for problem in (problem for each in found for problem in each.problems):
         line(str(problem), problem.hint, "warning")
-    for plugin, why in broken.items():
+    for plugin, why in registry.broken.items():
         line(f"{plugin} is broken: {why}", "", "warning")
 
 
@@ -204,9 +209,15 @@ def _facts(listed: Listed) -> dict[str, object]:
     }
 
 
-def _plugin_facts(plugin: Plugin, problem: str) -> dict[str, object]:
+def _plugin_facts(plugin: Plugin, registry: Registry) -> dict[str, object]:
     facts = {"group": plugin.group, "name": plugin.name, "value": plugin.value, "origin": plugin.origin}
+    problem = {**registry.untyped, **registry.broken}.get(plugin, "")
     return {**facts, "shadows": plugin.hides, "problem": problem}
+
+
+def _said(plugin: Plugin, registry: Registry) -> str:
+    untyped = f"no type: {registry.untyped[plugin]}" if plugin in registry.untyped else ""
+    return "; ".join(filter(None, (untyped, _hides(plugin.hides))))
 
 
 def _hides(origins: Sequence[str]) -> str:
@@ -214,4 +225,4 @@ def _hides(origins: Sequence[str]) -> str:
 
 
 def _broken_packages(registry: Registry) -> dict[str, str]:
-    return {each.origin: why for each, why in registry.broken}
+    return {each.origin: why for each, why in registry.broken.items()}

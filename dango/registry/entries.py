@@ -20,7 +20,7 @@ from dango.config.document import Document
 from dango.config.models import Source
 from dango.errors import ConfigError, EntryNotFound, Problem, located, near
 from dango.registry.entry import ID_PATTERN, Entry
-from dango.registry.plugins import GROUPS, OWN, REGISTRY, SOURCES, Plugin, broken_near, faults, named, plugins
+from dango.registry.plugins import GROUPS, OWN, REGISTRY, SOURCES, Plugin, broken_like, faults, named, plugins
 from dango.registry.validation import problems_in
 from dango.resources import shipped
 
@@ -94,7 +94,7 @@ class Registry:
     def sources(self) -> Mapping[str, Plugin]:
         """The sources of packages that may stand under `type:` as entries do, by name: those of no entry's id."""
         found = named(SOURCES)
-        return {name: found[name] for name in found if name not in self._files and not _no_type(found[name])}
+        return {name: found[name] for name in found if name not in self._files and not _untyped(found[name])}
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -107,16 +107,20 @@ class Registry:
         return [each for group in groups for each in named(group).values() if each.matches(words)]
 
     @cached_property
-    def broken(self) -> tuple[tuple[Plugin, str], ...]:
+    def broken(self) -> Mapping[Plugin, str]:
         """What packages say they bring and cannot be had, with why, as far as that is known without importing it."""
-        found = {each: why for group in GROUPS for each, why in faults(group)}
-        found |= {each: why for each in plugins(SOURCES) if (why := _no_type(each))}
-        return tuple(found.items())
+        return {each: why for group in GROUPS for each, why in faults(group).items()}
+
+    @cached_property
+    def untyped(self) -> Mapping[Plugin, str]:
+        """The sources of packages that only `source_module` can name, with why."""
+        return {each: why for each in plugins(SOURCES) if each not in self.broken and (why := _untyped(each))}
 
     def meant(self, kind: str) -> list[str]:
-        """A line for each package that might have brought the type, were it not broken."""
-        folders = [f"{each} is broken: {why}" for each, why in self.broken if each.group == REGISTRY]
-        return [*broken_near(kind, (each for each in self.broken if each[0].group == SOURCES)), *folders]
+        """A line for each package that might have brought the type."""
+        untyped = [f"{each} is no type: {why}" for each, why in self.untyped.items() if each.is_like(kind)]
+        folders = [f"{each} is broken: {why}" for each, why in self.broken.items() if each.group == REGISTRY]
+        return [*broken_like(kind, faults(SOURCES)), *untyped, *folders]
 
     def __iter__(self) -> Iterator[Listed]:
         """Every entry that is not hidden by another of its id, broken ones too."""
@@ -198,6 +202,13 @@ def entry_in(document: Document) -> Entry:
     return entry
 
 
+def no_type(name: str) -> str:
+    """Why nothing of that name can stand under `type:`; empty where it can."""
+    if name in RESERVED:
+        return f"`{name}` is a key of every source in sources.yml"
+    return "" if re.fullmatch(ID_PATTERN, name) else "types are lower-case letters, digits and `_`, a letter first"
+
+
 def entry_document(file: Path, name: str, cache: Path | None = None) -> Document:
     """An entry's file, for the places of what is in it. Raises `ConfigError` where it is not YAML.
 
@@ -224,10 +235,6 @@ def _origin(plugin: Plugin) -> Origin:
     return Origin(plugin.origin, plugin.folder()[0])
 
 
-def _no_type(plugin: Plugin) -> str:
-    """Why a source of a package cannot stand under `type:`, whatever it is; empty where it can."""
-    if plugin.name in RESERVED:
-        return f"`{plugin.name}` is a key of every source in sources.yml, and so no type"
-    if not re.fullmatch(ID_PATTERN, plugin.name):
-        return "a type is lower-case letters, digits and `_`, a letter first"
-    return "" if plugin.function else plugin.fault()
+def _untyped(plugin: Plugin) -> str:
+    """Why a source of a package cannot stand under `type:`; empty where it can."""
+    return no_type(plugin.name) or ("" if plugin.function else "it names no function, `module:function`")

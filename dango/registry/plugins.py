@@ -11,7 +11,7 @@ import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -78,11 +78,16 @@ class Plugin:
         text = f"{self.name} {self.value} {self.distribution}".lower()
         return all(word.lower() in text for word in words)
 
+    def is_like(self, name: str) -> bool:
+        """Whether its name is this one, or nearly."""
+        return bool(get_close_matches(name.lower(), [self.name.lower()], cutoff=0.6))
+
     def fault(self) -> str:
         """Why it cannot be had, as far as that is known without importing it; empty where nothing is known."""
         if self.group == REGISTRY:
             return self.folder()[1]
-        if not self.function:
+        # A source may be a module alone, for `source_module`.
+        if not self.function and (self.group != SOURCES or ":" in self.value):
             return f"it names `{self.value}`, which is not of the form `module:function`"
         return "" if _is_there(self.module) else f"its module `{self.module}` is not installed"
 
@@ -110,7 +115,7 @@ class Plugin:
             BrokenPlugin: with what went wrong, down to its root.
         """
         if not self.function:
-            raise self.broken(self.fault(), self._mended(), loc)
+            raise self.broken(f"it names no function: `{self.value}`", self._mended(), loc)
         try:
             module = importlib.import_module(self.module)
             found = getattr(module, self.function, None)
@@ -159,19 +164,19 @@ def plugin(group: str, name: str) -> Plugin:
         kind = group.removeprefix("dango.")
         raise PluginNotFound(
             f"no {kind.removesuffix('s')} `{name}` is installed{near(name, found)}",
-            "\n".join([*broken_near(name, faults(group)), f"{kind}: {', '.join(sorted(found)) or 'none'}"]),
+            "\n".join([*broken_like(name, faults(group)), f"{kind}: {', '.join(sorted(found)) or 'none'}"]),
         )
     return found[name]
 
 
-def faults(group: str) -> list[tuple[Plugin, str]]:
+def faults(group: str) -> dict[Plugin, str]:
     """The entry points of a group that cannot be had, with why, as far as that is known without importing them."""
-    return [(each, why) for each in plugins(group) if (why := each.fault())]
+    return {each: why for each in plugins(group) if (why := each.fault())}
 
 
-def broken_near(name: str, broken: Iterable[tuple[Plugin, str]]) -> list[str]:
+def broken_like(name: str, broken: Mapping[Plugin, str]) -> list[str]:
     """A line for each broken one that may be meant by a name that is not known."""
-    return [f"{each} is broken: {why}" for each, why in broken if get_close_matches(name, [each.name], cutoff=0.6)]
+    return [f"{each} is broken: {why}" for each, why in broken.items() if each.is_like(name)]
 
 
 def told(error: BaseException) -> str:
@@ -219,6 +224,8 @@ def _is_overlaid(name: str, text: str) -> bool:
 
 def _is_there(module: str) -> bool:
     """Whether there is such a module. The packages that it is in are not imported."""
+    if module in sys.modules:
+        return True
     top, *below = module.split(".")
     spec = _spec(top)
     for part in below:

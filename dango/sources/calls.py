@@ -66,9 +66,15 @@ def call_of(job: Job, own: OwnSection) -> Call:
         ArgumentError: when a field's value does not fit, or a field that is needed has none.
         MissingSecret: when a secret that is needed is found nowhere.
     """
-    if job.plugin is not None:
-        named, block = job.plugin, job.source.block
-        return Call(named.module, named.function, block, plugin=named, named_at=TYPE, arguments_at=(job.source.type,))
+    if plugin := job.plugin:
+        return Call(
+            plugin.module,
+            plugin.function,
+            job.source.block,
+            plugin=plugin,
+            named_at=TYPE,
+            arguments_at=(job.source.type,),
+        )
     block = job.source.dlt_native
     if block is not None:
         return Call(block.source_module, block.source_function, block.function_kwargs)
