@@ -21,7 +21,7 @@ from dango.project import NATIVE, Project
 from dango.registry.entry import Entry
 from dango.registry.plugins import Plugin
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, project_mask, read_toml
-from dango.workers.supervision import prepare, values
+from dango.workers.supervision import at_work, prepare, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,8 @@ def describe_plugin(project: Project, plugin: Plugin) -> Entry:
 
 def _described(project: Project, source: Source) -> Entry | list[str]:
     prepare(project)
-    for value in values(project, "describe", project.job(source), source.name):
+    job = project.job(source)
+    for value in values(at_work(project, "describe", job, job)):
         if isinstance(value, Entry | list):
             return value
     raise AssertionError("a worker ends with a value or an error")
@@ -177,7 +178,7 @@ def ask(
     """
     prepare(project)
     probe = Probe(project.job(source), dict(answers))
-    for value in values(project, work, probe, source.name):
+    for value in values(at_work(project, work, probe, probe.job)):
         if isinstance(value, Inspection | Tested):
             yield value
 

@@ -161,6 +161,10 @@ class ArgumentError(ResolveError):
     """A source's arguments do not fit its function."""
 
 
+class EnvironmentFailed(ResolveError):
+    """An environment of a source's own cannot be built; nothing was started in it."""
+
+
 class RestConfigError(ResolveError):
     """A `rest_api` configuration is not one that can be run; the message begins with the place inside it."""
 
@@ -171,6 +175,10 @@ class MissingSecret(ResolveError):
 
 class SourceError(DangoError):
     """A source's database or files cannot be reached or read; says what they said themselves."""
+
+
+class ConnectorFailed(DangoError):
+    """A connector's own program failed, or says what cannot be; has what it said last."""
 
 
 class DestinationError(DangoError):

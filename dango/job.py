@@ -18,7 +18,9 @@ from dango.paths import TablePath
 from dango.registry.entry import Entry
 from dango.registry.plugins import Plugin
 
-Step = Literal["queued", "import", "resolve", "recover", "extract", "normalize", "load", "verify", "log"]
+Step = Literal[
+    "queued", "environment", "import", "resolve", "recover", "extract", "normalize", "load", "verify", "log",
+]  # fmt: skip
 Status = Literal["running", "ok", "partial", "failed", "held", "interrupted", "crashed"]
 
 

@@ -17,7 +17,7 @@ from dango.lock import lock
 from dango.project import Project
 from dango.stored.leftovers import folders
 from dango.stored.wishes import DropWish, Holding
-from dango.workers.supervision import prepare, values
+from dango.workers.supervision import prepare, values, watch
 
 
 def held(project: Project, source: Source) -> tuple[Holding, ...]:
@@ -77,7 +77,7 @@ def _locked(project: Project, source: Source) -> AbstractContextManager[None]:
 def _asked(project: Project, source: Source, *, write: bool) -> tuple[Holding, ...]:
     project.require_environment([], [project.destination(source)])
     wish = DropWish(project.job(source), write)
-    return next(value for value in values(project, "drop", wish, source.name) if isinstance(value, tuple))
+    return next(value for value in values(watch(project, "drop", wish, source.name)) if isinstance(value, tuple))
 
 
 def _require_droppable(project: Project, source: Source) -> None:

@@ -236,6 +236,11 @@ sources:
       query: "query ($after: String) {{shops(after: $after) {{id}}}}"
       data_selector: data.shops
       cursor_path: data.next
+  - {{name: tickets, type: singer, singer: {{tap: python taps/tickets.py}}}}
+  - name: apart
+    type: dlt_native
+    environment: {{requirements: [./nowhere]}}
+    dlt_native: {{source_module: shop, source_function: orders}}
   - {{name: leads, type: rest_api, rest_api: {{base_url: VENDOR, path: leads, paginator: header_link}}}}
   - {{name: books, type: rest_api, rest_api: {{base_url: VENDOR, path: books, {OAUTH}}}}}
   - {{name: rates, type: acme}}
@@ -276,6 +281,7 @@ def said(root: Path, write: Callable[..., None], dango: Callable[..., Said], acm
     lines = '{"id": 1}\n{"id": \n'
     write({"custom_sources/shop.py": SHOP, "custom_sources/divides.py": "RATE = 1 / 0\n"})
     write({"custom_sources/needs.py": "import pandaz\n", "samples/orders.jsonl": lines})
+    write({"taps/tickets.py": "import sys\n\nsys.exit('401: the token has expired')\n"})
 
     def run(line: str, **env: str) -> None:
         told.append(dango(*line.split(), env={**env, "CI": env.get("CI", "")}).err)
@@ -284,7 +290,7 @@ def said(root: Path, write: Callable[..., None], dango: Callable[..., Said], acm
     with vendor(vendors_answer) as server:
         write({"sources": SOURCES.replace("VENDOR", server.url)})
         run("check")
-        for line in ("query SELECT", "sync private limit some api wrong stops records lines missing"):
+        for line in ("query SELECT", "sync private limit some api wrong stops records lines missing tickets apart"):
             run(line)
         for line in ("sync unset", "sync order", "sync orders --limit 0", "sync orders --destination lak"):
             run(line)

@@ -34,7 +34,6 @@ EMBEDDED = "duckdb"
 # In the model from the first day; refused by name until the work behind them is done.
 NOT_YET = (
     "processors",
-    "environment",
     "extends",
     "executor",
     "split",
@@ -186,11 +185,44 @@ def _resources(value: Any) -> Any:
 Resources = Annotated[dict[str, Resource], BeforeValidator(_resources)]
 
 
-class Environment(Strict):
-    """An environment of the source's own."""
+def _requirement(text: Any, info: Any) -> Any:
+    """What a tool would take for an option, or fetch from anywhere, is no name of a package."""
+    said = ""
+    if not isinstance(text, str) or not text.strip():
+        said = "`{text}` is no text, as `pandas>=2` is"
+    elif text.lstrip().startswith("-"):
+        said = "`{text}` is an option of a tool, not a package that is required"
+    elif ("://" in text or re.search(r"(^|\s)@\s*\S", text)) and not info.data.get("allow_urls"):
+        said = (
+            "`{text}` is fetched from an address, and whoever has that address may change what it is;"
+            " `allow_urls: true` beside it says that this is meant"
+        )
+    elif not text.startswith(("./", "../")) and not _is_requirement(text):
+        said = "`{text}` is no requirement, as `pandas>=2` is; a folder of this project is written `./folder`"
+    if said:
+        raise PydanticCustomError("requirement", said, {"text": str(text)})
+    return text
 
-    requirements: tuple[str, ...] = Field(description="not yet")
-    python: str | None = _said("not yet")
+
+def _is_requirement(text: str) -> bool:
+    # Here, since few projects name any.
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        Requirement(text)
+    except InvalidRequirement:
+        return bool(re.match(r"[\w+.-]+://", text))
+    return True
+
+
+class Environment(Strict):
+    """An environment of the source's own, built when it is first needed."""
+
+    allow_urls: StrictBool = Field(default=False, description="whether requirements may be addresses")
+    requirements: tuple[Annotated[StrictStr, BeforeValidator(_requirement)], ...] = Field(
+        description="packages, as pip takes them; `./folder` is one of the project", examples=[["tap-csv==1.2.0"]]
+    )
+    python: StrictStr | None = _said("its Python: a version, or a path; otherwise that of dango", "3.12")
 
 
 class Defaults(Later):
@@ -203,7 +235,9 @@ class Defaults(Later):
     resources: Resources | None = _said(
         "what to load: a list of names, or a mapping from name to how; otherwise all", ["issues", "users"]
     )
-    environment: Environment | None = _said("not yet: packages of the source's own")
+    environment: Environment | None = _said(
+        "packages of the source's own, which no other source sees", {"requirements": ["stripe<16"]}
+    )
     executor: str | None = _said("not yet: where its jobs run")
     split: str | dict[str, Any] | None = _said(_SPLIT)
     schedule: str | None = _said("not yet: when it is synced")

@@ -222,7 +222,7 @@ def _problem(document: Document, detail: ErrorDetails, model: type[BaseModel]) -
             message = f"`{key}` {message}"
         case "contract":
             message = f"`{key}`: {message}"
-        case "name" | "version" | "resources" | "missing_block" | "entry":
+        case "name" | "version" | "resources" | "missing_block" | "entry" | "requirement":
             pass
         case _:
             message = f"`{key}`: {_said(message)}, not {kind(detail['input'])}"

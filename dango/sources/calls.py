@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dango import environments
 from dango.conversions import convert
 from dango.dlt_internals.names import TSecretStrValue
 from dango.dlt_internals.providers import Found, OwnSection
@@ -129,6 +130,8 @@ def _of_entry(job: Job, entry: Entry, fields: list[Given]) -> Call:
         **{placeholder(each.spec): written_as(each.spec, each.value) for each in fields},
         "source": job.source.name,
         "resources": list(job.selected),
+        "environment": _environment(job),
+        "on_error": job.source.on_error or "fail",
     }
     stand_ins = {
         name: STAND_IN if name.startswith(SECRETS) and value is not None else value for name, value in values.items()
@@ -148,6 +151,12 @@ def _of_entry(job: Job, entry: Entry, fields: list[Given]) -> Call:
     inspect = build.inspect if isinstance(build, Function) else None
     arguments = _arguments(build.args, values)
     return Call(module, function, arguments, inspect, named_at=TYPE, arguments_at=(), secrets=secrets)
+
+
+def _environment(job: Job) -> str | None:
+    """Where the programs of the source's own environment are; None where it has none."""
+    asked = environments.wanted(job)
+    return str(environments.scripts(asked.folder)) if asked else None
 
 
 def placeholder(spec: FieldSpec) -> str:

@@ -17,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from dango import environments
 from dango.dlt_internals import providers
 from dango.errors import Held, Problem
 from dango.history import History
@@ -90,6 +91,18 @@ def _rarely_collected() -> Iterator[None]:
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
+
+
+def environment(job: Job, send: Send) -> None:
+    """Builds the environment that the job's source asks for; sends events, at last a `RunError` if it cannot."""
+    asked = environments.wanted(job)
+    mask = _masking(Project(job.root), send)
+    send(Event(job.source.name, "environment"))
+    with boundary(job, mask) as failures:
+        assert asked is not None
+        environments.build(asked, lambda said: send(Event(job.source.name, "log", message=mask(said))))
+    for told in failures:
+        send(told)
 
 
 def check(jobs: tuple[Job, ...], send: Send) -> None:

@@ -209,8 +209,8 @@ def test_a_mistake_is_named_with_its_place_and_the_nearest_right_word(text: str,
 def test_the_hint_of_an_unknown_key_lists_the_valid_ones() -> None:
     assert problem("sorces: []\n").hint == "valid keys: version, destination, destinations, defaults, sources"
     assert problem(one("    zzz: 1\n")).hint == (
-        "valid keys: on_error, enabled, destination, schema_contract, max_errors, resources, name, type, description,"
-        " allowed_hosts, dlt_native"
+        "valid keys: on_error, enabled, destination, schema_contract, max_errors, resources, environment, name, type,"
+        " description, allowed_hosts, dlt_native"
     )
 
 
