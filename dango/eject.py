@@ -53,9 +53,8 @@ def ejected(project: Project, source: Source) -> Ejected:
     item["type"] = NATIVE
     if plugin is not None:
         block = {"source_module": plugin.module, "source_function": plugin.function}
-        return Ejected(
-            _change(project, source, item, block | ({"function_kwargs": arguments} if arguments else {}), {})
-        )
+        block |= {"function_kwargs": arguments} if arguments else {}
+        return Ejected(_change(project, source, item, block, {}))
     assert entry is not None
     _loaded(item, source, entry)
     if isinstance(entry.build, RestApi):

@@ -62,8 +62,9 @@ def list_(
     ]
     if rows:
         show.table(("id", "title", "category", "maturity", "from", ""), rows)
-    if named:
+    if rows and named:
         typer.echo("")
+    if named:
         show.table(("name", "is a", "names", "from", ""), named)
     if not rows and not named:
         typer.echo(f"nothing matches: {' '.join(words or [])}")
@@ -224,5 +225,8 @@ def _hides(origins: Sequence[str]) -> str:
     return f"hides the one of: {', '.join(origins)}" if origins else ""
 
 
-def _broken_packages(registry: Registry) -> dict[str, str]:
-    return {each.origin: why for each, why in registry.broken.items()}
+def _broken_packages(registry: Registry) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for each, why in registry.broken.items():
+        found.setdefault(each.origin, []).append(f"{each.kind} `{each.name}`: {why}")
+    return found

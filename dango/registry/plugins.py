@@ -44,7 +44,7 @@ class Plugin:
     distribution: str
 
     def __str__(self) -> str:
-        return f"the {self.kind} `{self.name}` of {self.origin}"
+        return f"the {self.kind} `{self.name}` of package {self.distribution}"
 
     @property
     def kind(self) -> str:

@@ -21,10 +21,10 @@ from dango.registry.field import EMPTY, FieldSpec
 from dango.registry.plugins import Plugin
 from dango.registry.template import SECRETS, filled
 from dango.sources.arguments import KWARGS, expand
+from dango.sources.imports import TYPE
 
 REST = ("dango.connectors.rest", "rest_api")
 STAND_IN = "stand-in"
-TYPE = ("type",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,8 @@ from dango.registry.plugins import SOURCES, Plugin, plugins
 PACKAGE = "custom_sources"
 _MODULE = ("dlt_native", "source_module")
 _FUNCTION = ("dlt_native", "source_function")
-_TYPE = ("type",)
+TYPE = ("type",)
+"""The key that names a package's source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +122,10 @@ def find(module: str, function: str, folder: Path) -> Located:
 
 def of_plugin(plugin: Plugin) -> Located:
     """What a package brings as a source. Raises `BrokenPlugin` with the root cause, and where it cannot be a source."""
-    found = plugin.load(_TYPE)
+    found = plugin.load(TYPE)
     if inspect.isclass(found) or not (callable(found) or isinstance(found, DltSource)):
         kind = "a class" if inspect.isclass(found) else f"of type {type(found).__name__}"
-        raise plugin.broken(f"`{plugin.value}` is {kind}, and no function, source or resource", loc=_TYPE)
+        raise plugin.broken(f"`{plugin.value}` is {kind}, and no function, source or resource", loc=TYPE)
     return Located(plugin.module, plugin.function, found)
 
 

@@ -82,7 +82,7 @@ def test_list_says_where_each_comes_from_and_what_it_hides(
     write({"registry/stripe.yml": SHOP.replace("id: shop", "id: stripe")})
     said = dango("registry", "list")
     assert said.code == 0
-    lines = {line.split()[0]: " ".join(line.split()) for line in said.out.splitlines()}
+    lines = {line.split()[0]: " ".join(line.split()) for line in said.out.splitlines() if line}
     assert lines["id"] == "id title category maturity from"
     assert lines["shop"] == "shop My shop commerce mock_run project"
     assert lines["ark"] == "ark My shop commerce mock_run package ark"
