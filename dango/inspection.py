@@ -15,7 +15,7 @@ from dango.config.document import Document
 from dango.errors import ConfigError, Problem, page_of
 from dango.git import tracked
 from dango.job import Event, Job, RunError
-from dango.probe import Finding, Parameter, Probe, Sample
+from dango.probe import About, Finding, Parameter, Probe, Sample
 from dango.project import ENV_FILE, Project
 from dango.registry.entries import entry_document, entry_in
 from dango.registry.entry import Entry
@@ -94,6 +94,15 @@ def explain(project: Project, name: str) -> list[Parameter]:
     job = _jobs(project, [name])[0]
     for value in values(at_work(project, "explain", job, job)):
         if isinstance(value, list):
+            return value
+    raise AssertionError("a worker ends with a value or an error")
+
+
+def about(project: Project, name: str) -> About:
+    """What a source may be told, and what it has. Raises `DangoError` when it cannot be asked."""
+    job = _jobs(project, [name])[0]
+    for value in values(at_work(project, "about", job, job)):
+        if isinstance(value, About):
             return value
     raise AssertionError("a worker ends with a value or an error")
 

@@ -77,6 +77,10 @@ class Function(Strict):
         default=None,
         description="called with the same arguments; gives a `dango.probe.Inspection` for live choices and tests",
     )
+    about: Reference | None = Field(
+        default=None,
+        description="called with the same arguments; gives a `dango.probe.About`: options and streams",
+    )
 
 
 class Verified(Strict):

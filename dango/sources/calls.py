@@ -43,6 +43,8 @@ class Call:
     arguments_at: tuple[str, ...] = KWARGS
     """The keys under which the arguments stand there, with `env:` in them; none where they are made of fields."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    about: str | None = None
+    """`module:function` that says what the source may be told and what it has, called with the same arguments."""
     rehearsal: Mapping[str, Any] | None = None
     """The same arguments with a stand-in for each secret, by which a template is tried before it holds one."""
 
@@ -148,9 +150,9 @@ def _of_entry(job: Job, entry: Entry, fields: list[Given]) -> Call:
             rehearsal=_rest(entry, build, job, stand_ins),
         )
     module, function = _reference(build.function) if isinstance(build, Function) else (build.source, build.function)
-    inspect = build.inspect if isinstance(build, Function) else None
+    inspect, about = (build.inspect, build.about) if isinstance(build, Function) else (None, None)
     arguments = _arguments(build.args, values)
-    return Call(module, function, arguments, inspect, named_at=TYPE, arguments_at=(), secrets=secrets)
+    return Call(module, function, arguments, inspect, named_at=TYPE, arguments_at=(), secrets=secrets, about=about)
 
 
 def _environment(job: Job) -> str | None:

@@ -16,9 +16,10 @@ from dango import durations
 from dango.errors import page_of
 from dango.failed import Failed, collecting
 from dango.job import Job, RunError
-from dango.probe import Inspection, Sample, Tested
+from dango.probe import About, Inspection, Option, Sample, Tested
 from dango.project import Project
 from dango.sources import imports
+from dango.sources.describe import described
 from dango.sources.resolve import Resolved, build
 
 SECONDS = 30.0
@@ -33,13 +34,36 @@ def inspection(resolved: Resolved, job: Job) -> Inspection | None:
     Raises:
         DangoError: where it cannot be reached, with the cause.
     """
-    if resolved.call.inspect is None:
-        return None
-    module, _, function = resolved.call.inspect.partition(":")
-    located = imports.find(module, function, Project(job.root).custom_sources)
-    found = located.function(**resolved.arguments)
-    assert isinstance(found, Inspection)
+    found = _asked(resolved.call.inspect, resolved, job)
+    assert found is None or isinstance(found, Inspection)
     return found
+
+
+def about(resolved: Resolved, job: Job) -> About:
+    """What the source may be told, and which resources it has, as it says itself, or as its entry or signature does.
+
+    Raises:
+        DangoError: where it cannot be asked, with the cause.
+    """
+    found = _asked(resolved.call.about, resolved, job)
+    if isinstance(found, About):
+        return found
+    entry = job.entry or described(imports.Located(resolved.module, "", resolved.function), resolved.module)
+    options = tuple(
+        Option(spec.name, spec.kind, spec.default, spec.required, spec.secret, spec.help or spec.title)
+        for spec in entry.fields
+    )
+    tables = inspection(resolved, job) if job.entry and entry.select.live else None
+    return About(options, tuple(table.name for table in tables.tables) if tables else entry.resources)
+
+
+def _asked(reference: str | None, resolved: Resolved, job: Job) -> Any:
+    """What a function beside the source's own says, called with the same arguments; None where there is none."""
+    if reference is None:
+        return None
+    module, _, function = reference.partition(":")
+    located = imports.find(module, function, Project(job.root).custom_sources)
+    return located.function(**resolved.arguments)
 
 
 def rows(resolved: Resolved, job: Job, told: Callable[[BaseException], RunError]) -> Iterator[Tested]:

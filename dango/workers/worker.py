@@ -25,7 +25,7 @@ from dango.job import Event, Examination, Job, Secrets, Skipped
 from dango.load import destinations, pipeline
 from dango.lock import lock
 from dango.paths import TablePath
-from dango.probe import Finding, Inspection, Probe, Sample, Tested
+from dango.probe import About, Finding, Inspection, Probe, Sample, Tested
 from dango.profiling import Sampler, Steps, profile
 from dango.project import Project
 from dango.references import References
@@ -170,6 +170,11 @@ def describe(job: Job, send: Send) -> None:
         send(told)
 
 
+def about(job: Job, send: Send) -> None:
+    """Sends what the source says `About` itself, or a `RunError`."""
+    _ask(Probe(job), send, lambda resolved, mask: _told(resolved, job, mask))
+
+
 def address(job: Job, send: Send) -> None:
     """Sends the `Address` of the job's destination, or a `RunError`."""
     with boundary(job, _masking(Project(job.root), send)) as failures:
@@ -257,6 +262,17 @@ def _inspected(resolved: Resolved, probe: Probe) -> Iterator[Inspection]:
     found = probing.inspection(resolved, probe.job)
     if found is not None:
         yield found
+
+
+def _told(resolved: Resolved, job: Job, mask: Mask) -> Iterator[About]:
+    from dango.sources import probing
+
+    found = probing.about(resolved, job)
+    # A default may be made of what is secret.
+    options = (
+        replace(each, default=mask(str(each.default)) if each.default else each.default) for each in found.options
+    )
+    yield replace(found, options=tuple(options))
 
 
 def _tested(resolved: Resolved, probe: Probe, mask: Mask) -> Iterator[Tested]:

@@ -101,6 +101,9 @@ def test_a_source_of_datahubs_own_and_one_of_the_projects_are_loaded_a_table_for
     assert rows("select count(*) from raw_mine.status") == [(3,)]
     assert (root / "closed").read_text() == "once "
 
+    told = {each["name"]: each for each in dango("source", "describe", "mine", "--json").json["options"]}
+    assert (told["count"]["kind"], told["count"]["default"]) == ("integer", "2")
+
     # Again, of which nothing is new: each entity has one row of each aspect.
     said = dango("sync", "mine", env={"FAULT": "report"})
     assert said.code == 3

@@ -91,7 +91,7 @@ def test_only_the_streams_that_are_named_are_asked_for(dango: Callable[..., Said
     write({"sources": SHOP + "    resources: [event]\n"})
     said = dango("sync")
     assert said.code == 2
-    assert ".dango/sources.yml:6:5: the tap has no stream `event` (did you mean `events`?)" in said.err
+    assert ".dango/sources.yml:6:5: `python taps/tap.py` has no stream `event` (did you mean `events`?)" in said.err
 
 
 def test_streams_of_a_tap_that_discovers_nothing_are_named(

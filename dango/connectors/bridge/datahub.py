@@ -10,6 +10,7 @@ from dlt.sources import DltSource
 
 from dango.connectors.bridge import foreign
 from dango.connectors.bridge.streams import Run
+from dango.probe import About
 
 
 def datahub(
@@ -34,7 +35,6 @@ def datahub(
     """
     asked = {
         "source": source,
-        "connector": connector,
         "config": foreign.deep({}, config or {}, secrets or {}),
         "streams": list(aspects),
     }
@@ -45,3 +45,8 @@ def datahub(
         keep=on_error == "skip",
     )
     return dlt.source(lambda: run.tables("aspects"), name=source, section=source)()
+
+
+def about(connector: str, environment: str | None = None, **asked: Any) -> About:
+    """What a source may be told. Arguments as of `datahub`."""
+    return foreign.about("datahub", connector, environment)

@@ -8,8 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dlt.common import json
+
 from dango.connectors.bridge.child import Child
+from dango.connectors.bridge.options import options
 from dango.connectors.bridge.streams import Fatal, Message, Record, State, Told, Wrong
+from dango.errors import ConnectorFailed
+from dango.probe import About, Option
 
 _RUNNER = Path(__file__).parent / "runner"
 
@@ -29,11 +34,27 @@ def program(framework: str, ask: str, connector: str, environment: str | None, r
     asked = {
         **request,
         "framework": framework,
+        "connector": connector,
         "ask": ask,
         "run": f"dango-{os.getpid()}",
         "path": [str(root), str(root / "custom_sources")],
     }
     return Child(connector, [python, "-I", str(_RUNNER)], asked)
+
+
+def about(framework: str, connector: str, environment: str | None) -> About:
+    """What a connector may be told, as its framework makes a JSON Schema of it. Raises `ConnectorFailed`."""
+    child = program(framework, "spec", connector, environment, {})
+    told: tuple[Option, ...] = ()
+    fatal: Fatal | None = None
+    for line in child.lines():
+        said = json.loadb(line)
+        told = options(said["schema"]) if said["type"] == "SPEC" else told
+        fatal = Fatal(said["message"], said["place"], said["trace"]) if said["type"] == "FAILED" else fatal
+    if fatal is not None:
+        raise ConnectorFailed(f"`{connector}`: {fatal.message}", place=fatal.place)
+    child.require_success()
+    return About(told)
 
 
 def message(line: dict[str, Any]) -> Message | None:

@@ -14,8 +14,10 @@ from dlt.common import json
 from dlt.sources import DltSource
 
 from dango.connectors.bridge.child import Child, Files, program
-from dango.connectors.bridge.streams import Message, Record, Run, State, Stream, Told
+from dango.connectors.bridge.options import options
+from dango.connectors.bridge.streams import Message, Record, Run, State, Stream, Told, chosen
 from dango.errors import ArgumentError, ConnectorFailed, near
+from dango.probe import About
 
 _METHODS = ("FULL_TABLE", "INCREMENTAL", "LOG_BASED")
 
@@ -50,24 +52,50 @@ def singer(
     command = program(tap, environment)
     settings = {**(config or {}), **(secrets or {})}
     catalog = _discovered(tap, command, settings, resources)
-    entries = {str(each.get("tap_stream_id") or each["stream"]): each for each in catalog}
-    chosen = _chosen(entries, resources)
+    entries = {_name(each): each for each in catalog}
+    selected = chosen(entries, resources, tap) if entries else list(resources)
     for name, said in (replication or {}).items():
         _replicate(entries, name, said)
-    streams = [_stream(name, entries.get(name)) for name in chosen]
+    streams = [_stream(name, entries.get(name)) for name in selected]
 
     def start(state: Any) -> Child:
         files = Files()
         asked = ["--config", files.write("config.json", settings)]
         if entries:
-            selected = {"streams": [_selected(each, name in chosen) for name, each in entries.items()]}
-            asked += ["--catalog", files.write("catalog.json", selected)]
+            asked_for = {"streams": [_selected(each, name in selected) for name, each in entries.items()]}
+            asked += ["--catalog", files.write("catalog.json", asked_for)]
         if state is not None:
             asked += ["--state", files.write("state.json", state)]
         return Child(tap, [*command, *asked])
 
-    run = Run(start, _message, streams, keep=on_error == "skip")
+    run = Run(start, _message, streams, keep=on_error == "skip", part=_bookmark)
     return dlt.source(lambda: [run.resource(stream) for stream in streams], name=source, section=source)()
+
+
+def about(tap: str, environment: str | None = None, **asked: Any) -> About:
+    """What a tap may be told, as taps of Meltano's SDK say by `--about`, and its streams. Arguments as of `singer`."""
+    command = program(tap, environment)
+    try:
+        child = Child(tap, [*command, "--about", "--format=json"])
+        said = json.loadb(b"".join(child.lines()))
+        child.require_success()
+        told = options(said["settings"])
+    except (ConnectorFailed, ValueError, KeyError, TypeError):
+        # Older taps have no such option.
+        told = ()
+    settings = {**(asked.get("config") or {}), **(asked.get("secrets") or {})}
+    try:
+        catalog = _discovered(tap, command, settings, ())
+    except ConnectorFailed:
+        if not told:
+            raise
+        # Before it is told what it needs, most cannot say which streams there are.
+        catalog = []
+    return About(told, tuple(_name(each) for each in catalog))
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("tap_stream_id") or entry["stream"])
 
 
 def _discovered(
@@ -94,20 +122,6 @@ def _discovered(
     finally:
         files.close()
     return list(found)
-
-
-def _chosen(entries: Mapping[str, Any], resources: Sequence[str]) -> list[str]:
-    if not entries:
-        return list(resources)
-    for name in resources:
-        if name not in entries:
-            raise ArgumentError(
-                f"the tap has no stream `{name}`{near(name, entries)}",
-                f"its streams: {', '.join(entries)}",
-                loc=("resources", name),
-            )
-    # In the tap's order, in which its records come.
-    return [name for name in entries if not resources or name in resources]
 
 
 def _replicate(entries: Mapping[str, dict[str, Any]], name: str, said: Mapping[str, str]) -> None:
@@ -163,6 +177,14 @@ def _of_stream(entry: dict[str, Any]) -> dict[str, Any]:
         entry.setdefault("metadata", []).append({"breadcrumb": [], "metadata": {}})
         found = _metadata(entry)
     return found[()]
+
+
+def _bookmark(stored: Any, state: Any, name: str) -> Any:
+    """How far one stream has come, where the state says that as most do."""
+    if not (isinstance(state, Mapping) and name in (state.get("bookmarks") or {})):
+        return stored
+    kept = stored or {}
+    return {**kept, "bookmarks": {**kept.get("bookmarks", {}), name: state["bookmarks"][name]}}
 
 
 def _message(line: dict[str, Any]) -> Message | None:

@@ -7,9 +7,9 @@ comes for another than the one that is asked waits in a file, so that memory sta
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import IO, Any, NamedTuple
 
 import dlt
@@ -18,7 +18,7 @@ from dlt.sources import DltResource
 
 from dango.connectors.bridge.child import Child
 from dango.connectors.bridge.typed import Schema, Table, columns
-from dango.errors import ConnectorFailed
+from dango.errors import ArgumentError, ConnectorFailed, near
 from dango.failed import Failed
 
 _BATCH = 10_000
@@ -74,6 +74,7 @@ class Fatal(NamedTuple):
     trace: str
 
 
+Part = Callable[[Any, Any, str], Any]
 Message = Record | Told | State | Wrong | Fatal
 
 
@@ -85,6 +86,8 @@ class Run:
         read: a line, parsed, as a message; None where it is none that matters here.
         streams: those that are asked for; where there are none, which there are shows as they come.
         keep: whether what came before the program's last state is loaded when it fails.
+        part: what is to be stored when one stream is loaded and others may not be, of what was stored and the state
+            now; without it nothing is, until all are loaded.
     """
 
     def __init__(
@@ -94,7 +97,9 @@ class Run:
         streams: Sequence[Stream],
         *,
         keep: bool = False,
+        part: Part | None = None,
     ) -> None:
+        self._part = part
         self._start = start
         self._read = read
         self._any = not streams
@@ -157,43 +162,41 @@ class Run:
         if self._state is not None:
             self._store(stored, name)
 
-    def _batches(self, name: str, records: Iterator[dict[str, Any] | Failed]) -> Iterator[Any]:
-        """Records in pages, each as its stream's schema says at that time."""
+    def _batches(self, name: str, pages: Iterator[list[dict[str, Any]] | Failed]) -> Iterator[Any]:
+        """Pages of records, each as its stream's schema says at that time."""
         schema, table = self._schemas[name], Table(self._schemas[name])
-        page: list[dict[str, Any]] = []
-        for record in records:
-            if isinstance(record, Failed):
-                yield record
-                continue
+        for page in pages:
             if (told := self._schemas[name]) is not schema:
-                if page:
-                    yield table.batch(page)
-                page, schema, table = [], told, Table(told)
-            page.append(record)
-            if len(page) == _BATCH:
-                yield table.batch(page)
-                page = []
-        if page:
-            yield table.batch(page)
+                schema, table = told, Table(told)
+            yield page if isinstance(page, Failed) else table.batch(page)
 
-    def _records(self, name: str) -> Iterator[dict[str, Any] | Failed]:
+    def _records(self, name: str) -> Iterator[list[dict[str, Any]] | Failed]:
         """What has waited, then what comes, to the end of the program."""
         yield from self._waited(name)
+        page: list[dict[str, Any]] = []
         for message in self._messages():
-            match message:
-                case Record(stream, data) if stream == name:
-                    yield data
-                case Wrong():
-                    yield _failed(message)
-                case _:
-                    self._note(message)
+            if type(message) is Record and message.stream == name:
+                page.append(message.data)
+            elif isinstance(message, Wrong):
+                yield _failed(message)
+            else:
+                if page and isinstance(message, Told):
+                    # They are still as the schema before this one says.
+                    yield page
+                    page = []
+                self._note(message)
+            if len(page) == _BATCH:
+                yield page
+                page = []
+        if page:
+            yield page
         if not self._keep:
             self._require_success()
 
-    def _waited(self, name: str) -> Iterator[dict[str, Any]]:
-        waiting = self._waiting[name]
-        for line in waiting.lines():
-            yield json.loadb(line)
+    def _waited(self, name: str) -> Iterator[list[dict[str, Any]]]:
+        lines = self._waiting[name].lines()
+        while page := [json.loadb(line) for line in islice(lines, _BATCH)]:
+            yield page
 
     def _note(self, message: Message) -> None:
         match message:
@@ -254,7 +257,11 @@ class Run:
                 if line.strip():
                     self._child.noise(line)
                 continue
-            message = self._read(parsed)
+            try:
+                message = self._read(parsed)
+            except (KeyError, TypeError) as error:
+                said = line[:200].decode("utf-8", "replace").rstrip()
+                raise ConnectorFailed(f"`{self._child.name}` sends a message that is none: {said}") from error
             if message is not None:
                 yield message
 
@@ -262,11 +269,25 @@ class Run:
         """Keeps the state with the rows: that of this stream alone, as long as others may be left out."""
         if not self._unfinished:
             stored["value"] = self._state
-            return
-        with suppress(KeyError, TypeError, AttributeError):
-            mine = self._state["bookmarks"][name]
-            stored["value"] = stored.get("value") or {}
-            stored["value"].setdefault("bookmarks", {})[name] = mine
+        elif self._part is not None:
+            stored["value"] = self._part(stored.get("value"), self._state, name)
+
+
+def chosen(streams: Iterable[str], resources: Sequence[str], connector: str) -> list[str]:
+    """Those of a connector's streams that are asked for, in its own order, in which its records come.
+
+    Raises:
+        ArgumentError: for one that it does not have.
+    """
+    known = list(streams)
+    for name in resources:
+        if name not in known:
+            raise ArgumentError(
+                f"`{connector}` has no stream `{name}`{near(name, known)}",
+                f"its streams: {', '.join(known)}",
+                loc=("resources", name),
+            )
+    return [name for name in known if not resources or name in resources]
 
 
 class Elsewhere(Exception):
