@@ -58,13 +58,19 @@ def _checked(project: Project, left: list[Job], python: Path | None, work: str) 
 
 
 def project_problems(project: Project) -> Iterator[Problem]:
-    """What is wrong with the project's other files. Raises `ConfigError` where one cannot be read at all."""
+    """What is wrong with the project's other files, and with packages that are to extend dango.
+
+    Raises:
+        ConfigError: where a file cannot be read at all.
+    """
     for name in (SECRETS_FILE, CONFIG_FILE):
         try:
             read_toml(project.root / name, name)
         except ConfigError as error:
             yield from error.problems
     yield from _exposed(project.root)
+    for plugin, why in project.registry.broken.items():
+        yield Problem(f"{plugin} is broken: {why}", severity="warning", docs=page_of("BrokenPlugin"))
 
 
 def _exposed(root: Path) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ from dango.config.models import Destination, Source
 from dango.errors import DangoError
 from dango.paths import TablePath
 from dango.registry.entry import Entry
+from dango.registry.plugins import Plugin
 
 Step = Literal[
     "queued", "environment", "import", "resolve", "recover", "extract", "normalize", "load", "verify", "log",
@@ -32,9 +33,11 @@ class Job:
     source: Source
     destination: Destination
     entry: Entry | None = None
-    """The registry entry of the source's type; None for `dlt_native`."""
+    """The registry entry of the source's type; None where that is none."""
     broken: str = ""
     """What is wrong with the registry entry; the source fails with it, and no other does."""
+    plugin: Plugin | None = None
+    """The package's source that is the source's type; None where that is none."""
     neighbours: tuple[str, ...] = ()
     """The names of the project's other sources, whose secrets this one must not see."""
     resources: tuple[str, ...] = ()

@@ -26,12 +26,13 @@ from dango.errors import (
 from dango.job import Job
 from dango.registry.entries import Registry
 from dango.registry.entry import Entry
+from dango.registry.plugins import Plugin
 from dango.registry.validation import parse
 
 ENV_FILE = ".env"
 SOURCES_FILE = ".dango/sources.yml"
 NATIVE = "dlt_native"
-"""The type that runs any dlt source; every other type is the id of a registry entry."""
+"""The type that runs any dlt source; every other type is the id of a registry entry, or a package's source."""
 
 ENV_REFERENCE = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)(\??)")
 
@@ -112,8 +113,8 @@ class Project:
         sources = self.document.data.get("sources")
         listed = [source for source in (sources if isinstance(sources, list) else []) if isinstance(source, Mapping)]
         # Who needs no registry does not wait for the entry points of all that is installed.
-        known = (NATIVE, *(self.registry.ids if {str(source.get("type")) for source in listed} - {NATIVE} else ()))
-        return parse(self.document, known, self._entry_of)
+        known = (NATIVE, *(self.registry.types if {str(source.get("type")) for source in listed} - {NATIVE} else ()))
+        return parse(self.document, known, self._entry_of, self.registry.meant)
 
     @cached_property
     def registry(self) -> Registry:
@@ -121,11 +122,15 @@ class Project:
         return Registry(self.root / "registry", self.cache)
 
     def entry(self, source: Source) -> Entry | None:
-        """The registry entry of the source's type; None for `dlt_native`. Raises `ConfigError` where it is broken."""
+        """The registry entry of the source's type; None where that is none. Raises `ConfigError` where it is broken."""
         return self._entry_of(source.type)
 
+    def plugin(self, source: Source) -> Plugin | None:
+        """The package's source that is the source's type; None where that is none."""
+        return None if source.type == NATIVE else self.registry.sources.get(source.type)
+
     def _entry_of(self, kind: str) -> Entry | None:
-        return None if kind == NATIVE else self.registry.entry(kind)
+        return None if kind == NATIVE or kind in self.registry.sources else self.registry.entry(kind)
 
     @cached_property
     def dotenv(self) -> Mapping[str, str]:
@@ -197,6 +202,7 @@ class Project:
             destination=self.destination(source, destination),
             entry=entry,
             broken=broken,
+            plugin=self.plugin(source),
             neighbours=tuple(other.name for other in self.config.sources if other.name != source.name),
             **asked,
         )

@@ -252,7 +252,9 @@ class Source(Defaults):
     """One source: what it is, where it goes, and the block that bears the name of its type."""
 
     name: Name = Field(description="also of its pipeline, its dataset and its secrets", examples=["jira_issues"])
-    type: StrictStr = Field(description="`dlt_native`, or the id of a registry entry", examples=["github"])
+    type: StrictStr = Field(
+        description="`dlt_native`, the id of a registry entry, or a source that a package brings", examples=["github"]
+    )
     description: StrictStr = Field(default="", description="for people", examples=["Issues of our Jira"])
     extends: Name | None = _said("not yet: another source, whose keys are taken over")
     allowed_hosts: tuple[Host, ...] = Field(

@@ -19,7 +19,10 @@ from dango.registry.entry import Entry
 
 
 def parse(
-    document: Document, known_types: Iterable[str], entry_of: Callable[[str], Entry | None] = lambda kind: None
+    document: Document,
+    known_types: Iterable[str],
+    entry_of: Callable[[str], Entry | None] = lambda kind: None,
+    meant: Callable[[str], Iterable[str]] = lambda kind: (),
 ) -> Config:
     """The configuration that the document holds.
 
@@ -27,11 +30,12 @@ def parse(
         document: `sources.yml`.
         known_types: what may stand under `type:`.
         entry_of: the registry entry of a type; None for a type that has none.
+        meant: lines for people about what a type that is not known might have been.
 
     Raises:
         ConfigError: with every problem of the file, each at its line and column.
     """
-    problems = [*_unknown_types(document, known_types), *_used_twice(document), *_named_destinations(document)]
+    problems = [*_unknown_types(document, known_types, meant), *_used_twice(document), *_named_destinations(document)]
     try:
         config = Config.model_validate(document.data)
     except ValidationError as error:
@@ -80,15 +84,18 @@ def _named_destinations(document: Document) -> Iterator[Problem]:
             yield _at(document, ("destinations", key, "name"), message, hint)
 
 
-def _unknown_types(document: Document, known: Iterable[str]) -> Iterator[Problem]:
+def _unknown_types(
+    document: Document, known: Iterable[str], meant: Callable[[str], Iterable[str]]
+) -> Iterator[Problem]:
     types_known = sorted(known)
+    more = "dango registry list shows the types; `type: dlt_native` runs any dlt source"
     for index, source in enumerate(_blocks(document)):
         kind = source.get("type")
         if isinstance(kind, str) and kind not in types_known:
             yield _at(
                 document, ("sources", index, "type"),
                 f"unknown type `{kind}`{near(kind, types_known)}",
-                "dango registry list shows the types; `type: dlt_native` runs any dlt source",
+                "\n".join([*meant(kind), more]),
             )  # fmt: skip
 
 
@@ -123,11 +130,16 @@ def _conflicts(document: Document, config: Config) -> Iterator[Problem]:
 def _registered(
     document: Document, config: Config, known: Iterable[str], entry_of: Callable[[str], Entry | None]
 ) -> Iterator[Problem]:
-    """What is wrong with the blocks of sources whose type is a registry entry."""
+    """What is wrong with the blocks of sources whose type is not `dlt_native`."""
     types_known = set(known)
     for index, source in enumerate(config.sources):
         if source.type not in types_known:
             continue
+        if source.type != "dlt_native" and source.dlt_native is not None:
+            yield _at(
+                document, ("sources", index, "dlt_native"),
+                f"`dlt_native:` is the block of `type: dlt_native`; that of `type: {source.type}` is `{source.type}:`",
+            )  # fmt: skip
         try:
             entry = entry_of(source.type)
         except ConfigError:
@@ -139,11 +151,6 @@ def _registered(
 
 def _block(document: Document, loc: tuple[str | int, ...], source: Source, entry: Entry) -> Iterator[Problem]:
     names = [field.name for field in entry.fields]
-    if source.dlt_native is not None:
-        yield _at(
-            document, (*loc, "dlt_native"),
-            f"`dlt_native:` is the block of `type: dlt_native`; that of `type: {source.type}` is `{source.type}:`",
-        )  # fmt: skip
     for key, value in source.block.items():
         place = (*loc, source.type, key)
         field = entry.field(key)

@@ -1,6 +1,7 @@
 """A source's configuration as the call that it stands for: a function, and its arguments.
 
-`dlt_native` says both; a registry entry makes them of its fields. From here on every source takes one path.
+`dlt_native` says both, a package's source brings the function, and a registry entry makes both of its fields. From here
+on every source takes one path.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from dango.errors import ArgumentError, MissingSecret, ResolveError
 from dango.job import Job
 from dango.registry.entry import Entry, Function, RestApi
 from dango.registry.field import EMPTY, FieldSpec
+from dango.registry.plugins import Plugin
 from dango.registry.template import SECRETS, filled
-from dango.sources.arguments import expand
+from dango.sources.arguments import KWARGS, expand
+from dango.sources.imports import TYPE
 
 REST = ("dango.connectors.rest", "rest_api")
 STAND_IN = "stand-in"
@@ -33,8 +36,12 @@ class Call:
     arguments: Mapping[str, Any] = field(repr=False)
     inspect: str | None = None
     """`module:function` that says what there is to load, called with the same arguments."""
-    written: bool = True
-    """Whether the arguments are as written in `sources.yml`, with `env:` in them, or made of an entry's fields."""
+    plugin: Plugin | None = None
+    """The package's source that the function is; None where it is looked for by its names."""
+    named_at: tuple[str, ...] = ("dlt_native", "source_function")
+    """The keys inside the source's block that name the function."""
+    arguments_at: tuple[str, ...] = KWARGS
+    """The keys under which the arguments stand there, with `env:` in them; none where they are made of fields."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     about: str | None = None
     """`module:function` that says what the source may be told and what it has, called with the same arguments."""
@@ -62,6 +69,15 @@ def call_of(job: Job, own: OwnSection) -> Call:
         ArgumentError: when a field's value does not fit, or a field that is needed has none.
         MissingSecret: when a secret that is needed is found nowhere.
     """
+    if plugin := job.plugin:
+        return Call(
+            plugin.module,
+            plugin.function,
+            job.source.block,
+            plugin=plugin,
+            named_at=TYPE,
+            arguments_at=(job.source.type,),
+        )
     block = job.source.dlt_native
     if block is not None:
         return Call(block.source_module, block.source_function, block.function_kwargs)
@@ -70,7 +86,7 @@ def call_of(job: Job, own: OwnSection) -> Call:
         raise ResolveError(
             f"the registry entry `{job.source.type}` is broken:\n{job.broken}",
             f"dango registry lint {job.source.type}",
-            loc=("type",),
+            loc=TYPE,
         )
     return _of_entry(job, entry, list(given(job, entry, own)))
 
@@ -128,13 +144,15 @@ def _of_entry(job: Job, entry: Entry, fields: list[Given]) -> Call:
         return Call(
             *REST,
             arguments=_rest(entry, build, job, values),
-            written=False,
             secrets=secrets,
+            named_at=TYPE,
+            arguments_at=(),
             rehearsal=_rest(entry, build, job, stand_ins),
         )
     module, function = _reference(build.function) if isinstance(build, Function) else (build.source, build.function)
     inspect, about = (build.inspect, build.about) if isinstance(build, Function) else (None, None)
-    return Call(module, function, _arguments(build.args, values), inspect, False, secrets, about)
+    arguments = _arguments(build.args, values)
+    return Call(module, function, arguments, inspect, named_at=TYPE, arguments_at=(), secrets=secrets, about=about)
 
 
 def _environment(job: Job) -> str | None:

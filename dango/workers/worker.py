@@ -148,22 +148,23 @@ def preview(probe: Probe, send: Send) -> None:
 
 
 def describe(job: Job, send: Send) -> None:
-    """Reads the function of a `dlt_native` source, and sends it as an `Entry`; a `RunError` where it cannot.
+    """Reads the function of a source that has no entry, and sends it as an `Entry`; a `RunError` where it cannot.
 
     Where the source names no function, the names of those that its module has are sent.
     """
     from dango.sources.describe import described
 
     block = job.source.dlt_native
-    assert block is not None
     folder = Project(job.root).custom_sources
     send(_importing(job))
     with boundary(job, _masking(Project(job.root), send)) as failures:
         imports.install(folder)
-        if block.source_function:
+        if job.plugin is not None:
+            send(described(imports.of_plugin(job.plugin), job.plugin.module, job.plugin.name))
+        elif block and block.source_function:
             located = imports.find(block.source_module, block.source_function, folder)
             send(described(located, block.source_module))
-        else:
+        elif block:
             send(imports.offered(imports.find_module(block.source_module, folder)))
     for told in failures:
         send(told)
@@ -312,7 +313,7 @@ def _found(job: Job, project: Project, mask: Mask, send: Send, *, rehearse: bool
             pipeline.require_room(job.root)
             missing = [parameter.name for parameter in parameters(resolved, job) if parameter.missing]
             if missing:
-                raise missing_parameters(missing, job.source.name)
+                raise missing_parameters(missing, job.source.name, resolved.call.arguments_at)
             pipeline.reachable(job)
     for told in failures:
         yield Problem.at(told.place or project.place(job.source.name), told.message, told.hint, docs=told.docs)
