@@ -34,6 +34,12 @@ class Refused(Exception):
         self.status = status
 
 
+def row_cursor(each: Declared) -> str:
+    """The field of a page's last row that asks for the next page; empty where pages go on otherwise."""
+    path = str(each.paginator.get("cursor_path", ""))
+    return re.split(r"\[-?\d+\]\.?", path, maxsplit=1)[1] if 0 in steps(path) else ""
+
+
 class Pager:
     """One page of a list, as the entry's paginator expects pages to come and to end."""
 
@@ -97,12 +103,11 @@ class Pager:
 
     @property
     def _is_of_rows(self) -> bool:
-        """Whether the cursor is a field of the last row."""
-        return 0 in steps(str(self._said.get("cursor_path", "")))
+        return bool(self._row_path)
 
     @property
     def _row_path(self) -> str:
-        return re.split(r"\[-?\d+\]\.?", str(self._said["cursor_path"]), maxsplit=1)[1]
+        return row_cursor(self._each)
 
     def rows(self, rows: Sequence[Row]) -> Sequence[Row]:
         """The rows of the page."""
