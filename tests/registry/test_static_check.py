@@ -272,6 +272,14 @@ def test_a_child_takes_what_its_parent_has() -> None:
     assert found(entry(ORDERS, wrong)) == [("lines", "parent", "orders.uid")]
 
 
+def test_a_grandchild_takes_what_its_parent_was_given() -> None:
+    child = {**changed(ORDERS, params={"state": "{resources.orders.id}"}), "name": "lines"}
+    grandchild = {**changed(ORDERS, params={"state": "{resources.lines._orders_id}"}), "name": "parts"}
+    given = {**child, "include_from_parent": ["id"]}
+    assert found(entry(ORDERS, given, grandchild)) == []
+    assert found(entry(ORDERS, child, grandchild)) == [("parts", "parent", "lines._orders_id")]
+
+
 def test_headers_and_the_credential_are_held_against_the_description() -> None:
     assert found(entry(ORDERS, headers={})) == [("orders", "required_header", "shop-version")]
     assert found(entry(ORDERS, headers={"Shop-Version": "9"})) == [("orders", "enum", "shop-version")]
