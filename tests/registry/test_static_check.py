@@ -22,6 +22,7 @@ def is_caught(mutation: Mutation, known: set[Any], found: Callable[[Entry], list
     return bool(set(found(mutation.entry)) - known)
 
 
+@pytest.mark.slow
 def test_nearly_all_errors_are_caught(record_property: Callable[[str, object], None]) -> None:
     entries = [entry_of(file) for file in FILES if is_described(file)]
     missed: list[Mutation] = []
