@@ -48,7 +48,8 @@ def about(resolved: Resolved, job: Job) -> About:
     found = _asked(resolved.call.about, resolved, job)
     if isinstance(found, About):
         return found
-    entry = job.entry or described(imports.Located(resolved.module, "", resolved.function), resolved.module)
+    located = imports.Located(resolved.module, resolved.call.function, resolved.function)
+    entry = job.entry or described(located, resolved.module)
     options = tuple(
         Option(spec.name, spec.kind, spec.default, spec.required, spec.secret, spec.help or spec.title)
         for spec in entry.fields
