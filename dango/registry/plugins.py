@@ -11,6 +11,7 @@ from pathlib import Path
 
 SOURCES = "dango.sources"
 REGISTRY = "dango.registry"
+PROCESSORS = "dango.processors"
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ def load(job: Job, send: Send) -> None:
                 outcome = pipeline.load(job, resolved, folder, tell, records)
         skipped = tuple(Skipped(name, run_error(error, job, mask)) for name, error in outcome.left_out)
         result = replace(result, status=outcome.status, tables=outcome.tables, skipped=skipped)
+        result = replace(result, processors=outcome.processors)
         paths = outcome.paths
     for told in failures:
         result = replace(result, status="held" if told.exit_code == Held.exit_code else "failed", error=told)
@@ -278,6 +279,7 @@ def _found(job: Job, project: Project, mask: Mask, send: Send, *, rehearse: bool
         _reveal(resolved, mask, send)
         yield from traps(resolved.function, job.root)
         yield from _literal_secrets(resolved, job, project)
+        yield from _of_processors(job, project)
         destinations.build(job)
         if rehearse:
             pipeline.require_room(job.root)
@@ -287,6 +289,15 @@ def _found(job: Job, project: Project, mask: Mask, send: Send, *, rehearse: bool
             pipeline.reachable(job)
     for told in failures:
         yield Problem.at(told.place or project.place(job.source.name), told.message, told.hint, docs=told.docs)
+
+
+def _of_processors(job: Job, project: Project) -> Iterator[Problem]:
+    if any(job.source.steps):
+        from dango.sources.processing import problems
+
+        for error in problems(job):
+            place = error.place or project.place(job.source.name, error.loc)
+            yield Problem.at(place, error.message, error.hint, docs=error.docs)
 
 
 def _masking(project: Project, send: Send) -> Mask:

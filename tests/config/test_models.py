@@ -12,7 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from dango.config.document import Document
-from dango.config.models import NOT_YET, Config, Cursor, Resource, corrected
+from dango.config.kinds import corrected
+from dango.config.models import NOT_YET, Config, Cursor, Resource
 from dango.config.schema import json_schema
 from dango.errors import ConfigError, Problem
 from dango.registry.validation import parse
@@ -209,8 +210,8 @@ def test_a_mistake_is_named_with_its_place_and_the_nearest_right_word(text: str,
 def test_the_hint_of_an_unknown_key_lists_the_valid_ones() -> None:
     assert problem("sorces: []\n").hint == "valid keys: version, destination, destinations, defaults, sources"
     assert problem(one("    zzz: 1\n")).hint == (
-        "valid keys: on_error, enabled, destination, schema_contract, max_errors, resources, name, type, description,"
-        " allowed_hosts, dlt_native"
+        "valid keys: on_error, processors, enabled, destination, schema_contract, max_errors, resources, name, type,"
+        " description, extends, allowed_hosts, dlt_native"
     )
 
 
@@ -241,7 +242,7 @@ def test_what_later_versions_do_is_refused_by_name(key: str) -> None:
     assert str(problem(one(f"    {key}: x\n"))) == f"{FILE}:4:5: `{key}` is not yet supported by this version of dango"
 
 
-@pytest.mark.parametrize("key", ["processors", "split"])
+@pytest.mark.parametrize("key", ["split"])
 def test_what_later_versions_do_is_refused_in_defaults_and_resources_too(key: str) -> None:
     said = f"`{key}` is not yet supported by this version of dango"
     assert str(problem(f"defaults:\n  {key}: x\n")) == f"{FILE}:2:3: {said}"
