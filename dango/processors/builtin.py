@@ -255,6 +255,7 @@ class Filter(BuiltIn):
 
     def __init__(self, settings: str) -> None:
         super().__init__("filter", conditions.columns(settings))
+        self._has_answered = False
         self._database = duckdb.connect(":memory:", config={"threads": 1})
         # A condition is asked of the rows, and of nothing else.
         self._database.execute("SET TimeZone = 'UTC'; SET enable_external_access = false")
@@ -299,14 +300,17 @@ class Filter(BuiltIn):
     def _keep(self, table: pa.Table) -> pa.ChunkedArray:
         self._database.register("page", self._asked_of(table))
         try:
-            found: Any = self._database.execute(self._query).to_arrow_table()
-            return found["keep"]
-        except duckdb.ConversionException as error:
-            raise ValueError(str(error).partition("\n")[0]) from error
+            found: Any = self._database.sql(self._query).to_arrow_table()
         except duckdb.Error as error:
-            raise ProcessorFailed(f"`filter`: {str(error).partition(chr(10))[0]}") from error
+            said = str(error).partition("\n")[0]
+            if self._has_answered or isinstance(error, duckdb.ConversionException):
+                # The condition is well; these records are not.
+                raise ValueError(said) from None
+            raise ProcessorFailed(f"`filter`: {said}", "`cast` before it makes values of the type that it needs") from error
         finally:
             self._database.unregister("page")
+        self._has_answered = True
+        return found["keep"]
 
     def _asked_of(self, table: pa.Table) -> pa.Table:
         """The columns of which the condition speaks; null where there is none."""

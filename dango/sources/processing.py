@@ -16,7 +16,7 @@ from dango.config.processors import Processor
 from dango.dlt_internals import alike as dlt_alike
 from dango.dlt_internals import contracts as dlt_contracts
 from dango.dlt_internals import extracting as dlt_extracting
-from dango.errors import ArgumentError, DangoError, NoSuchModule, ProcessorFailed, ResolveError, near
+from dango.errors import ArgumentError, DangoError, NoSuchModule, Problem, ProcessorFailed, ResolveError, near
 from dango.failed import Failed
 from dango.job import Job, ProcessorResult
 from dango.processors.builtin import MAKERS
@@ -123,13 +123,18 @@ def ways(source: DltSource, job: Job, fail: Fail) -> Iterator[Mapping[str, Way]]
         yield found
 
 
-def problems(job: Job) -> Iterator[ResolveError]:
+def problems(job: Job, project: Project) -> Iterator[Problem]:
     """What is wrong with the job's processors, as far as nothing runs."""
     for loc, processor in job.source.steps:
         try:
             maker(job, loc, processor)
         except ResolveError as error:
-            yield error
+            place = error.place or project.place(job.source.name, error.loc)
+            yield Problem.at(place, error.message, error.hint, docs=error.docs)
+        salt = processor.settings.get("salt") if processor.name == "hash" else None
+        if isinstance(salt, str) and not salt.startswith("env:"):
+            place = project.place(job.source.name, (*loc, processor.name, "salt"))
+            yield Problem.at(place, "`salt` is a secret, and sources.yml is in git", "write env:NAME", "warning")
 
 
 def _wrong(job: Job, steps: list[tuple[Loc, Processor]], position: int, error: Exception) -> DangoError:

@@ -279,7 +279,10 @@ def _found(job: Job, project: Project, mask: Mask, send: Send, *, rehearse: bool
         _reveal(resolved, mask, send)
         yield from traps(resolved.function, job.root)
         yield from _literal_secrets(resolved, job, project)
-        yield from _of_processors(job, project)
+        if any(job.source.steps):
+            from dango.sources import processing
+
+            yield from processing.problems(job, project)
         destinations.build(job)
         if rehearse:
             pipeline.require_room(job.root)
@@ -289,15 +292,6 @@ def _found(job: Job, project: Project, mask: Mask, send: Send, *, rehearse: bool
             pipeline.reachable(job)
     for told in failures:
         yield Problem.at(told.place or project.place(job.source.name), told.message, told.hint, docs=told.docs)
-
-
-def _of_processors(job: Job, project: Project) -> Iterator[Problem]:
-    if any(job.source.steps):
-        from dango.sources.processing import problems
-
-        for error in problems(job):
-            place = error.place or project.place(job.source.name, error.loc)
-            yield Problem.at(place, error.message, error.hint, docs=error.docs)
 
 
 def _masking(project: Project, send: Send) -> Mask:
