@@ -306,7 +306,9 @@ class Filter(BuiltIn):
             if self._has_answered or isinstance(error, duckdb.ConversionException):
                 # The condition is well; these records are not.
                 raise ValueError(said) from None
-            raise ProcessorFailed(f"`filter`: {said}", "`cast` before it makes values of the type that it needs") from error
+            raise ProcessorFailed(
+                f"`filter`: {said}", "`cast` before it makes values of the type that it needs"
+            ) from error
         finally:
             self._database.unregister("page")
         self._has_answered = True

@@ -10,7 +10,7 @@ from typing import Any
 from dango.errors import DangoError
 from dango.failed import Failed
 from dango.processors.members import PAGE, Fail, Member
-from dango.processors.pages import Page, is_columns, pages
+from dango.processors.pages import Form, Page, is_columns, pages
 
 Make = Callable[[], Member]
 Wrong = Callable[[int, Exception], DangoError]
@@ -32,12 +32,13 @@ class Chain:
         self._open = ExitStack()
         self._held: list[Any] = []
         self._meta: Any = None
+        self._form = Form()
         self.members: list[Member] = []
 
     def begin(self) -> None:
         """The resource is read from its beginning, perhaps once more. Raises what the makers raise."""
         self.close()
-        self._held, self.members = [], []
+        self._held, self.members, self._form = [], [], Form()
         for position, make in enumerate(self._make):
             with _told(self._wrong, position):
                 member = make()
@@ -60,14 +61,14 @@ class Chain:
             self._meta = meta
             return
         yield from self._flushed()
-        yield from ((page, meta) for page in self._through(pages(item)))
+        yield from self._formed(self._through(pages(item)), meta)
 
     def end(self) -> Iterator[tuple[Page, Any]]:
         """What is left when the resource has no more."""
         yield from self._flushed()
         for position in range(len(self.members)):
             rest = self._rest(position)
-            yield from ((page, None) for page in self._through(rest, position + 1))
+            yield from self._formed(self._through(rest, position + 1), None)
 
     def close(self) -> None:
         """Closes every processor, the last first. Raises what they raise, when all are closed."""
@@ -76,8 +77,12 @@ class Chain:
     def _flushed(self) -> Iterator[tuple[Page, Any]]:
         held, self._held = self._held, []
         if held:
-            meta = self._meta
-            yield from ((page, meta) for page in self._through(pages(held)))
+            yield from self._formed(self._through(pages(held)), self._meta)
+
+    def _formed(self, given: Iterable[Page], meta: Any) -> Iterator[tuple[Page, Any]]:
+        """Pages as dlt takes them. Those that name a table of their own are no others' like."""
+        for page in given:
+            yield (page if hasattr(meta, "table_name") else self._form(page)), meta
 
     def _through(self, given: Iterable[Page], first: int = 0) -> Iterator[Page]:
         """Pages through the processors from the first on."""

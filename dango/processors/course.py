@@ -13,6 +13,10 @@ from queue import SimpleQueue
 from typing import Any
 
 
+_PATIENCE = 5.0
+"""Seconds for which is waited for a function that is not to go on: Ctrl-C may find it at work."""
+
+
 class _Stopped(BaseException):
     """Ends the function where it waits for more. No `Exception`: none of its handlers is meant."""
 
@@ -59,7 +63,7 @@ class Course:
         """Ends it, also where it waits for more."""
         if self._thread is not None and not self._done:
             self._pages.put(_Stopped)
-            self._thread.join()
+            self._thread.join(_PATIENCE)
         elif hasattr(self._rest, "close"):
             self._rest.close()
 

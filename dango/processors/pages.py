@@ -98,3 +98,22 @@ class Types:
         except (pa.ArrowException, OverflowError):
             # The function made other values than there were.
             return columns([{name: value} for value in values])[name].combine_chunks()
+
+
+class Form:
+    """Pages in the form of the first: dlt takes either records or tables into one table, and not both at once."""
+
+    def __init__(self) -> None:
+        self._is_table: bool | None = None
+        self._types = Types()
+
+    def __call__(self, page: Page) -> Page:
+        """The page in that form."""
+        is_table = isinstance(page, pa.Table)
+        if self._is_table is None:
+            self._is_table = is_table
+        if isinstance(page, pa.Table):
+            self._types.note(page.schema)
+        if is_table == self._is_table:
+            return page
+        return rows(page) if isinstance(page, pa.Table) else self._types.table(page)

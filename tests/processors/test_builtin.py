@@ -88,7 +88,9 @@ def without_nulls(row: dict[str, Any]) -> dict[str, Any]:
 def test_records_and_tables_come_to_the_same(name: str, settings: Any) -> None:
     by_records = through(name, settings, [dict(row) for row in ROWS])
     assert by_records == through(name, settings, pa.Table.from_pylist(ROWS))
-    pieces = pa.concat_tables([pa.Table.from_pylist(ROWS[:1]), pa.Table.from_pylist(ROWS[1:])], promote_options="default")
+    pieces = pa.concat_tables(
+        [pa.Table.from_pylist(ROWS[:1]), pa.Table.from_pylist(ROWS[1:])], promote_options="default"
+    )
     assert by_records == through(name, settings, pieces)
     assert by_records == [row for each in ROWS for row in through(name, settings, [each])]
 
@@ -140,7 +142,7 @@ def test_a_value_that_is_none_fails_its_record_and_no_other(
 ) -> None:
     page = [{"id": number, "value": value} for number, value in enumerate(values)]
     member, failed = made("cast", {"value": kind})
-    found = [each for each in member.page(pa.Table.from_pylist(page) if table else page)]
+    found = list(member.page(pa.Table.from_pylist(page) if table else page))
     assert [row["id"] for each in found for row in rows(each)] == [n for n, well in enumerate(good) if well]
     assert [record.record["id"] for record in failed] == [n for n, well in enumerate(good) if not well]
     assert {record.message for record in failed} == {f"cast: ValueError: `value` is no {kind}"}

@@ -134,7 +134,7 @@ def test_a_stream_takes_all_records_and_gives_what_it_likes() -> None:
         *({"total": total} for total in (10, 1, 2, 3)),
     ]
     assert run.counts == [(5, 6, 0, 1)]
-    assert threading.active_count() == 1
+    assert not [thread for thread in threading.enumerate() if thread.name == "a-stream"]
 
 
 def test_a_stream_may_take_tables_end_before_its_items_do_or_never_look_at_them() -> None:
@@ -161,6 +161,24 @@ def test_what_a_stream_gives_at_its_end_is_made_as_it_is_wanted() -> None:
     next(run.chain.end())
     assert len(made) == PAGE
     run.chain.close()
+
+
+def test_pages_keep_the_form_of_the_first_for_dlt_takes_not_both_at_once() -> None:
+    def mixed(records: Iterator[Any]) -> Iterator[Any]:
+        for row in records:
+            yield row if row["id"] % 2 else pa.table({"id": pa.array([row["id"]], pa.int8())})
+
+    chain = Run(stream(mixed)).chain
+    first, *others = [page for page, _ in chain.push(ROWS)]
+    assert isinstance(first, pa.Table) and all(page.schema.field("id").type == pa.int8() for page in others)
+    chain.close()
+    chain = Run(stream(mixed)).chain
+    assert all(isinstance(page, list) for page, _ in chain.push(ROWS[1:]))
+    chain.close()
+    named = type("Meta", (), {"table_name": "x"})()
+    chain = Run(by_record(dict)).chain
+    kinds = [type(page) for item in (ROWS, pa.table({"id": [1]})) for page, _ in chain.push(item, named)]
+    assert kinds == [list, pa.Table]
 
 
 def test_a_chain_goes_from_one_to_the_next_and_ends_in_their_order() -> None:
@@ -218,7 +236,7 @@ def test_all_are_closed_in_the_end_whatever_some_of_them_do() -> None:
     with pytest.raises(OSError, match="a close that fails"):
         run.chain.close()
     assert closed == ["third", "second", "stream", "first"]
-    assert threading.active_count() == 1
+    assert not [thread for thread in threading.enumerate() if thread.name == "a-stream"]
     run.chain.close()
     assert len(closed) == 4
 
