@@ -112,7 +112,9 @@ class Project:
         sources = self.document.data.get("sources")
         listed = [source for source in (sources if isinstance(sources, list) else []) if isinstance(source, Mapping)]
         # Who needs no registry does not wait for the entry points of all that is installed.
-        known = (NATIVE, *(self.registry.ids if {str(source.get("type")) for source in listed} - {NATIVE} else ()))
+        # One without a type extends another.
+        kinds = {str(source.get("type") or NATIVE) for source in listed}
+        known = (NATIVE, *(self.registry.ids if kinds - {NATIVE} else ()))
         return parse(self.document, known, self._entry_of)
 
     @cached_property

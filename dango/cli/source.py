@@ -30,7 +30,10 @@ def list_(json: Json = False) -> None:
     from dango.cli import show
 
     rows = [
-        (s.name, s.type, "yes" if s.enabled else "no", project.destination(s).name, s.dataset, s.description)
+        (
+            *(s.name, f"{s.type} (as {s.extends})" if s.extends else s.type, "yes" if s.enabled else "no"),
+            *(project.destination(s).name, s.dataset, s.description),
+        )
         for s in sources
     ]
     columns = ("name", "type", "enabled", "destination", "dataset", "description")

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import Any
 
-
 _PATIENCE = 5.0
 """Seconds for which is waited for a function that is not to go on: Ctrl-C may find it at work."""
 

@@ -177,7 +177,7 @@ def test_a_condition_sees_the_records_and_nothing_else(tmp_path: Any) -> None:
     file = tmp_path / "secret.csv"
     file.write_text("a\n1\n")
     member, _ = made("filter", f"EXISTS (SELECT 1 FROM read_csv('{file}'))")
-    with pytest.raises(ProcessorFailed, match="^`filter`: Permission Error"):
+    with pytest.raises(ProcessorFailed, match=r"^`filter`: Permission Error"):
         list(member.page([{"a": 1}]))
 
 
