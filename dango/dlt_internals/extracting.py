@@ -28,8 +28,8 @@ Given = Iterator[tuple[Any, Any]]
 class Through(Protocol):
     """What the items of one resource go through."""
 
-    def begin(self) -> None:
-        """They come from the beginning, perhaps once more."""
+    def begin(self, pipe: Pipe) -> None:
+        """They come out of the pipe from the beginning, perhaps once more."""
 
     def push(self, item: Any, meta: Any = None) -> Given:
         """What becomes of one."""
@@ -94,7 +94,7 @@ class _PipeIterator(PipeIterator):
         made._ways = [(pipe, ways[identity(pipe)]) for pipe in pipes if identity(pipe) in ways]
         for pipe, way in made._ways:
             with _of(pipe):
-                way.begin()
+                way.begin(pipe)
         return made  # type: ignore[no-any-return]
 
     def __next__(self) -> PipeItem:

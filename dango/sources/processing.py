@@ -10,12 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dlt.extract.pipe import Pipe
 from dlt.sources import DltResource, DltSource
 
 from dango.config.processors import Processor
 from dango.dlt_internals import alike as dlt_alike
 from dango.dlt_internals import contracts as dlt_contracts
 from dango.dlt_internals import extracting as dlt_extracting
+from dango.dlt_internals import pipes as dlt_pipes
 from dango.errors import ArgumentError, DangoError, NoSuchModule, Problem, ProcessorFailed, ResolveError, near
 from dango.failed import Failed
 from dango.job import Job, ProcessorResult
@@ -27,6 +29,7 @@ from dango.project import Project
 from dango.registry.plugins import PROCESSORS, plugins
 from dango.sources import imports, record_text
 from dango.sources.arguments import annotations_of, expand, fitted
+from dango.sources.hints import every_column
 
 Loc = tuple[str | int, ...]
 Fail = Callable[[str, Failed], None]
@@ -38,16 +41,21 @@ class Way:
     Args:
         resource: whose items they are; the steps at the end of its pipe that see what is written come behind.
         chain: its processors.
+        is_keyed: whether its table's key is said in `sources.yml`.
     """
 
-    def __init__(self, resource: DltResource, chain: Chain) -> None:
+    def __init__(self, resource: DltResource, chain: Chain, *, is_keyed: bool) -> None:
         self.chain = chain
+        self._is_keyed = is_keyed
         self._name = resource.name
         self._pipe = resource._pipe
         self._behind = dlt_extracting.taken_out(self._pipe, (dlt_alike.Alike, dlt_contracts.Extracted))
 
-    def begin(self) -> None:
-        """The resource is read from its beginning."""
+    def begin(self, pipe: Pipe | None = None) -> None:
+        """The resource is read from its beginning; out of this pipe, or its own."""
+        if self._is_keyed:
+            # The table's key speaks of columns that processors make, and dlt would ask the source's own rows for them.
+            dlt_pipes.deduplicate_by(pipe or self._pipe, every_column)
         self.chain.begin()
         for step in self._behind:
             step.bind(self._pipe)
@@ -71,7 +79,7 @@ class Way:
 
     def all(self, items: Iterable[Any]) -> Iterator[Page]:
         """What becomes of all items, from the beginning to the end; nothing is written."""
-        self.chain.begin()
+        self.begin()
         for item in items:
             yield from (page for page, _ in self.chain.push(item))
         yield from (page for page, _ in self.chain.end())
@@ -119,7 +127,8 @@ def ways(source: DltSource, job: Job, fail: Fail) -> Iterator[Mapping[str, Way]]
                 makers = [maker(job, loc, processor) for loc, processor in steps]
                 chain = Chain(makers, partial(fail, name), partial(_wrong, job, steps))
                 stack.callback(chain.close)
-                found[name] = Way(resource, chain)
+                hints = (job.source.resources or {}).get(name)
+                found[name] = Way(resource, chain, is_keyed=hints is not None and hints.primary_key is not None)
         yield found
 
 
