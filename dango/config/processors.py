@@ -213,7 +213,7 @@ _SCHEMA = {
         {
             "type": "object",
             "properties": {**_SETTINGS, STREAM: {"type": "boolean"}},
-            "additionalProperties": {"type": ["object", "null", "array", "string", "number", "boolean"]},
+            "additionalProperties": {"anyOf": [{"type": "object"}, {"type": "null"}]},
             "minProperties": 1,
             "maxProperties": 2,
         },
@@ -232,7 +232,8 @@ Processors = Annotated[
     ]
     | None,
     Field(
-        description="what records go through before they are loaded, in order: built-ins and functions",
-        examples=[[{"drop": ["notes"]}, {"mask": ["phone"]}, "shop_rules:clean"]],
+        description="what records go through before they are loaded: rename, drop, mask, hash, filter, cast, flatten, or"
+        " `module:function`",
+        examples=[[{"drop": ["notes"]}, {"filter": "amount > 0"}, "shop_rules:clean"]],
     ),
 ]
