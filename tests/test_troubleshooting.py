@@ -185,6 +185,13 @@ def slow():
     yield {"id": 1}
     time.sleep(60)
 """
+RULES = """
+import pyarrow as pa
+
+
+def taxed(batch: pa.Table) -> pa.Table:
+    return batch.append_column("tax", batch["total"])
+"""
 OAUTH = (
     "auth: oauth2_refresh, token_url: VENDOR/token, client_id: me, client_secret: a-key-of-mine,"
     " refresh_token: a-key-of-mine"
@@ -220,6 +227,11 @@ sources:
   - {{name: stops, type: dlt_native, dlt_native: {{source_module: shop, source_function: stops}}}}
   - {{name: overtaken, type: dlt_native, dlt_native: {{source_module: shop, source_function: overtaken}}}}
   - {{name: slow, type: dlt_native, dlt_native: {{source_module: shop, source_function: slow}}}}
+  - name: taxed
+    type: dlt_native
+    dlt_native: {{source_module: shop, source_function: orders}}
+    processors:
+      - shop_rules:taxed
   - {{name: lines, type: files, files: {{location: "samples/*.jsonl"}}}}
   - {{name: missing, type: files, files: {{location: "nowhere/*.csv"}}}}
   - name: api
@@ -257,7 +269,13 @@ def said(root: Path, write: Callable[..., None], dango: Callable[..., Said]) -> 
     told.append(dango("sync").err)
     lines = '{"id": 1}\n{"id": \n'
     write({"custom_sources/shop.py": SHOP, "custom_sources/divides.py": "RATE = 1 / 0\n"})
-    write({"custom_sources/needs.py": "import pandaz\n", "samples/orders.jsonl": lines})
+    write(
+        {
+            "custom_sources/shop_rules.py": RULES,
+            "custom_sources/needs.py": "import pandaz\n",
+            "samples/orders.jsonl": lines,
+        }
+    )
 
     def run(line: str, **env: str) -> None:
         told.append(dango(*line.split(), env={**env, "CI": env.get("CI", "")}).err)
@@ -266,7 +284,7 @@ def said(root: Path, write: Callable[..., None], dango: Callable[..., Said]) -> 
     with vendor(vendors_answer) as server:
         write({"sources": SOURCES.replace("VENDOR", server.url)})
         run("check")
-        for line in ("query SELECT", "sync private limit some api wrong stops records lines missing"):
+        for line in ("query SELECT", "sync private limit some api wrong stops records lines missing taxed"):
             run(line)
         for line in ("sync unset", "sync order", "sync orders --limit 0", "sync orders --destination lak"):
             run(line)

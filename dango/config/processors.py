@@ -142,14 +142,13 @@ def _mask(settings: Any) -> Iterator[Fault]:
 
 def _hash(settings: Any) -> Iterator[Fault]:
     example = "for example `hash: {columns: [email], salt: env:SALT}`"
-    yield from _with_options(settings, ("salt",), example)
-    salt = settings.get("salt") if isinstance(settings, Mapping) else None
+    options = settings if isinstance(settings, Mapping) else {}
+    if options:
+        yield from _with_options(options, ("salt",), example)
+    salt = options.get("salt")
     if not isinstance(salt, str) or not salt:
-        yield (
-            ("salt",) if isinstance(settings, Mapping) and "salt" in settings else (),
-            "`hash` needs a `salt`: without one, whoever knows an address finds its hash",
-            example,
-        )
+        place = ("salt",) if "salt" in options else ()
+        yield place, "`hash` needs a `salt`: without one, whoever knows an address finds its hash", example
 
 
 def _with_options(settings: Any, options: tuple[str, ...], example: str) -> Iterator[Fault]:
@@ -232,8 +231,8 @@ Processors = Annotated[
     ]
     | None,
     Field(
-        description="what records go through before they are loaded: rename, drop, mask, hash, filter, cast, flatten, or"
-        " `module:function`",
+        description="what records go through before they are loaded: rename, drop, mask, hash, filter, cast, flatten,"
+        " or `module:function`",
         examples=[[{"drop": ["notes"]}, {"filter": "amount > 0"}, "shop_rules:clean"]],
     ),
 ]

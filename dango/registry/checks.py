@@ -98,7 +98,8 @@ def processors(document: Document, config: Config) -> Iterator[Problem]:
                 )  # fmt: skip
         for inner, message, hint in faults(processor):
             key = inner if inner == (STREAM,) else (processor.name, *inner)
-            yield at(document, (*loc, *key), message if inner else f"`{processor.name}`: {message}", hint)
+            said = message if inner or message.startswith("`") else f"`{processor.name}`: {message}"
+            yield at(document, (*loc, *key), said, hint)
 
 
 def _steps(document: Document, config: Config) -> Iterator[tuple[tuple[str | int, ...], Processor]]:

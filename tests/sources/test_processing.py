@@ -260,7 +260,7 @@ BAD: list[tuple[Any, str, str]] = [
     ({"rules:checked": {"limit": "env:NOT_THERE"}}, "the environment variable NOT_THERE is not set", "set it"),
     ({"rename": ["a"]}, "`rename`: should be a mapping from columns, not a list", "for example `rename: {created"),
     ({"filter": "a >"}, "`filter`: this is no condition in SQL: Parser Error", "for example `filter:"),
-    ({"hash": ["a"]}, "`hash`: `hash` needs a `salt`", "for example"),
+    ({"hash": ["a"]}, "`hash` needs a `salt`", "for example"),
 ]
 
 
