@@ -184,12 +184,9 @@ def slow():
 
     yield {"id": 1}
     time.sleep(60)
-"""
-RULES = """
-import pyarrow as pa
 
 
-def taxed(batch: pa.Table) -> pa.Table:
+def taxed(batch: "pa.Table"):
     return batch.append_column("tax", batch["total"])
 """
 OAUTH = (
@@ -227,11 +224,6 @@ sources:
   - {{name: stops, type: dlt_native, dlt_native: {{source_module: shop, source_function: stops}}}}
   - {{name: overtaken, type: dlt_native, dlt_native: {{source_module: shop, source_function: overtaken}}}}
   - {{name: slow, type: dlt_native, dlt_native: {{source_module: shop, source_function: slow}}}}
-  - name: taxed
-    type: dlt_native
-    dlt_native: {{source_module: shop, source_function: orders}}
-    processors:
-      - shop_rules:taxed
   - {{name: lines, type: files, files: {{location: "samples/*.jsonl"}}}}
   - {{name: missing, type: files, files: {{location: "nowhere/*.csv"}}}}
   - name: api
@@ -248,6 +240,11 @@ sources:
       cursor_path: data.next
   - {{name: leads, type: rest_api, rest_api: {{base_url: VENDOR, path: leads, paginator: header_link}}}}
   - {{name: books, type: rest_api, rest_api: {{base_url: VENDOR, path: books, {OAUTH}}}}}
+  - name: taxed
+    type: dlt_native
+    dlt_native: {{source_module: shop, source_function: orders}}
+    processors:
+      - shop:taxed
 """
 
 
@@ -271,7 +268,6 @@ def said(root: Path, write: Callable[..., None], dango: Callable[..., Said]) -> 
     write({"custom_sources/shop.py": SHOP, "custom_sources/divides.py": "RATE = 1 / 0\n"})
     write(
         {
-            "custom_sources/shop_rules.py": RULES,
             "custom_sources/needs.py": "import pandaz\n",
             "samples/orders.jsonl": lines,
         }

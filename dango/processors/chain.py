@@ -126,4 +126,7 @@ class _told:  # noqa: N801 - is called like a function
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, Exception):
-            raise self._wrong(self._position, error) from error
+            told = self._wrong(self._position, error)
+            # An error that were its own cause would have no end.
+            if told is not error:
+                raise told from error

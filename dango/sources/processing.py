@@ -149,8 +149,9 @@ def problems(job: Job, project: Project) -> Iterator[Problem]:
 def _wrong(job: Job, steps: list[tuple[Loc, Processor]], position: int, error: Exception) -> DangoError:
     """A processor's error as the user is told it: which one, and where it stands."""
     loc, processor = steps[position]
-    if isinstance(error, DangoError):
+    if isinstance(error, ProcessorFailed):
         error.loc = error.loc or loc
+    if isinstance(error, DangoError):
         return error
     failed = Failed(None, error)
     where = record_text.place(failed.lines, job.root)

@@ -205,6 +205,10 @@ def test_a_processor_that_fails_as_a_whole_fails_its_resource_and_no_other(
     assert "`rules:broken` failed: LookupError: no such rate (custom_sources/rules.py:20)" in said.err
     assert "more: dango docs processor-failed" in said.err
     assert rows("SELECT id FROM raw_shop.orders") == [(1,)]
+    project({"rename": {"id": "mail"}}, resources=["tables"])
+    said = dango("sync", timeout=60)
+    assert said.code == 1
+    assert "error: shop: .dango/sources.yml:3:" in said.err and "`rename` makes `id` a second `mail`" in said.err
 
 
 @pytest.mark.slow
