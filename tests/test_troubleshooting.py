@@ -266,12 +266,7 @@ def said(root: Path, write: Callable[..., None], dango: Callable[..., Said]) -> 
     told.append(dango("sync").err)
     lines = '{"id": 1}\n{"id": \n'
     write({"custom_sources/shop.py": SHOP, "custom_sources/divides.py": "RATE = 1 / 0\n"})
-    write(
-        {
-            "custom_sources/needs.py": "import pandaz\n",
-            "samples/orders.jsonl": lines,
-        }
-    )
+    write({"custom_sources/needs.py": "import pandaz\n", "samples/orders.jsonl": lines})
 
     def run(line: str, **env: str) -> None:
         told.append(dango(*line.split(), env={**env, "CI": env.get("CI", "")}).err)
