@@ -106,7 +106,7 @@ def _facts(project: Project, source: Source) -> dict[str, object]:
     from dango.secrets import hidden
 
     _, block = source.expandable()
-    facts = source.model_dump(mode="json", exclude_defaults=True, exclude={"block", "dlt_native"})
+    facts = hidden(source.model_dump(mode="json", exclude_defaults=True, exclude={"block", "dlt_native"}))
     entry = project.entry(source)
     secret = {spec.name for spec in entry.secrets} if entry else set()
     body = source.dlt_native.model_dump(mode="json", exclude_defaults=True) if source.dlt_native else block
