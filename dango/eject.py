@@ -47,6 +47,8 @@ def ejected(project: Project, source: Source) -> Ejected:
     entry, plugin = project.entry(source), project.plugin(source)
     if entry is None and plugin is None:
         raise UsageError(f"`{source.name}` is {NATIVE} already")
+    if source.extends:
+        raise UsageError(f"`{source.name}` extends `{source.extends}`", f"dango source eject {source.extends}")
     stored = secrets_of(project.root / SECRETS_FILE, ("sources", source.name))
     item = dict(project.document.data["sources"][project.index(source.name)])
     arguments = item.pop(source.type, None)

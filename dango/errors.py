@@ -169,6 +169,10 @@ class RestConfigError(ResolveError):
     """A `rest_api` configuration is not one that can be run; the message begins with the place inside it."""
 
 
+class ProcessorFailed(DangoError):
+    """A processor failed as a whole, or gave what is no record; its resource fails."""
+
+
 class MissingSecret(ResolveError):
     """A parameter that is left to dlt is found nowhere; the hint is the section to add."""
 

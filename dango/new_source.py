@@ -12,7 +12,7 @@ from string import Template
 
 from dango.adding import Change, change, save
 from dango.answers import Made
-from dango.config.models import corrected
+from dango.config.kinds import corrected
 from dango.errors import DangoError, UsageError
 from dango.fetch import is_of_dlt
 from dango.project import NATIVE, Project

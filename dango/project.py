@@ -113,7 +113,9 @@ class Project:
         sources = self.document.data.get("sources")
         listed = [source for source in (sources if isinstance(sources, list) else []) if isinstance(source, Mapping)]
         # Who needs no registry does not wait for the entry points of all that is installed.
-        known = (NATIVE, *(self.registry.types if {str(source.get("type")) for source in listed} - {NATIVE} else ()))
+        # One without a type extends another.
+        kinds = {str(source.get("type") or NATIVE) for source in listed}
+        known = (NATIVE, *(self.registry.types if kinds - {NATIVE} else ()))
         return parse(self.document, known, self._entry_of, self.registry.meant)
 
     @cached_property
@@ -164,10 +166,17 @@ class Project:
         return next(i for i, source in enumerate(self.config.sources) if source.name == name)
 
     def place(self, name: str, loc: tuple[str | int, ...] = ()) -> str:
-        """`file:line:column` of a key inside the source's block; empty for a source that is not in the file yet."""
+        """`file:line:column` of a key inside the source's block, or where the source has it from; empty for a source
+        that is not in the file yet."""
         if name not in (source.name for source in self.config.sources):
             return ""
-        return self.document.place(("sources", self.index(name), *loc))
+        return self.document.place(self._written(name, loc))
+
+    def _written(self, name: str, loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+        """Where a key of a source stands: in its block, in one that it extends, or under `defaults`."""
+        blocks = [("sources", self.index(each)) for each in (name, *self.config.lineage(name))]
+        places = [(*block, *loc) for block in (*blocks, ("defaults",))]
+        return next((place for place in places if self.document.value(place) is not None), places[0])
 
     def destination(self, source: Source, override: str | None = None) -> Destination:
         """Where the source goes. Raises `DestinationNotFound` when `override` names nothing."""
@@ -204,6 +213,7 @@ class Project:
             broken=broken,
             plugin=self.plugin(source),
             neighbours=tuple(other.name for other in self.config.sources if other.name != source.name),
+            extends=self.config.lineage(source.name),
             **asked,
         )
 
@@ -234,24 +244,25 @@ class Project:
         return list(self._unset_in_source(source))
 
     def _unset_in_source(self, source: Source) -> Iterator[Problem]:
-        keys, values = source.expandable()
-        yield from self._unset(("sources", self.index(source.name), *keys), values)
+        for keys, values in source.references:
+            yield from self._unset(source.name, keys, values)
 
     def _unset_in_destination(self, destination: Destination) -> Iterator[Problem]:
-        yield from self._unset(("destinations", destination.name), destination.parameters)
+        yield from self._unset("", ("destinations", destination.name), destination.parameters)
 
-    def _unset(self, loc: tuple[str | int, ...], value: Any) -> Iterator[Problem]:
+    def _unset(self, source: str, loc: tuple[str | int, ...], value: Any) -> Iterator[Problem]:
+        """The `env:` names in a value that are not set. `loc` is in the source's block; in the file without one."""
         if isinstance(value, Mapping):
             for key, item in value.items():
-                yield from self._unset((*loc, key), item)
+                yield from self._unset(source, (*loc, key), item)
         elif isinstance(value, list | tuple):
             for position, item in enumerate(value):
-                yield from self._unset((*loc, position), item)
+                yield from self._unset(source, (*loc, position), item)
         elif isinstance(value, str) and (found := ENV_REFERENCE.fullmatch(value)):
             name, optional = found.groups()
             if self.environment.get(name) or (optional and name in self.environment):
                 return
-            line, column = self.document.where(loc)
+            line, column = self.document.where(self._written(source, loc) if source else loc)
             fault = "is set but empty" if name in self.environment else "is not set"
             yield Problem(f"the environment variable {name} {fault}", name, self.document.name, line, column)
 

@@ -20,6 +20,16 @@ from dango.stored.wishes import DropWish, Holding
 from dango.workers.supervision import prepare, values, watch
 
 
+def require_alone(project: Project, source: Source) -> None:
+    """Raises `UsageError` where other sources extend this one: they would be nothing without it."""
+    others = [other.name for other in project.config.sources if other.extends == source.name]
+    if others:
+        raise UsageError(
+            f"`{source.name}` is what {', '.join(f'`{name}`' for name in others)} extends",
+            f"first: dango source remove {others[0]}; `enabled: false` lets it rest",
+        )
+
+
 def held(project: Project, source: Source) -> tuple[Holding, ...]:
     """What the source has in its destination; nothing is changed.
 
@@ -81,6 +91,7 @@ def _asked(project: Project, source: Source, *, write: bool) -> tuple[Holding, .
 
 
 def _require_droppable(project: Project, source: Source) -> None:
+    require_alone(project, source)
     destination = project.destination(source)
     if destination.type not in EXAMINED:
         raise UsageError(

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dango.config.models import NAME_PATTERN, corrected
+from dango.config.kinds import NAME_PATTERN, corrected
 from dango.probe import Inspection, Table
 from dango.project import ENV_REFERENCE, NATIVE
 from dango.registry.entry import Entry

@@ -186,6 +186,10 @@ def slow():
 
     yield {"id": 1}
     time.sleep(60)
+
+
+def taxed(batch: "pa.Table"):
+    return batch.append_column("tax", batch["total"])
 """
 OAUTH = (
     "auth: oauth2_refresh, token_url: VENDOR/token, client_id: me, client_secret: a-key-of-mine,"
@@ -244,6 +248,11 @@ sources:
   - {{name: leads, type: rest_api, rest_api: {{base_url: VENDOR, path: leads, paginator: header_link}}}}
   - {{name: books, type: rest_api, rest_api: {{base_url: VENDOR, path: books, {OAUTH}}}}}
   - {{name: rates, type: acme}}
+  - name: taxed
+    type: dlt_native
+    dlt_native: {{source_module: shop, source_function: orders}}
+    processors:
+      - shop:taxed
 """
 
 
@@ -290,7 +299,10 @@ def said(root: Path, write: Callable[..., None], dango: Callable[..., Said], acm
     with vendor(vendors_answer) as server:
         write({"sources": SOURCES.replace("VENDOR", server.url)})
         run("check")
-        for line in ("query SELECT", "sync private limit some api wrong stops records lines missing tickets apart"):
+        for line in (
+            "query SELECT",
+            "sync private limit some api wrong stops records lines missing tickets apart taxed",
+        ):
             run(line)
         for line in ("sync unset", "sync order", "sync orders --limit 0", "sync orders --destination lak"):
             run(line)

@@ -48,7 +48,12 @@ def subject(project: Project, kind: str, module: str | None, function: str | Non
 
 
 def present(project: Project, source: Source) -> Subject:
-    """A source as it is, with its answers offered again."""
+    """A source as it is, with its answers offered again. Raises `UsageError` for one that extends another."""
+    if source.extends:
+        raise UsageError(
+            f"`{source.name}` extends `{source.extends}`, and says itself only what is otherwise there",
+            f"change it in {project.place(source.name)}, or: dango source edit {source.extends}",
+        )
     item = project.document.data["sources"][project.index(source.name)]
     entry, plugin = project.entry(source), project.plugin(source)
     if plugin:

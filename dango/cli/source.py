@@ -30,7 +30,10 @@ def list_(json: Json = False) -> None:
     from dango.cli import show
 
     rows = [
-        (s.name, s.type, "yes" if s.enabled else "no", project.destination(s).name, s.dataset, s.description)
+        (
+            *(s.name, f"{s.type} (as {s.extends})" if s.extends else s.type, "yes" if s.enabled else "no"),
+            *(project.destination(s).name, s.dataset, s.description),
+        )
         for s in sources
     ]
     columns = ("name", "type", "enabled", "destination", "dataset", "description")
@@ -132,7 +135,7 @@ def _facts(project: Project, source: Source) -> dict[str, object]:
     from dango.secrets import hidden
 
     _, block = source.expandable()
-    facts = source.model_dump(mode="json", exclude_defaults=True, exclude={"block", "dlt_native"})
+    facts = hidden(source.model_dump(mode="json", exclude_defaults=True, exclude={"block", "dlt_native"}))
     entry = project.entry(source)
     secret = {spec.name for spec in entry.secrets} if entry else set()
     body = source.dlt_native.model_dump(mode="json", exclude_defaults=True) if source.dlt_native else block

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, nullcontext
 from itertools import islice
 from typing import Any
 
-from dlt.sources import DltResource
+from dlt.sources import DltResource, DltSource
 
 from dango import durations
 from dango.errors import page_of
@@ -95,23 +95,40 @@ def samples(resolved: Resolved, job: Job, count: int, told: Callable[[BaseExcept
         if not resource.is_transformer:
             # Also what is not selected: a transformer that is takes its data from it.
             resource.add_limit(_ROWS * count, count_rows=True)
-    for name, resource in source.selected_resources.items():
-        yield _sample(name, resource, count, seconds, told)
+    failed: dict[str, list[Failed]] = {name: [] for name in source.selected_resources}
+    with _ways(source, job, failed) as ways:
+        for name, resource in source.selected_resources.items():
+            through = ways[name].all if name in ways else None
+            yield _sample(name, resource, through, failed[name], count, seconds, told)
+
+
+def _ways(source: DltSource, job: Job, failed: Mapping[str, list[Failed]]) -> AbstractContextManager[Mapping[str, Any]]:
+    if not any(job.source.steps):
+        return nullcontext({})
+    from dango.sources.processing import ways
+
+    return ways(source, job, lambda name, record: failed[name].append(record))
 
 
 def _sample(
-    name: str, resource: DltResource, count: int, seconds: float, told: Callable[[BaseException], RunError]
+    name: str,
+    resource: DltResource,
+    through: Callable[[Iterable[Any]], Iterator[Any]] | None,
+    failed: list[Failed],
+    count: int,
+    seconds: float,
+    told: Callable[[BaseException], RunError],
 ) -> Sample:
     """The first rows; taken in a thread, since a source that never answers cannot be stopped otherwise."""
     found: list[Any] = []
-    failed: list[Failed] = []
     ended: list[RunError | None] = []
     started = time.monotonic()
 
     def ask() -> None:
         try:
             with collecting(failed.append), closing(iter(resource)) as asked:
-                for row in islice(_rows(asked, count, failed), count):
+                good = _good(asked, failed)
+                for row in islice(_rows(through(good) if through else good, count), count):
                     found.append(row)
         except BaseException as error:  # noqa: BLE001 - sources are other people's code; one must not stop the rest
             ended.append(told(error))
@@ -126,15 +143,24 @@ def _sample(
     return Sample(name, round(time.monotonic() - started, 3), tuple(found[:count]), messages, error)
 
 
-def _rows(items: Iterable[Any], count: int, failed: list[Failed]) -> Iterator[Any]:
-    """Row by row what comes in tables, too, of each the first; what the source could not make goes to `failed`."""
+def _good(items: Iterable[Any], failed: list[Failed]) -> Iterator[Any]:
+    """What the source could make; the rest goes to `failed`."""
     for item in items:
         if isinstance(item, Failed):
             failed.append(item)
-        elif hasattr(item, "to_pylist"):
+        else:
+            yield item
+
+
+def _rows(items: Iterable[Any], count: int) -> Iterator[Any]:
+    """Row by row what comes in tables and lists, too, of tables the first rows."""
+    for item in items:
+        if hasattr(item, "to_pylist"):
             yield from item.slice(0, count).to_pylist()
         elif hasattr(item, "to_dict") and hasattr(item, "columns"):
             yield from item.head(count).to_dict("records")
+        elif isinstance(item, list):
+            yield from item
         else:
             yield item
 

@@ -69,7 +69,7 @@ def resolve(job: Job, secrets: Mapping[str, Any] = MappingProxyType({})) -> Reso
         ResolveError: a subclass for each way in which this can fail.
     """
     folder = Project(job.root).custom_sources
-    own = providers.isolate(job.source.name, job.neighbours, secrets)
+    own = providers.isolate(job.source.name, job.neighbours, secrets, job.extends)
     call = call_of(job, own)
     require_packages(job)
     with _bounded(float(os.environ.get("DANGO_IMPORT_SECONDS", "inf"))):

@@ -72,6 +72,7 @@ def load(job: Job, send: Send) -> None:
                 outcome = pipeline.load(job, resolved, folder, tell, records)
         skipped = tuple(Skipped(name, run_error(error, job, mask)) for name, error in outcome.left_out)
         result = replace(result, status=outcome.status, tables=outcome.tables, skipped=skipped)
+        result = replace(result, processors=outcome.processors)
         paths = outcome.paths
     for told in failures:
         result = replace(result, status="held" if told.exit_code == Held.exit_code else "failed", error=told)
@@ -308,6 +309,10 @@ def _found(job: Job, project: Project, mask: Mask, send: Send, *, rehearse: bool
         _reveal(resolved, mask, send)
         yield from traps(resolved.function, job.root)
         yield from _literal_secrets(resolved, job, project)
+        if any(job.source.steps):
+            from dango.sources import processing
+
+            yield from processing.problems(job, project)
         destinations.build(job)
         if rehearse:
             pipeline.require_room(job.root)
