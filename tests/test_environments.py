@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dango import environments
 from tests.conftest import Said
 
 Write = Callable[[Mapping[str, str]], None]
@@ -133,6 +135,25 @@ def test_a_requirement_that_cannot_be_had_is_named_with_what_the_tool_says(
     assert ".dango/sources.yml:5:" in said.err
     assert "new: ok" in said.err
     assert [each["sources"] for each in dango("env", "list", "--json").json["environments"]] == [["new"]]
+
+
+@pytest.mark.slow
+def test_without_uv_pip_builds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in package("new", "pricing", "2.0", "VERSION = 2\n").items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(environments, "_beside_python", lambda name: None)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    asked = environments.Wanted(
+        tmp_path / "built", (str(tmp_path / "new"),), "", ("./new",), (), of_worker=False
+    )  # fmt: skip
+    said: list[str] = []
+    environments.build(asked, said.append)
+    assert said == ["building an environment: ./new"]
+    ask = "import pricing, importlib.util; print(pricing.VERSION, importlib.util.find_spec('dlt'))"
+    assert subprocess.run([asked.interpreter, "-c", ask], capture_output=True, text=True).stdout == "2 None\n"
+    environments.build(asked, said.append)
+    assert len(said) == 1
 
 
 @pytest.mark.parametrize(
