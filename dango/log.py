@@ -29,7 +29,9 @@ class Log:
         self._out = os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace")
         # A run's name begins with its time, so names sort by age.
         for old in sorted(folder.glob("*.log"))[:-KEPT]:
-            old.unlink(missing_ok=True)
+            # Where the clock was set back the newest is not the last of them.
+            if old != self._file:
+                old.unlink(missing_ok=True)
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
