@@ -119,7 +119,7 @@ class SourcePipeline:
         pending = {*self.pipeline.list_extracted_load_packages(), *self.pipeline.list_normalized_load_packages()}
         with dataset.sql_client(self.pipeline, self._job) as sql:
             dataset.settle(sql)
-            self._basis = dataset.loads(sql)
+            self._basis = self._loads(sql)
             done = dataset.loaded(sql, pending)
         for load_id in done:
             dlt_packages.remove(self.pipeline, load_id)
@@ -220,9 +220,15 @@ class SourcePipeline:
                 done = loading.load(self.pipeline, packages, self._require_right, little_memory=first)
         if not self._job.trial:
             with dataset.sql_client(self.pipeline, self._job) as sql:
-                self._basis = dataset.loads(sql)
+                self._basis = self._loads(sql)
             working_folder.note(self._folder, self._basis)
         return done
+
+    def _loads(self, sql: Any) -> working_folder.Loads:
+        """The loads that the destination has; those to come are newer, also where this machine's clock is behind."""
+        loads = dataset.loads(sql)
+        dlt_packages.load_ids_after(newest for _, newest in loads.values())
+        return loads
 
     def _require_right(self, client: Client, package: Package, final: bool) -> None:
         """Makes sure that the source is this run's to write, and that nobody has loaded it since this run began."""
