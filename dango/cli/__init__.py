@@ -134,7 +134,7 @@ def _open_closed_streams() -> None:
 
 
 class _Terminal(io.FileIO):
-    """A terminal. When it is closed nobody reads any more, and that changes nothing of how a command goes on or ends."""
+    """A terminal. When it is closed nobody reads any more, which changes nothing of how a command goes on or ends."""
 
     def write(self, said: Any, /) -> int:
         """Writes to whoever is there."""
