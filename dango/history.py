@@ -122,9 +122,13 @@ class History:
             finally:
                 database.close()
         except sqlite3.Error as error:
+            # What a system refuses is one kind of them; any other is of what is in the file.
+            refused = isinstance(error, sqlite3.OperationalError)
             raise DangoError(
                 f"the history {self.file} cannot be used: {error}",
-                "it holds no data of yours; move it away and a new one is made",
+                "it needs room on the disk, and the right to write in .dango/; what is loaded stays so"
+                if refused
+                else "it holds no data of yours; move it away and a new one is made",
             ) from error
 
 

@@ -17,6 +17,7 @@ from dango.dlt_internals.names import (
 from dango.errors import DangoError, page_of, root_cause
 from dango.job import Job, RunError
 from dango.load import destinations
+from dango.load.room import no_room
 from dango.project import Project
 from dango.secrets import Mask
 from dango.sources.resolve import missing_secret, secret_in_git
@@ -40,7 +41,9 @@ def run_error(error: BaseException, job: Job, mask: Mask) -> RunError:
         cause = missing_secret(cause, job.source.name)
     if isinstance(cause, ValueNotSecretException):
         cause = secret_in_git(cause)
-    if isinstance(cause, duckdb.IOException):
+    if full := no_room(error, job.root):
+        cause = full
+    elif isinstance(cause, duckdb.IOException):
         cause = destinations.connection_error(cause, job.destination.name)
     if isinstance(cause, DangoError):
         place = cause.place or (Project(job.root).place(job.source.name, cause.loc) if cause.loc else "")

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, SIGHUP in every phase of a sync: it ends at once, leaves nothing behind, and the next one is right."""
+"""Ctrl-C, SIGTERM, SIGHUP in every phase of a sync: it ends at once, leaves nothing behind, the next one is right."""
 
 from __future__ import annotations
 
