@@ -41,8 +41,10 @@ def no_room(error: BaseException, root: Path) -> DestinationError | None:
     if full is not None and not isinstance(said, DangoError):
         # What failed last may only be what was missing then.
         said = full
+    # A source may have written elsewhere.
+    where = f"{_mebibytes(free)} free in {root}: " if free < _SMALLEST else ""
     return DestinationError(
-        f"no room on the disk: {_mebibytes(free)} free in {root}: {said}",
+        f"no room on the disk: {where}{said}",
         "make room and sync again; it goes on from what is loaded",
     )
 

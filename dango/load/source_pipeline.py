@@ -18,7 +18,7 @@ from dango import columnar, external
 from dango.dlt_internals import packages as dlt_packages
 from dango.dlt_internals.names import TRACE_FILE_NAME, ConfigFieldMissingException, TerminalException
 from dango.dlt_internals.packages import Client, Package
-from dango.errors import Held, root_cause
+from dango.errors import DestinationError, Held, root_cause
 from dango.external import Mistaken
 from dango.job import Job
 from dango.load import dataset, destinations, loading, working_folder
@@ -222,8 +222,19 @@ class SourcePipeline:
         if not self._job.trial:
             with dataset.sql_client(self.pipeline, self._job) as sql:
                 self._basis = self._loads(sql)
+                self._require_loaded(sql, packages)
             working_folder.note(self._folder, self._basis)
         return done
+
+    def _require_loaded(self, sql: Any, packages: Sequence[Package]) -> None:
+        """An embedded database is a file: it may be moved while it is written to, and is made anew by who opens it."""
+        load_ids = {package.load_id for package in packages}
+        if dataset.loaded(sql, load_ids) != load_ids:
+            raise DestinationError(
+                f"destination `{self._job.destination.name}` was lost: what was loaded is not in it, as its file was"
+                " moved or removed meanwhile",
+                f"put the file back, or begin a new one: dango sync {self._job.source.name}",
+            )
 
     def _loads(self, sql: Any) -> working_folder.Loads:
         """The loads that the destination has; those to come are newer, also where this machine's clock is behind."""

@@ -88,7 +88,7 @@ def _brief(said: str, root: Path) -> str:
     for changing, fixed in (
         (f"{re.escape(str(root))}/", ""),
         (re.escape(str(root)), "…"),
-        (r"127\.0\.0\.1:\d+|port=\d+", "…"),
+        (r"127\.0\.0\.1:\d+|port[= ]\d+", "…"),
         (r"0x[0-9a-f]+", "…"),
         (r"\d+ MiB free", "… free"),
         (r"\|", "\\|"),
