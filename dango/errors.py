@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 
 Severity = Literal["error", "warning"]
@@ -246,6 +246,13 @@ class Held(DangoError):
     """Another process has the source (or the database) in its hands."""
 
     exit_code = 4
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those of which it came, the nearest first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def root_cause(error: BaseException) -> BaseException:

@@ -20,12 +20,18 @@ from dango.job import FailedRecord, ProcessorResult, RunError, RunResult, Skippe
 from dango.lock import alive, held
 
 _SCHEMA = """
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS runs (
     run TEXT NOT NULL, source TEXT NOT NULL, status TEXT NOT NULL, started TEXT NOT NULL, seconds REAL NOT NULL,
     rows INTEGER NOT NULL, result TEXT NOT NULL, pid INTEGER NOT NULL, PRIMARY KEY (run, source)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS runs_by_source ON runs (source, started);
 DROP INDEX IF EXISTS runs_by_start;
+DROP INDEX IF EXISTS runs_by_source;
+CREATE TABLE IF NOT EXISTS turns (turn INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE);
+INSERT OR IGNORE INTO turns (run) SELECT run FROM runs GROUP BY run ORDER BY min(started);
+COMMIT;
 """
+# In turns, since a clock that is set back lets a later run start earlier.
+_HAS_TURNS = "SELECT 1 FROM sqlite_master WHERE name = 'turns'"
 # Of the first hundreds of runs, at once: a full disk has room for how they end, and `.dango/` keeps its size.
 _ROOM = "BEGIN IMMEDIATE; CREATE TABLE room AS SELECT zeroblob(131072); DROP TABLE room; COMMIT;"
 _OWN_COLUMN = ("run", "source", "status", "started", "seconds")
@@ -33,13 +39,15 @@ _OWN_COLUMN = ("run", "source", "status", "started", "seconds")
 _RUN = "SELECT run, source, status, started, seconds, result, pid FROM runs WHERE run = ? ORDER BY started, source"
 _NEWEST_RUNS = """
 SELECT run, source, status, started, seconds, result, pid FROM runs
-    JOIN (SELECT run, min(started) AS begun FROM runs GROUP BY run ORDER BY begun DESC LIMIT ?) USING (run)
-ORDER BY begun DESC, run, started, source
+    JOIN (SELECT run, turn FROM turns ORDER BY turn DESC LIMIT ?) USING (run)
+ORDER BY turn DESC, started, source
 """
 _LAST_OF_EACH = """
 SELECT run, source, status, started, seconds, result, pid FROM runs
-    JOIN (SELECT source, max(started) AS started FROM runs GROUP BY source) USING (source, started)
+    JOIN turns USING (run)
+    JOIN (SELECT source, max(turn) AS turn FROM runs JOIN turns USING (run) GROUP BY source) USING (source, turn)
 """
+_TURN = "INSERT OR IGNORE INTO turns (run) VALUES (?)"
 _WRITE = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -56,6 +64,7 @@ class History:
         is_new = not self.file.exists()
         with self._open() as database:
             database.executescript(_ROOM) if is_new else None
+            database.executemany(_TURN, ((result.run,) for result in results))
             database.executemany(_WRITE, map(_row, results))
 
     def runs(self, limit: int = 20) -> list[list[RunResult]]:
@@ -107,14 +116,19 @@ class History:
             database = sqlite3.connect(self.file, timeout=30)
             try:
                 with database:
-                    database.executescript(_SCHEMA) if os.access(self.file, os.W_OK) else None
+                    if not database.execute(_HAS_TURNS).fetchone():
+                        database.executescript(_SCHEMA)
                     yield database
             finally:
                 database.close()
         except sqlite3.Error as error:
+            # What a system refuses is one kind of them; any other is of what is in the file.
+            refused = isinstance(error, sqlite3.OperationalError)
             raise DangoError(
                 f"the history {self.file} cannot be used: {error}",
-                "it holds no data of yours; move it away and a new one is made",
+                "it needs room on the disk, and the right to write in .dango/; what is loaded stays so"
+                if refused
+                else "it holds no data of yours; move it away and a new one is made",
             ) from error
 
 

@@ -245,7 +245,7 @@ class RunResult:
 def exit_code(results: Iterable[RunResult]) -> int:
     """One exit code for all: theirs if they ended alike, 3 if they did not."""
     codes = {result.exit_code for result in results}
-    for signal in (130, 143):
+    for signal in (130, 143, 129):
         if signal in codes:
             return signal
     return codes.pop() if len(codes) == 1 else 3 if codes else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -14,7 +15,7 @@ KEPT = 30
 
 
 class Log:
-    """The log of one run; the logs of the newest `KEPT` runs stay."""
+    """The log of one run; the logs of the newest `KEPT` runs stay. What a full disk has no room for is left out."""
 
     def __init__(self, folder: Path, run: str, form: str) -> None:
         self._file = folder / f"{run}.log"
@@ -29,11 +30,14 @@ class Log:
         self._out = os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace")
         # A run's name begins with its time, so names sort by age.
         for old in sorted(folder.glob("*.log"))[:-KEPT]:
-            old.unlink(missing_ok=True)
+            # Where the clock was set back the newest is not the last of them.
+            if old != self._file:
+                old.unlink(missing_ok=True)
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._out.close()
+        with suppress(OSError):
+            self._out.close()
 
     def event(self, event: Event) -> None:
         """Notes an event."""
@@ -48,8 +52,9 @@ class Log:
 
     def _write(self, value: Event | RunResult, said: str, at: str) -> None:
         line = json.dumps(as_json(value)) if self._form == "json" else f"{at} {said}"
-        self._out.write(line + "\n")
-        self._out.flush()
+        with suppress(OSError):
+            self._out.write(line + "\n")
+            self._out.flush()
 
 
 def text(event: Event) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import pwd
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -13,7 +14,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -132,11 +133,17 @@ def _process(
         "max_connections": "100",
     }
     options = [word for name, value in {**settings, **own}.items() for word in ("-c", f"{name}={value}")]
+    with _running([str(programs / "postgres"), "-D", str(data), *options], server, owner, log) as started:
+        yield started
+
+
+@contextlib.contextmanager
+def _running(command: Sequence[str], server: Postgres, owner: pwd.struct_passwd | None, log: Path) -> Iterator[bool]:
     with log.open("ab") as out:
         process = subprocess.Popen(
             # A session of its own: Ctrl-C in the terminal is for the tests, which then stop the server.
-            [*_as(owner, dies_with_parent=True), programs / "postgres", "-D", data, *options],
-            cwd=data.parent,
+            [*_as(owner, dies_with_parent=True), *command],
+            cwd=log.parent,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
@@ -152,6 +159,37 @@ def _process(
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGQUIT)  # its immediate one; SIGKILL would leave its children
             process.wait()
+
+
+@dataclass(frozen=True)
+class Crashed:
+    """A server that was stopped without an end."""
+
+    server: Postgres
+    command: tuple[str, ...]
+    log: Path
+
+    @contextlib.contextmanager
+    def begun_anew(self) -> Iterator[None]:
+        """It runs in the block, with the data that it had. Raises `NoServer` when it does not start."""
+        with _running(self.command, self.server, _owner(), self.log) as started:
+            if not started:
+                raise NoServer(f"PostgreSQL did not start again:\n{self.log.read_text()}")
+            yield
+
+
+def crash(server: Postgres) -> Crashed:
+    """Stops a server of `cluster` at once, as a lack of power would; returns when it is gone."""
+    with server.cursor() as cursor:
+        cursor.execute("SHOW data_directory")
+        ((folder,),) = cursor.fetchall()
+    data = Path(folder)
+    command = shlex.split((data / "postmaster.opts").read_text())
+    note = data / "postmaster.pid"
+    os.kill(int(note.read_text().split()[0]), signal.SIGQUIT)
+    while note.exists():
+        time.sleep(0.02)
+    return Crashed(server, tuple(command), data.parent / "log")
 
 
 def _answers(process: subprocess.Popen[bytes], server: Postgres) -> bool:

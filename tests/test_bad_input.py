@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dango.errors import DestinationError
-from dango.load.pipeline import require_room
+from dango.load.room import require_room
 from tests.conftest import Said, native, sources
+from tests.faults.disks import HELD, modes
 
 SHOP = """\
 import time
@@ -31,9 +31,6 @@ def slow():
     time.sleep(60)
     yield {"id": 2}
 """
-
-# root may read and write everything; without these two capabilities it is held to the modes of files as others are.
-HELD = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 
 
 @pytest.fixture(autouse=True)
@@ -56,18 +53,6 @@ def held(root: Path) -> Callable[..., Said]:
         return Said(done.returncode, done.stdout, done.stderr)
 
     return held
-
-
-@contextlib.contextmanager
-def modes(mode: int, *paths: Path) -> Iterator[None]:
-    before = [path.stat().st_mode for path in paths]
-    for path in paths:
-        path.chmod(mode)
-    try:
-        yield
-    finally:
-        for path, was in zip(paths, before, strict=True):
-            path.chmod(was)
 
 
 @pytest.mark.slow
@@ -194,7 +179,7 @@ def test_a_file_that_is_no_database_keeps_its_bytes(root: Path, dango: Callable[
     said = dango("sync")
     assert said.code == 1
     assert "error: good: destination `duckdb` cannot be used: " in said.err
-    assert "the file is left as it is; if it is no DuckDB database, move it away and a new one is made" in said.err
+    assert "if it is no DuckDB database, move it away and a new one is made" in said.err
     assert file.read_bytes() == content
     assert [path.name for path in (root / "data").iterdir()] == ["warehouse.duckdb"]
     file.unlink()

@@ -102,6 +102,7 @@ def test_a_history_of_an_older_dango_is_read(tmp_path: Path) -> None:
     past = RunResult("r1", "shop", "failed", START, 1.5, "duckdb", "raw_shop", (TableResult("t", 3),), error)
     history.record(past)
     with sqlite3.connect(history.file) as database:
+        database.execute("DROP TABLE turns")
         database.execute("CREATE INDEX runs_by_start ON runs (started)")
         database.execute("UPDATE runs SET result = ?", (json.dumps({**as_json(past), "started": START.isoformat()}),))
     assert history.run("r1") == history.runs()[0] == list(history.last().values()) == [past]

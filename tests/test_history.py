@@ -90,6 +90,15 @@ def test_runs_come_newest_first_and_no_more_than_asked_for(tmp_path: Path) -> No
     ]
 
 
+def test_runs_come_in_the_order_in_which_they_began_although_the_clock_was_set_back(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    for run, minutes in (("b", 0), ("c", -1), ("a", -2)):
+        history.record(result(run, status="running", minutes=minutes))
+    history.record(result("b", minutes=0))
+    assert [results[0].run for results in history.runs()] == ["a", "c", "b"]
+    assert history.last()["shop"].run == "a"
+
+
 def test_last_is_the_newest_result_of_each_source(tmp_path: Path) -> None:
     history = History(tmp_path)
     history.record(result("1", "one", "failed", 0))
@@ -201,6 +210,7 @@ def test_ten_thousand_runs_are_listed_quickly(tmp_path: Path) -> None:
             for number in range(1, 10_000)
         ]
         database.executemany("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        database.executemany("INSERT INTO turns (run) VALUES (?)", ((run,) for run, *_ in rows))
     for look, known in ((lambda: history.runs(20), 20), (history.last, 51), (lambda: history.run("0999"), 0)):
         begun = time.monotonic()
         assert len(look()) == known

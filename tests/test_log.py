@@ -70,6 +70,15 @@ def test_the_logs_of_the_newest_runs_stay(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == [*(f"{name}.log" for name in names[-30:]), "notes.txt"]
 
 
+def test_the_log_of_a_run_stays_also_where_its_name_is_of_an_earlier_time(tmp_path: Path) -> None:
+    for day in range(1, 36):
+        with Log(tmp_path, f"202402{day:02}-120000-ab{day:02}", "text"):
+            pass
+    with Log(tmp_path, "20230201-120000-abcd", "text") as log:
+        log.event(EVENTS[0])
+    assert (tmp_path / "20230201-120000-abcd.log").read_text()
+
+
 def test_an_event_is_one_line_even_where_its_message_is_odd() -> None:
     assert text(Event("shop", "log", message="[bold]é\ud800", at=AT)) == "shop: [bold]é\ud800"
     assert text(Event("shop", "load", at=AT)) == "shop: load"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
 import sys
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
@@ -31,7 +33,7 @@ from dango.cli import (
     sync,
     tables,
 )
-from dango.cli.app import Settings, app, emit, fail, silence, undisturbed
+from dango.cli.app import ENDING, Settings, app, emit, fail, silence, undisturbed
 from dango.errors import DangoError
 
 __all__ = [
@@ -60,16 +62,20 @@ __all__ = [
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a sync as Ctrl-C does, with an exit code of its own."""
+    """A signal that ends a sync as Ctrl-C does, with an exit code of its own."""
 
-    exit_code = 143
-    raised = False
+    exit_code = 130
+    """That of Ctrl-C, until another signal has come."""
 
 
 def main() -> NoReturn:
     """Runs the command line; every error that a user can cause ends here as one message and an exit code."""
-    signal.signal(signal.SIGTERM, _terminated)
+    for number in ENDING:
+        # With `nohup` the end of a terminal is ignored, and stays so.
+        if number == signal.SIGTERM or signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _terminated)
     _open_closed_streams()
+    _bear_closed_terminals()
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
@@ -112,12 +118,13 @@ def _refused(error: Exception) -> int:
 
 def _stopped() -> int:
     typer.echo("stopped", err=True)
-    return Terminated.exit_code if Terminated.raised else 130
+    return Terminated.exit_code
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:
     undisturbed()
-    Terminated.raised = True
+    # As a shell tells of a process that a signal has ended.
+    Terminated.exit_code = 128 + number
     raise Terminated
 
 
@@ -126,3 +133,25 @@ def _open_closed_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+
+
+class _Terminal(io.FileIO):
+    """A terminal. When it is closed nobody reads any more, which changes nothing of how a command goes on or ends."""
+
+    def write(self, said: Any, /) -> int:
+        """Writes to whoever is there."""
+        try:
+            return super().write(said)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return len(said)
+
+
+def _bear_closed_terminals() -> None:
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if os.name == "posix" and stream.isatty():
+            raw = _Terminal(stream.fileno(), "w", closefd=False)
+            heard = io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=True)
+            setattr(sys, name, heard)

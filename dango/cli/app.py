@@ -31,6 +31,10 @@ source_app = typer.Typer(
 )
 
 
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""The signals besides Ctrl-C that end a command: whoever stops it, and a terminal that is closed."""
+
+
 class Settings:
     """What the options before the command say; read by the commands, set once."""
 
@@ -99,7 +103,7 @@ def stop_once() -> None:
 
 def undisturbed() -> None:
     """The command is ending; nobody needs to tell it again."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, *ENDING):
         signal.signal(number, signal.SIG_IGN)
 
 

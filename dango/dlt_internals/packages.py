@@ -23,6 +23,7 @@ from dlt.common.storages.load_package import (
     PackageStorage,
     ParsedLoadJobFileName,
 )
+from dlt.common.time import increasing_precise_time
 from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.load.utils import _extend_tables_with_table_chain, get_completed_table_chain
 
@@ -119,6 +120,16 @@ def without_data(schema: Schema) -> Schema:
     # Else dlt takes it for one that somebody has changed behind its back.
     bare._bump_version()
     return bare
+
+
+def load_ids_after(load_ids: Iterable[str]) -> None:
+    """The load ids that this process makes from now on are above these, which are times, whatever its clock says.
+
+    dlt takes the state that has the highest for the newest.
+    """
+    clock = increasing_precise_time
+    times = (float(load_id) for load_id in load_ids if load_id.replace(".", "", 1).isdecimal())
+    clock._last = max([clock._last, *times])
 
 
 def waiting(pipeline: dlt.Pipeline) -> tuple[Package, ...]:

@@ -50,5 +50,6 @@ def refusal(error: BaseException, name: str, lock: Path | None = None) -> Destin
     return DestinationError(
         f"destination `{name}` cannot be used: {message}",
         f"its credentials: .dlt/secrets.toml [destination.{name}.credentials]" if name != EMBEDDED
-        else "the file is left as it is; if it is no DuckDB database, move it away and a new one is made",
+        else "the file is left as it is: if it may not be written, make it and its folder writable; if it is no DuckDB"
+        " database, move it away and a new one is made",
     )  # fmt: skip

@@ -20,6 +20,7 @@ from typing import Any
 
 import dlt
 import duckdb
+from dlt.common.schema import Schema
 
 from dango import external
 from dango.dlt_internals import packages as dlt_packages
@@ -122,6 +123,18 @@ def _prepare(client: Client, package: Package) -> None:
     if not _refreshed(client, package):
         client.initialize_storage()
         client.update_stored_schema(only_tables=definitions, expected_update={})
+        _date_schema(client, package.schema)
+
+
+def _date_schema(client: Client, schema: Schema) -> None:
+    """dlt takes the schema with the latest date for the newest, which the clock of another machine may have given."""
+    version = client.sql_client.make_qualified_table_name(schema.version_table_name)
+    latest = f"(SELECT max(inserted_at) FROM {version} WHERE schema_name = %s)"
+    client.sql_client.execute_sql(
+        f"UPDATE {version} SET inserted_at = {latest} + INTERVAL '1 microsecond'"
+        f" WHERE schema_name = %s AND version_hash = %s AND inserted_at < {latest}",
+        *(schema.name, schema.name, schema.stored_version_hash, schema.name),
+    )
 
 
 def _prepare_bookkeeping(client: Client, package: Package) -> None:
@@ -157,6 +170,7 @@ def _load(client: Client, package: Package, done: Loaded) -> None:
         remade = opened(client, package, refreshed)
         definitions = package.tables | set(package.schema.dlt_table_names())
         client.update_stored_schema(only_tables=definitions, expected_update={})
+        _date_schema(client, package.schema)
         for table in remade:
             table.restore()
     emptied |= set(refreshed)

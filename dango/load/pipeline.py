@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -19,7 +18,6 @@ from dango import columnar, external
 from dango.columnar import Taken
 from dango.dlt_internals import packages as dlt_packages
 from dango.dlt_internals.packages import Package
-from dango.errors import DestinationError
 from dango.external import Mistaken
 from dango.job import Event, Job, ProcessorResult, Status, TableResult
 from dango.load import backfill, dataset, destinations, extraction, loading, schema_changes, working_folder
@@ -27,6 +25,7 @@ from dango.load.emptying import refused, resources_of, would_empty
 from dango.load.enforcement import KeptOut, enforced
 from dango.load.extraction import LeftOut
 from dango.load.progress import Progress
+from dango.load.room import require_room
 from dango.load.schema_changes import Change, Columns
 from dango.load.source_pipeline import SourcePipeline, connecting, made
 from dango.paths import TablePath, collecting
@@ -36,7 +35,6 @@ from dango.sources.resolve import Resolved, build
 if TYPE_CHECKING:
     from dango.sources import processing
 
-_SMALLEST_ROOM = 50 * 1024 * 1024
 _ERRORS = "dango_errors"
 """The schema of records that failed, in the same dataset: no contract of the source refuses it, no refresh drops it."""
 
@@ -133,16 +131,6 @@ def reachable(job: Job) -> None:
             pipeline.sync_destination()
 
 
-def require_room(root: Path, needed: int = _SMALLEST_ROOM) -> None:
-    """Nothing is begun on a disk that has not so many bytes free. Raises `DestinationError`."""
-    free = shutil.disk_usage(root).free
-    if free < needed:
-        raise DestinationError(
-            f"no room on the disk: {free // 1024**2} MiB free in {root}, {needed // 1024**2} are needed to begin",
-            "nothing was begun; make room and run again",
-        )
-
-
 def _require_room_for_copy(source_pipeline: SourcePipeline, source: DltSource, job: Job) -> None:
     """A refresh needs room for all rows again: extracted, and, in an embedded database, beside the old ones."""
     pipeline, name = source_pipeline.pipeline, source.schema.name
@@ -151,7 +139,7 @@ def _require_room_for_copy(source_pipeline: SourcePipeline, source: DltSource, j
     tables = dlt_packages.tables_of(pipeline.schemas[name], source.selected_resources.keys())
     with dataset.writing(pipeline, job), dataset.sql_client(pipeline, job) as sql:
         held = dataset.size(sql, tables)
-    require_room(job.root, _SMALLEST_ROOM + held * (2 if job.destination.type == "duckdb" else 1))
+    require_room(job.root, held * (2 if job.destination.type == "duckdb" else 1))
 
 
 def _trial(job: Job, resolved: Resolved, folder: Path, progress: Progress, records: RecordErrors) -> Outcome:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import dlt
 from dlt.common.pipeline import LoadInfo
@@ -17,7 +18,7 @@ from dango import columnar, external
 from dango.dlt_internals import packages as dlt_packages
 from dango.dlt_internals.names import TRACE_FILE_NAME, ConfigFieldMissingException, TerminalException
 from dango.dlt_internals.packages import Client, Package
-from dango.errors import Held, root_cause
+from dango.errors import DestinationError, Held, root_cause
 from dango.external import Mistaken
 from dango.job import Job
 from dango.load import dataset, destinations, loading, working_folder
@@ -119,7 +120,7 @@ class SourcePipeline:
         pending = {*self.pipeline.list_extracted_load_packages(), *self.pipeline.list_normalized_load_packages()}
         with dataset.sql_client(self.pipeline, self._job) as sql:
             dataset.settle(sql)
-            self._basis = dataset.loads(sql)
+            self._basis = self._loads(sql)
             done = dataset.loaded(sql, pending)
         for load_id in done:
             dlt_packages.remove(self.pipeline, load_id)
@@ -220,9 +221,26 @@ class SourcePipeline:
                 done = loading.load(self.pipeline, packages, self._require_right, little_memory=first)
         if not self._job.trial:
             with dataset.sql_client(self.pipeline, self._job) as sql:
-                self._basis = dataset.loads(sql)
+                self._basis = self._loads(sql)
+                self._require_loaded(sql, packages)
             working_folder.note(self._folder, self._basis)
         return done
+
+    def _require_loaded(self, sql: Any, packages: Sequence[Package]) -> None:
+        """An embedded database is a file: it may be moved while it is written to, and is made anew by who opens it."""
+        load_ids = {package.load_id for package in packages}
+        if dataset.loaded(sql, load_ids) != load_ids:
+            raise DestinationError(
+                f"destination `{self._job.destination.name}` was lost: what was loaded is not in it, as its file was"
+                " moved or removed meanwhile",
+                f"put the file back, or begin a new one: dango sync {self._job.source.name}",
+            )
+
+    def _loads(self, sql: Any) -> working_folder.Loads:
+        """The loads that the destination has; those to come are newer, also where this machine's clock is behind."""
+        loads = dataset.loads(sql)
+        dlt_packages.load_ids_after(newest for _, newest in loads.values())
+        return loads
 
     def _require_right(self, client: Client, package: Package, final: bool) -> None:
         """Makes sure that the source is this run's to write, and that nobody has loaded it since this run began."""

@@ -8,15 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+from dlt.destinations.exceptions import DestinationConnectionError
 
 from dango.dlt_internals.names import (
     ConfigFieldMissingException,
     IncrementalCursorInvalidCoercion,
     ValueNotSecretException,
 )
-from dango.errors import DangoError, page_of, root_cause
+from dango.errors import DangoError, DestinationError, chain, page_of, root_cause
 from dango.job import Job, RunError
 from dango.load import destinations
+from dango.load.room import no_room
 from dango.project import Project
 from dango.secrets import Mask
 from dango.sources.resolve import missing_secret, secret_in_git
@@ -40,8 +42,12 @@ def run_error(error: BaseException, job: Job, mask: Mask) -> RunError:
         cause = missing_secret(cause, job.source.name)
     if isinstance(cause, ValueNotSecretException):
         cause = secret_in_git(cause)
-    if isinstance(cause, duckdb.IOException):
+    if full := no_room(error, job.root):
+        cause = full
+    elif isinstance(cause, duckdb.IOException):
         cause = destinations.connection_error(cause, job.destination.name)
+    elif not isinstance(cause, DangoError) and any(isinstance(e, DestinationConnectionError) for e in chain(error)):
+        cause = _lost(cause, job)
     if isinstance(cause, DangoError):
         place = cause.place or (Project(job.root).place(job.source.name, cause.loc) if cause.loc else "")
         message, hint, kind = mask(cause.message), mask(cause.hint), type(cause).__name__
@@ -53,6 +59,14 @@ def run_error(error: BaseException, job: Job, mask: Mask) -> RunError:
         message = f"{kind}: {cause}" if str(cause) else kind
     place, docs = _place(cause, job.root), page_of("ErrorOfASource")
     return RunError(kind, mask(message.strip()), mask(_advice(cause, job)), place, trace, docs=docs)
+
+
+def _lost(cause: BaseException, job: Job) -> DestinationError:
+    """What is said of a destination that could be reached when the job began."""
+    return DestinationError(
+        f"destination `{job.destination.name}` was lost: {' '.join(str(cause).split())}",
+        f"when it is back: dango sync {job.source.name}; it goes on from what is loaded",
+    )
 
 
 def _advice(cause: BaseException, job: Job) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
@@ -126,8 +127,9 @@ def prepare(project: Project) -> None:
             # A clone made `.dango` as any folder; what is written into it now is for its owner alone.
             if folder.stat().st_mode & 0o077 and os.access(folder, os.W_OK):
                 folder.chmod(0o700)
-            if not os.access(folder, os.W_OK):
-                raise PermissionError(13, "permission denied")
+            with tempfile.TemporaryFile(dir=folder):
+                # The system says why not, if not.
+                continue
         except OSError as error:
             raise DangoError(
                 f"{folder} cannot be written: {error.strerror}",

@@ -23,6 +23,7 @@ from dango.errors import Held, Problem
 from dango.history import History
 from dango.job import Event, Examination, Job, Secrets, Skipped
 from dango.load import destinations, pipeline
+from dango.load.room import require_room
 from dango.lock import lock
 from dango.paths import TablePath
 from dango.probe import About, Finding, Inspection, Probe, Sample, Tested
@@ -315,7 +316,7 @@ def _found(job: Job, project: Project, mask: Mask, send: Send, *, rehearse: bool
             yield from processing.problems(job, project)
         destinations.build(job)
         if rehearse:
-            pipeline.require_room(job.root)
+            require_room(job.root)
             missing = [parameter.name for parameter in parameters(resolved, job) if parameter.missing]
             if missing:
                 raise missing_parameters(missing, job.source.name, resolved.call.arguments_at)

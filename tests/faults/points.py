@@ -37,8 +37,8 @@ that takes back a killed refresh; a refresh that drops what a killed sync left."
 
 @dataclass(frozen=True)
 class Fault:
-    """The n-th call of a function, and when its process is killed: before it, during it, after it; for a context
-    manager also when its block has been left, before (`leaving`) or after (`left`) the manager is told."""
+    """The n-th call of a function, and when its process is killed, or held: before it, during it, after it; for a
+    context manager also when its block has been left, before (`leaving`) or after (`left`) the manager is told."""
 
     function: str
     when: str
@@ -48,6 +48,8 @@ class Fault:
     """Only calls with an argument in whose text this stands are counted."""
     delay: float = 0.0
     """For `during`: seconds from the call to the kill, which comes with the call's end at the latest."""
+    held: bool = False
+    """The process is not killed, but waits until it is told to go on."""
 
     def asdict(self) -> dict[str, Any]:
         """What the hook reads."""

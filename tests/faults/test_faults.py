@@ -1,14 +1,13 @@
 """The machine's and the network's faults: how a sync ends, what it says, and that nothing is lost by it.
 
 Each fault befalls the sync of a source that has a batch loaded and another one to give. What it says is a row of
-the table in docs/RELIABILITY.md, which this module writes. Then the fault is over, and the next sync brings the rest.
+the table in docs/RELIABILITY.md. Then the fault is over, and the next sync brings the rest.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import resource
 import signal
 import socket
@@ -28,11 +27,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.conftest import native, sources
+from tests.conftest import Said, native, sources
 from tests.connectors import vendor as vendors
+from tests.faults import table
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "RELIABILITY.md"
-BEGIN, END = "<!-- the faults: written by tests/faults/test_faults.py -->", "<!-- end of the faults -->"
 SHOP = """\
 import os, signal, time
 
@@ -52,7 +50,7 @@ def orders(url: str, id=dlt.sources.incremental("id", initial_value=0)):
         held = [open(os.devnull) for _ in range(10_000)]
     if fault == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
-    if fault == "hangup":
+    if fault == "signal":
         open("there", "w").close()
         time.sleep(60)
     yield rows
@@ -146,6 +144,7 @@ class Fault:
     limit: tuple[int, int] | None = None
     """A limit of the kernel's for the sync's processes: which, and how much."""
     tls: bool = False
+    signals: tuple[signal.Signals, ...] = ()
     do: Callable[[Path, Upstream], None] | None = None
 
 
@@ -168,8 +167,11 @@ FAULTS = [
     Fault("there is no more memory", {"FAULT": "memory"}, (resource.RLIMIT_AS, 4_000_000_000)),
     Fault("a file may not grow any more", {}, (resource.RLIMIT_FSIZE, 4_000)),
     Fault("the kernel kills the process of a source", {"FAULT": "killed"}),
-    Fault("the terminal is closed (SIGHUP)", {"FAULT": "hangup"}),
-    Fault("nobody reads its output (`| head`)"),
+    Fault("Ctrl-C", {"FAULT": "signal"}, signals=(signal.SIGINT,)),
+    Fault("Ctrl-C, twice", {"FAULT": "signal"}, signals=(signal.SIGINT, signal.SIGINT)),
+    Fault("SIGTERM", {"FAULT": "signal"}, signals=(signal.SIGTERM,)),
+    Fault("the terminal is closed (SIGHUP)", {"FAULT": "signal"}, signals=(signal.SIGHUP,)),
+    Fault("nobody reads its output (a pipe into `head`)"),
 ]  # fmt: skip
 
 
@@ -178,7 +180,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return vendors.certificate(tmp_path_factory.mktemp("tls"))
 
 
-def sync(root: Path, fault: Fault | None = None) -> subprocess.CompletedProcess[str]:
+def sync(root: Path, fault: Fault | None = None) -> Said:
     def limited() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         if fault and fault.limit:
@@ -193,12 +195,12 @@ def sync(root: Path, fault: Fault | None = None) -> subprocess.CompletedProcess[
         command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, preexec_fn=limited,
     )  # fmt: skip
-    if fault and "SIGHUP" in fault.name:
+    for sent in fault.signals if fault else ():
         while not (root / "there").exists() and process.poll() is None:
             time.sleep(0.02)
-        process.send_signal(signal.SIGHUP)
+        process.send_signal(sent)
     out, err = process.communicate(timeout=120)
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
+    return Said(process.returncode, out, err)
 
 
 def ids(root: Path) -> list[int]:
@@ -218,7 +220,7 @@ def test_a_fault_is_told_and_the_next_sync_heals(
 
         write({"custom_sources/shop.py": SHOP})
         at(upstream.url)
-        assert sync(root).returncode == 0
+        assert sync(root).code == 0
         assert ids(root) == [1, 2]
 
         broken.there, broken.fault = 4, fault.name.removeprefix("the API ")
@@ -228,56 +230,16 @@ def test_a_fault_is_told_and_the_next_sync_heals(
         begun = time.monotonic()
         done = sync(root, fault)
         seconds = time.monotonic() - begun
-        assert "Traceback" not in done.stderr, done.stderr
-        assert ids(root) == ([1, 2, 3, 4] if done.returncode == 0 else [1, 2]), done
+        assert "Traceback" not in done.err, done.err
+        assert ids(root) == ([1, 2, 3, 4] if done.code == 0 else [1, 2]), done
         assert seconds < 60
-        # As a shell tells of a process that a signal has ended.
-        code = 128 - done.returncode if done.returncode < 0 else done.returncode
-        row = f"| {fault.name} | {code} | {_said(done, root)} |"
-        if "WRITE_DOCS" in os.environ:
-            _write({**_table(), fault.name: row})
-        assert _table()[fault.name] == row, "run: WRITE_DOCS=1 pytest tests/faults/test_faults.py"
+        table.told(fault.name, done, root)
 
         upstream.there = 4
         at(upstream.url)
         healed = sync(root)
-        assert (healed.returncode, ids(root)) == (0, [1, 2, 3, 4]), healed.stderr
-
-
-def _said(done: subprocess.CompletedProcess[str], root: Path) -> str:
-    """The message, without what differs from run to run."""
-    told = [line for line in done.stderr.splitlines() if line.startswith(("error: ", "stopped"))]
-    if not told:
-        return "nothing: it goes on, and loads" if done.returncode == 0 else "nothing: nobody listens"
-    said = told[0].removeprefix("error: shop: ").replace(str(root), "…")
-    for changing, fixed in (
-        (r"127\.0\.0\.1:\d+|port=\d+", "…"),
-        (r"0x[0-9a-f]+", "…"),
-        (r"\|", "\\|"),
-        (r"\b\d+ \(char \d+\)", "…"),
-    ):
-        said = re.sub(changing, fixed, said)
-    return f"`{said[:160]}{'…' if len(said) > 160 else ''}`"
-
-
-def _table() -> dict[str, str]:
-    """The rows of the page's table, by the names of their faults."""
-    _, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    rows = [row for row in rest.partition(END)[0].splitlines() if row.startswith("| ")][1:]
-    names = [fault.name for fault in FAULTS]
-    return {next((name for name in names if row.startswith(f"| {name} |")), row): row for row in rows}
-
-
-def _write(table: dict[str, str]) -> None:
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    rows = [
-        "| what happens | exit | what is said |",
-        "|---|---|---|",
-        *(table[f.name] for f in FAULTS if f.name in table),
-    ]
-    text = "\n".join([BEGIN, *rows, END])
-    PAGE.write_text(f"{before}{text}{rest.partition(END)[2]}", encoding="utf-8")
+        assert (healed.code, ids(root)) == (0, [1, 2, 3, 4]), healed.err
 
 
 def test_the_table_has_a_row_for_each_fault_and_no_other() -> None:
-    assert list(_table()) == [fault.name for fault in FAULTS]
+    assert list(table.rows()) == list(table.NAMES)

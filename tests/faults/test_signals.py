@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in every phase of a sync: it ends at once, leaves nothing behind, and the next one is right."""
+"""Ctrl-C, SIGTERM, SIGHUP in every phase of a sync: it ends at once, leaves nothing behind, the next one is right."""
 
 from __future__ import annotations
 
@@ -26,17 +26,16 @@ pytestmark = pytest.mark.slow
 
 # The promise is two seconds; the rest is the noise of a busy machine.
 LIMIT = 2.5
-SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
-ONE_OR_BOTH = [
-    pytest.param(*SIGNALS[0], id="SIGINT"),
-    pytest.param(*SIGNALS[1], id="SIGTERM", marks=pytest.mark.long),
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+ONE_OR_ALL = [
+    pytest.param(*told, id=told[0].name, marks=pytest.mark.long if nth else ()) for nth, told in enumerate(SIGNALS)
 ]
 
 
 def crossed(*phases: Any) -> list[Any]:
-    """Each phase with both signals: with one, in turns, at every change, with the other by `make long`."""
+    """Each phase with all signals: with one, in turns, at every change, with the others by `make long`."""
     return [
-        pytest.param(phase, *told, id=f"{phase}-{told[0].name}", marks=pytest.mark.long if (turn + nth) % 2 else ())
+        pytest.param(phase, *told, id=f"{phase}-{told[0].name}", marks=pytest.mark.long if (turn + nth) % 3 else ())
         for turn, phase in enumerate(phases)
         for nth, told in enumerate(SIGNALS)
     ]
@@ -217,7 +216,7 @@ def test_a_sync_that_is_busy_ends_when_told_to_and_loads_all_or_nothing(
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize(("number", "code"), ONE_OR_BOTH)
+@pytest.mark.parametrize(("number", "code"), ONE_OR_ALL)
 def test_a_load_that_waits_for_a_locked_table_of_postgresql_ends_when_told_to(
     number: signal.Signals,
     code: int,
@@ -267,7 +266,7 @@ def test_a_load_that_waits_for_a_locked_table_of_postgresql_ends_when_told_to(
     assert counted() == [*SECOND.values()]
 
 
-@pytest.mark.parametrize(("number", "code"), ONE_OR_BOTH)
+@pytest.mark.parametrize(("number", "code"), ONE_OR_ALL)
 def test_a_sync_that_waits_for_another_ends_when_told_to_and_the_other_goes_on(
     number: signal.Signals, code: int, project: Path, record_property: Callable[..., None]
 ) -> None:
@@ -287,7 +286,7 @@ def test_a_sync_that_waits_for_another_ends_when_told_to_and_the_other_goes_on(
     assert at_work(project) == []
 
 
-@pytest.mark.parametrize(("number", "code"), ONE_OR_BOTH)
+@pytest.mark.parametrize(("number", "code"), ONE_OR_ALL)
 def test_a_sync_that_waits_for_the_database_ends_when_told_to(
     number: signal.Signals, code: int, project: Path, record_property: Callable[..., None]
 ) -> None:
@@ -320,14 +319,20 @@ def test_the_impatient_press_ctrl_c_many_times_and_still_nothing_is_left(
     nothing_is_left(project, 130)
 
 
-def test_ctrl_c_on_a_terminal_stops_the_sync_and_says_so(project: Path) -> None:
+def on_a_terminal(root: Path, command: str, *arguments: str) -> pexpect.spawn[str]:
+    """Starts a command on a terminal of its own; it is there when the source is."""
     child = pexpect.spawn(
-        sys.executable, ["-m", "dango", "sync"], cwd=project, encoding="utf-8", timeout=60, dimensions=(40, 140),
+        command, [*arguments], cwd=root, encoding="utf-8", timeout=60, dimensions=(40, 140),
         env={**os.environ, "TERM": "xterm-256color", "PHASE": "a page that does not come"},
         preexec_fn=heeds_ctrl_c,
     )  # fmt: skip
+    wait_until((root / "here").exists)
+    return child
+
+
+def test_ctrl_c_on_a_terminal_stops_the_sync_and_says_so(project: Path) -> None:
+    child = on_a_terminal(project, sys.executable, "-m", "dango", "sync")
     try:
-        wait_until((project / "here").exists)
         begun = time.monotonic()
         child.sendintr()
         child.expect(pexpect.EOF)
@@ -341,3 +346,27 @@ def test_ctrl_c_on_a_terminal_stops_the_sync_and_says_so(project: Path) -> None:
     assert child.before.rfind("\x1b[?25h") >= child.before.rfind("\x1b[?25l")
     assert seconds < LIMIT
     nothing_is_left(project, 130)
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_terminal_that_is_closed_stops_the_sync(project: Path, verbose: bool) -> None:
+    child = on_a_terminal(project, sys.executable, "-m", "dango", *(["-v"] if verbose else []), "sync")
+    begun = time.monotonic()
+    os.close(child.child_fd)
+    _, status = os.waitpid(child.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 129
+    assert time.monotonic() - begun < LIMIT
+    nothing_is_left(project, 129)
+
+
+def test_a_sync_that_ignores_the_end_of_its_terminal_goes_on(project: Path) -> None:
+    script = "trap '' HUP; PHASE='until told to go on' exec \"$@\""
+    child = on_a_terminal(project, "sh", "-c", script, "sh", sys.executable, "-m", "dango", "-v", "sync")
+    os.close(child.child_fd)
+    os.kill(child.pid, signal.SIGHUP)
+    time.sleep(0.5)
+    (project / "go").touch()
+    _, status = os.waitpid(child.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert loaded(project) == SECOND
+    assert History(project / ".dango").last()["shop"].status == "ok"

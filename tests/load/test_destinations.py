@@ -253,7 +253,7 @@ def test_a_file_that_is_no_database_is_left_as_it_is(root: Path, write: Write, d
     said = dango("sync")
     assert said.code == 1
     assert "destination `duckdb` cannot be used: " in said.err
-    assert "the file is left as it is; if it is no DuckDB database, move it away" in said.err
+    assert "if it is no DuckDB database, move it away" in said.err
     assert (root / "data" / "warehouse.duckdb").read_text() == text
 
 

@@ -58,6 +58,18 @@ def test_the_row_is_taken_and_given_back(connect: Callable[[], Any], postgres: P
         assert cursor.fetchall() == [(None,)]
 
 
+def test_a_sign_of_life_from_the_future_is_none_as_the_servers_clock_was_set_back(
+    connect: Callable[[], Any], elsewhere: Callable[..., None]
+) -> None:
+    with lease(connect, "shop", "run", 0):
+        elsewhere(-30)
+        with pytest.raises(Held, match="last sign of life was 0 s ago"), lease(connect, "shop", "other", 0):
+            pass
+        elsewhere(-86_400)
+        with lease(connect, "shop", "other", 0) as taken:
+            assert taken.epoch == 2
+
+
 def test_who_has_it_is_told_and_waited_for(connect: Callable[[], Any], elsewhere: Callable[..., None]) -> None:
     with lease(connect, "shop", "first", 0):
         elsewhere(3)
