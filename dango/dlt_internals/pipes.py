@@ -80,3 +80,21 @@ def cursor_of(resource: DltResource) -> Any:
     if default is not None and explicit is not None:
         return default.merge(explicit)
     return explicit or default
+
+
+class _Steady(Incremental[Any]):
+    """A cursor that begins once in a run. dlt begins anew with each page of parents, at the newest row so far: later
+    parents would be asked only for what is newer than the rows of earlier ones."""
+
+    def bind(self, pipe: Any) -> Incremental[Any]:
+        """Called before the run, and again with each page of parents. Each run has pipes of its own."""
+        return self if pipe is self._bound_pipe else super().bind(pipe)
+
+
+def begin_once(resource: DltResource) -> None:
+    """Makes the cursor of a resource that is asked for parents begin where it began for the first of them."""
+    cursor = cursor_of(resource) if resource.is_transformer else None
+    if cursor is not None:
+        # In the words of dlt's own copies.
+        known = {"last_value_func": cursor.last_value_func, "primary_key": cursor._primary_key, "lag": cursor.lag}
+        resource.set_incremental(_Steady(**{**dict(cursor), **known}))
