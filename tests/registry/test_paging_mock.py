@@ -98,6 +98,7 @@ def loaded(made: Trial) -> dict[str, list[Any]]:
     [
         {"paginator": {"type": "json_link", "next_url_path": "links.next"}},
         {"paginator": "header_link"},
+        {"paginator": "header_link", "path": "orders/"},
         {"paginator": {"type": "header_link", "links_next_key": "following"}},
         {"paginator": {"type": "header_cursor", "cursor_key": "X-Next", "cursor_param": "after"}},
         {"paginator": {"type": "cursor", "cursor_path": "paging.next.after", "cursor_param": "after"}},
@@ -128,7 +129,7 @@ def loaded(made: Trial) -> dict[str, list[Any]]:
         },
         {"data_selector": "list[*].order", "paginator": {"type": "cursor", "cursor_path": "n", "cursor_param": "at"}},
     ],
-    ids=lambda endpoint: json.dumps(endpoint["paginator"])[:70],
+    ids=lambda endpoint: json.dumps(endpoint["paginator"])[:70] + endpoint.get("path", ""),
 )  # fmt: skip
 def test_a_real_paginator_reads_every_page_once(endpoint: dict[str, Any]) -> None:
     made = entry(resource(**endpoint))
