@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.registry.declared import Declared
-from tests.registry.description import steps
 from tests.registry.rows import Row, get, put
 
 PAGE = 3
@@ -97,8 +96,9 @@ class Pager:
 
     @property
     def _is_of_rows(self) -> bool:
-        """Whether the cursor is a field of the last row."""
-        return 0 in steps(str(self._said.get("cursor_path", "")))
+        """Whether the cursor is a field of the last row, and of no other list."""
+        outer, bracket, _ = str(self._said.get("cursor_path", "")).partition("[")
+        return bool(bracket) and outer.rstrip(".") == (self._each.selector or "$")
 
     @property
     def _row_path(self) -> str:

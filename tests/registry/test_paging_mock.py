@@ -127,6 +127,10 @@ def loaded(made: Trial) -> dict[str, list[Any]]:
                 "cursor_body_path": "variables.after", "has_more_path": "data.orders.pageInfo.hasNextPage",
             },
         },
+        {
+            "method": "POST", "data_selector": "boards[0].page.items", "json": {"variables": {"first": 50}},
+            "paginator": {"type": "cursor", "cursor_path": "boards[0].page.at", "cursor_body_path": "variables.at"},
+        },
         {"data_selector": "list[*].order", "paginator": {"type": "cursor", "cursor_path": "n", "cursor_param": "at"}},
     ],
     ids=lambda endpoint: json.dumps(endpoint["paginator"])[:70] + endpoint.get("path", ""),
