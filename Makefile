@@ -15,10 +15,10 @@ install = $(if $(shell command -v uv),uv pip install -q -p $(python),$(python) -
 on_oldest =
 quick = not slow and not long
 
-.PHONY: help demo test slow long faults leaks fuzz equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints format clean
+.PHONY: help demo test slow long test-connectors faults leaks fuzz equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints format clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-13s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-16s %s\n' "$$name" "$$what"; done
 
 # --- set-up ---------------------------------------------------------------------------------------
 
@@ -71,6 +71,10 @@ slow: .venv/.stamp-dev ## the slow tests
 
 long: .venv/.stamp-dev ## the tests that `make ci` leaves out
 	$(python) -m pytest -n $(JOBS) --dist loadgroup -m long
+
+test-connectors: .venv/.stamp-dev ## connectors of other frameworks, unmodified, each in its own environment
+	$(python) -m pytest -n $(JOBS) tests/connectors/test_singer.py tests/connectors/test_singer_sdk.py \
+		$(foreach world,airbyte datahub openmetadata vdk,tests/connectors/test_$(world).py) tests/test_environments.py
 
 faults: .venv/.stamp-dev ## kill three hundred syncs, and look for rows that are lost or doubled
 	FAULTS=300 $(python) -m pytest -n $(JOBS) tests/faults/test_kills.py

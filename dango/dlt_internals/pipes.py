@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dlt.common.exceptions import ResourceNameNotAvailable
-from dlt.extract.incremental import Incremental
+from dlt.extract.incremental import Incremental, IncrementalResourceWrapper
 from dlt.extract.items_transform import ItemTransform
 from dlt.extract.pipe import Pipe
 from dlt.extract.resource import DltResource
@@ -49,6 +49,16 @@ class BehindCursor(ItemTransform[Any, dict[str, Any]]):
 def append_behind_cursor(pipe: Pipe, step: Step) -> None:
     """The step sees what is new: what the cursor lets pass, a page or a table at once."""
     pipe.append_step(BehindCursor(step))
+
+
+def deduplicate_by(pipe: Pipe, key: Any) -> None:
+    """Lets the pipe's cursor tell rows that are loaded already by other columns than the table's key.
+
+    dlt sets the latter with every hint that is given, also when an extraction begins.
+    """
+    step: Any = pipe.get_by_type(Incremental, IncrementalResourceWrapper)
+    if step is not None:
+        step.set_deduplication_key(key, from_hints=True)
 
 
 def has_maps(pipe: Pipe) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +30,12 @@ class Refused(Exception):
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
         self.status = status
+
+
+def row_cursor(each: Declared) -> str:
+    """The field of a page's last row that asks for the next page; empty where pages go on otherwise."""
+    outer, bracket, inner = str(each.paginator.get("cursor_path", "")).partition("[")
+    return inner.partition("]")[2].lstrip(".") if bracket and outer.rstrip(".") == (each.selector or "$") else ""
 
 
 class Pager:
@@ -102,7 +107,7 @@ class Pager:
 
     @property
     def _row_path(self) -> str:
-        return re.split(r"\[-?\d+\]\.?", str(self._said["cursor_path"]), maxsplit=1)[1]
+        return row_cursor(self._each)
 
     def rows(self, rows: Sequence[Row]) -> Sequence[Row]:
         """The rows of the page."""

@@ -231,7 +231,7 @@ def _parents(each: Declared, resources: Sequence[Declared], rows: Mapping[str, S
     for parent, field in dict.fromkeys(wanted):
         if parent not in by_name:
             yield "parent", parent, "there is no such resource"
-        elif not _has(rows[parent], field, by_name[parent], None):
+        elif field not in by_name[parent].columns_from_parent and not _has(rows[parent], field, by_name[parent], None):
             yield "parent", f"{parent}.{field}", "the parent's rows have no such field"
 
 

@@ -104,6 +104,7 @@ def loaded(made: Trial) -> dict[str, list[Any]]:
         {"paginator": {"type": "cursor", "cursor_path": "paging.next.after", "cursor_param": "after"}},
         {"paginator": {"type": "cursor", "cursor_path": "data[-1].id", "cursor_param": "after", "has_more_path": "m"}},
         {"paginator": {"type": "cursor", "cursor_path": "data[-1].id", "cursor_param": "after"}},
+        {"paginator": {"type": "cursor", "cursor_path": "data[-1].token", "cursor_param": "before"}},
         {"paginator": {"type": "cursor", "cursor_path": "next", "cursor_param": "at", "stop_after_empty_page": True}},
         {"paginator": {"type": "cursor", "cursor_path": "$[-1].id", "cursor_param": "after"}, "data_selector": "$"},
         {"paginator": {"type": "offset", "limit": 50, "total_path": None}},
