@@ -182,7 +182,7 @@ class Vendor:
         reasons: list[str] = []
         fitting: list[tuple[Declared, tuple[str, ...]]] = []
         for each in self._resources.values():
-            found = re.fullmatch(pattern(each.path), path.rstrip("/"))
+            found = re.fullmatch(pattern(each.path), path)
             if not found or each.method != method:
                 continue
             wrong = [*unlike(each, query), *unlike_body(each, body)]
