@@ -102,8 +102,7 @@ class Pager:
     @property
     def _is_of_rows(self) -> bool:
         """Whether the cursor is a field of the last row, and of no other list."""
-        outer, bracket, _ = str(self._said.get("cursor_path", "")).partition("[")
-        return bool(bracket) and outer.rstrip(".") == (self._each.selector or "$")
+        return bool(self._row_path)
 
     @property
     def _row_path(self) -> str:

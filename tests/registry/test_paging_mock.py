@@ -134,7 +134,7 @@ def loaded(made: Trial) -> dict[str, list[Any]]:
         },
         {"data_selector": "list[*].order", "paginator": {"type": "cursor", "cursor_path": "n", "cursor_param": "at"}},
     ],
-    ids=lambda endpoint: json.dumps(endpoint["paginator"])[:70],
+    ids=lambda endpoint: json.dumps(endpoint["paginator"])[:70] + endpoint.get("path", ""),
 )  # fmt: skip
 def test_a_real_paginator_reads_every_page_once(endpoint: dict[str, Any]) -> None:
     made = entry(resource(**endpoint))
