@@ -168,6 +168,10 @@ def stops():
     os.abort()
 
 
+def huge():
+    yield {"text": "x" * 10**17}
+
+
 def overtaken():
     import duckdb
 
@@ -236,6 +240,7 @@ sources:
       cursor_path: data.next
   - {{name: leads, type: rest_api, rest_api: {{base_url: VENDOR, path: leads, paginator: header_link}}}}
   - {{name: books, type: rest_api, rest_api: {{base_url: VENDOR, path: books, {OAUTH}}}}}
+  - {{name: huge, type: dlt_native, dlt_native: {{source_module: shop, source_function: huge}}}}
 """
 
 
@@ -266,7 +271,7 @@ def said(root: Path, write: Callable[..., None], dango: Callable[..., Said]) -> 
     with vendor(vendors_answer) as server:
         write({"sources": SOURCES.replace("VENDOR", server.url)})
         run("check")
-        for line in ("query SELECT", "sync private limit some api wrong stops records lines missing"):
+        for line in ("query SELECT", "sync private limit some api wrong stops huge records lines missing"):
             run(line)
         for line in ("sync unset", "sync order", "sync orders --limit 0", "sync orders --destination lak"):
             run(line)

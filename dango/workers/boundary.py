@@ -14,7 +14,7 @@ from dango.dlt_internals.names import (
     IncrementalCursorInvalidCoercion,
     ValueNotSecretException,
 )
-from dango.errors import DangoError, page_of, root_cause
+from dango.errors import DangoError, OutOfMemory, page_of, root_cause
 from dango.job import Job, RunError
 from dango.load import destinations
 from dango.project import Project
@@ -42,6 +42,9 @@ def run_error(error: BaseException, job: Job, mask: Mask) -> RunError:
         cause = secret_in_git(cause)
     if isinstance(cause, duckdb.IOException):
         cause = destinations.connection_error(cause, job.destination.name)
+    if isinstance(cause, MemoryError | duckdb.OutOfMemoryException):
+        # DuckDB adds paragraphs of advice.
+        cause = OutOfMemory(str(cause).partition("\n")[0], place=_place(cause, job.root))
     if isinstance(cause, DangoError):
         place = cause.place or (Project(job.root).place(job.source.name, cause.loc) if cause.loc else "")
         message, hint, kind = mask(cause.message), mask(cause.hint), type(cause).__name__
