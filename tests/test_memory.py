@@ -131,6 +131,7 @@ def files(location: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("lines", [False, True], ids=["a JSON document", "a line of JSON Lines"])
 def test_a_file_with_a_document_of_200_megabytes_is_loaded(lines: bool, root: Path, write: Write, rows: Query) -> None:
     document = json.dumps({"id": 1, "text": "x" * 200_000_000})
@@ -156,6 +157,7 @@ def test_a_document_with_two_million_children_is_loaded(root: Path, write: Write
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_an_answer_of_200_megabytes_is_loaded(root: Path, write: Write, rows: Query) -> None:
     with vendor(lambda asked: [{"id": 1, "text": "x" * 200_000_000}]) as server:
         write({"sources": sources(
