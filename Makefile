@@ -157,7 +157,7 @@ constraints: .venv/.stamp-dev ## constraints anew: the newest versions, and the 
 
 # Not in `ci`: what is known of versions has to be asked for over the network.
 audit: .venv/.stamp-dev ## ask for known vulnerabilities of the versions that the tests run with
-	$(python) -m uv tool run pip-audit --no-deps --disable-pip -r constraints.txt
+	$(python) -m uv tool run pip-audit --strict --no-deps --disable-pip -r constraints.txt
 
 clean: ## remove what the targets above made; data/ and .dango/ stay
 	rm -rf .venv .venv-oldest .pythons build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache bench/.data bench/.peers
