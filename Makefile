@@ -12,13 +12,14 @@ JOBS ?= 3
 python := .venv/bin/python
 install = $(if $(shell command -v uv),uv pip install -q -p $(python),$(python) -m pip install -q --disable-pip-version-check)
 
+PART ?= 1/1
 on_oldest =
 quick = not slow and not long
 
-.PHONY: help demo test slow long faults leaks fuzz equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints audit format clean
+.PHONY: help demo test slow long test-connectors faults leaks fuzz equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints audit format clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-13s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-16s %s\n' "$$name" "$$what"; done
 
 # --- set-up ---------------------------------------------------------------------------------------
 
@@ -66,11 +67,16 @@ demo: .venv/.stamp-demo ## load this root's own sources, load them again, ask th
 test: .venv/.stamp-dev ## the quick tests
 	$(python) -m pytest -n $(JOBS) --dist loadgroup -m '$(quick)'
 
-slow: .venv/.stamp-dev ## the slow tests
-	$(python) -m pytest -n $(JOBS) --dist loadgroup -m 'slow and not long'
+# PART=1/2: a half of them.
+slow: .venv/.stamp-dev ## the slow tests; PART=1/2
+	$(python) -m pytest -n $(JOBS) --dist loadgroup -m 'slow and not long' --part $(PART)
 
 long: .venv/.stamp-dev ## the tests that `make ci` leaves out
 	$(python) -m pytest -n $(JOBS) --dist loadgroup -m long
+
+test-connectors: .venv/.stamp-dev ## connectors of other frameworks, unmodified, each in its own environment
+	$(python) -m pytest -n $(JOBS) tests/connectors/test_singer.py tests/connectors/test_singer_sdk.py \
+		$(foreach world,airbyte datahub openmetadata vdk,tests/connectors/test_$(world).py) tests/test_environments.py
 
 faults: .venv/.stamp-dev ## kill three hundred syncs, and look for rows that are lost or doubled
 	FAULTS=300 $(python) -m pytest -n $(JOBS) tests/faults/test_kills.py
@@ -125,6 +131,8 @@ floor: .venv/.stamp-dev ## the quick tests, and how much of the code they run
 ci: on_oldest = $(addprefix tests/,columnar connectors custom_sources dlt_internals load sources stored workers) \
 	$(foreach name,cursor preview sync tables,tests/cli/test_$(name).py) \
 	$(foreach name,api bad_input eject external jobs removal schema_contract secrets_isolation startup swap,tests/test_$(name).py)
+# Of the slow tests one half, by turns: which, tells the number of commits. `make slow` runs all.
+ci: PART = $(shell echo $$(( $$(git rev-list --count HEAD 2>/dev/null || echo 0) % 2 + 1 ))/2)
 ci: lint types layers test slow oldest smoke ## everything that must hold before a change lands
 
 # --- how fast it is -------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,11 @@ FLAT = Table(
 )  # fmt: skip
 """What `custom_sources/dicts.py` yields, by formula."""
 
+_SAID: Mapping[str, Mapping[str, object]] = {
+    "int": {"type": "integer"}, "text": {"type": ["null", "string"]}, "decimal": {"type": "number"},
+    "bool": {"type": "boolean"}, "moment": {"type": "string", "format": "date-time"},
+}  # fmt: skip
+
 DOCUMENTS = Table(
     "documents",
     {
@@ -161,6 +167,29 @@ class Data:
             )
         _read_through(file)
         return file
+
+    def tap(self, rows: int) -> Path:
+        """A Singer tap of the flat table: a program that says lines which are there already."""
+        program = self.folder / f"tap_flat_{rows}"
+        if not program.exists():
+            lines, catalog = program.with_suffix(".lines"), program.with_suffix(".catalog")
+            said = {"type": "object", "properties": {name: _SAID[kind] for name, kind in FLAT.kinds.items()}}
+            stream = {"stream": "flat", "tap_stream_id": "flat", "schema": said, "key_properties": [], "metadata": []}
+            catalog.write_text(json.dumps({"streams": [{**stream, "replication_method": "FULL_TABLE"}]}))
+            moment = "replace(created_at::varchar, ' ', 'T') || ':00' AS created_at"
+            records = f"(SELECT * REPLACE (amount::double AS amount, {moment}) FROM {relation(FLAT, rows)})"
+            with duckdb.connect() as database, lines.open("w") as out:
+                database.execute("SET TimeZone = 'UTC'")
+                found = database.execute(f"SELECT to_json(r)::varchar FROM {records} r")
+                out.write(json.dumps({"type": "SCHEMA", **stream}) + "\n")
+                while page := found.fetchmany(10_000):
+                    out.writelines(f'{{"type": "RECORD", "stream": "flat", "record": {row}}}\n' for (row,) in page)
+            program.write_text(
+                f'#!/bin/sh\nfor word; do [ "$word" = --discover ] && exec cat {catalog}; done\nexec cat {lines}\n'
+            )
+            program.chmod(0o755)
+        _read_through(program.with_suffix(".lines"))
+        return program
 
     def in_postgres(self, server: Postgres, table: Table, rows: int, schema: str = "public") -> str:
         """The name of a table in a PostgreSQL database; made and filled where it is not there."""

@@ -130,6 +130,17 @@ def dicts(resource: str, file_format: str = "parquet") -> Callable[[Bench, int],
     return contest
 
 
+def tap(bench: Bench, rows: int) -> Contest:
+    """A Singer tap → DuckDB, against dlt that yields the same as dicts, as it is."""
+    reference = script("dlt_script", bench.folder("reference"), "warehouse.duckdb", "flat", rows)
+    source = {"name": "load", "type": "singer", "singer": {"tap": str(bench.data.tap(rows))}}
+    project = Project.written(bench.folder("dango"), [source])
+    return Contest({
+        "reference": _into(bench, "dlt as it is, with dicts", reference, _of_dicts("raw", "flat", rows)),
+        "dango": _synced(bench, project, _of_dicts("raw_load", "flat", rows)),
+    })  # fmt: skip
+
+
 def dicts_memory(bench: Bench, rows: int) -> Contest:
     """Dicts against a tenth of them."""
 

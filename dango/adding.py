@@ -19,8 +19,9 @@ from dango.files import replace_text
 from dango.probe import Inspection, Probe, Tested
 from dango.project import NATIVE, Project
 from dango.registry.entry import Entry
+from dango.registry.plugins import Plugin
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, project_mask, read_toml
-from dango.workers.supervision import prepare, values
+from dango.workers.supervision import at_work, prepare, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +119,21 @@ def describe(project: Project, module: str, function: str) -> Entry | list[str]:
     Raises:
         DangoError: where there is no such module or function, or importing it fails.
     """
-    prepare(project)
     native = DltNative(source_module=module, source_function=function)
-    job = project.job(Source(name="new", type=NATIVE, dlt_native=native))
-    for value in values(project, "describe", job, "new"):
+    return _described(project, Source(name="new", type=NATIVE, dlt_native=native))
+
+
+def describe_plugin(project: Project, plugin: Plugin) -> Entry:
+    """A package's source as an entry. Raises `DangoError` where it is broken."""
+    entry = _described(project, Source(name="new", type=plugin.name))
+    assert isinstance(entry, Entry)
+    return entry
+
+
+def _described(project: Project, source: Source) -> Entry | list[str]:
+    prepare(project)
+    job = project.job(source)
+    for value in values(at_work(project, "describe", job, job)):
         if isinstance(value, Entry | list):
             return value
     raise AssertionError("a worker ends with a value or an error")
@@ -166,7 +178,7 @@ def ask(
     """
     prepare(project)
     probe = Probe(project.job(source), dict(answers))
-    for value in values(project, work, probe, source.name):
+    for value in values(at_work(project, work, probe, probe.job)):
         if isinstance(value, Inspection | Tested):
             yield value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dango.errors import UsageError, near
@@ -81,15 +81,16 @@ def unanswered(subject: Subject, answers: Answers) -> list[FieldSpec]:
     return [spec for spec in subject.entry.missing(values(subject, answers)) if spec.name not in subject.stored]
 
 
-def of_present(entry: Entry, item: Mapping[str, Any], section: Mapping[str, Any]) -> Subject:
+def of_present(entry: Entry, item: Mapping[str, Any], section: Mapping[str, Any], *, plugin: bool = False) -> Subject:
     """The questions about a source that is there, with its answers to offer again.
 
     Args:
         entry: of its type.
         item: the source in `sources.yml`.
         section: its section of `secrets.toml`.
+        plugin: whether it is a package's source.
     """
-    subject = Subject(entry, present=item)
+    subject = Subject(entry, plugin=plugin, present=item)
     earlier: Answers = {NAME: item["name"]}
     stored = set()
     for spec in entry.fields:
@@ -101,7 +102,7 @@ def of_present(entry: Entry, item: Mapping[str, Any], section: Mapping[str, Any]
         if apart is not None or (spec.secret and written is not None):
             stored.add(spec.name)
     earlier[RESOURCES] = list(item.get(RESOURCES) or {})
-    return Subject(entry, earlier=earlier, stored=frozenset(stored), present=item)
+    return replace(subject, earlier=earlier, stored=frozenset(stored))
 
 
 def of_options(
@@ -209,7 +210,8 @@ def _path(subject: Subject, spec: FieldSpec) -> tuple[str, ...]:
 
 def _is_embedded(subject: Subject, spec: FieldSpec) -> bool:
     build = subject.entry.build
-    return subject.native and isinstance(build, Function) and spec.name not in build.args
+    described = subject.native or subject.plugin
+    return described and isinstance(build, Function) and spec.name not in build.args
 
 
 def _is_kept_apart(subject: Subject, spec: FieldSpec, value: Any, written: Any) -> bool:

@@ -1,7 +1,7 @@
 """From a registry entry to what it stands for, and from there to an entry: a source can go either way.
 
 `ejected` writes a `dlt_native` block, and for a declarative entry the file in `custom_sources/` that it names.
-`entry_file` makes an entry of a `dlt_native` source.
+`entry_file` makes an entry of a `dlt_native` source, or of a package's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dango.adding import Change, change, describe, save
+from dango.adding import Change, change, describe, describe_plugin, save
 from dango.answers import Made
 from dango.config.models import Source
 from dango.config.text import yaml_text
@@ -31,7 +31,7 @@ from dango.secrets import SECRETS_FILE
 
 @dataclass(frozen=True, slots=True)
 class Ejected:
-    """A registry source as a `dlt_native` one: the change of `sources.yml`, and the file that it needs."""
+    """A source as a `dlt_native` one: the change of `sources.yml`, and the file that it needs."""
 
     change: Change
     file: Path | None = None
@@ -44,13 +44,20 @@ def ejected(project: Project, source: Source) -> Ejected:
     Raises:
         UsageError: for a `dlt_native` source, for a file that is there, and where an argument cannot be written.
     """
-    entry = project.entry(source)
-    if entry is None:
+    entry, plugin = project.entry(source), project.plugin(source)
+    if entry is None and plugin is None:
         raise UsageError(f"`{source.name}` is {NATIVE} already")
+    if source.extends:
+        raise UsageError(f"`{source.name}` extends `{source.extends}`", f"dango source eject {source.extends}")
     stored = secrets_of(project.root / SECRETS_FILE, ("sources", source.name))
     item = dict(project.document.data["sources"][project.index(source.name)])
-    item.pop(source.type, None)
+    arguments = item.pop(source.type, None)
     item["type"] = NATIVE
+    if plugin is not None:
+        block = {"source_module": plugin.module, "source_function": plugin.function}
+        block |= {"function_kwargs": arguments} if arguments else {}
+        return Ejected(_change(project, source, item, block, {}))
+    assert entry is not None
     _loaded(item, source, entry)
     if isinstance(entry.build, RestApi):
         file = project.custom_sources / f"{source.name}.py"
@@ -157,7 +164,7 @@ def _placeholder(spec: FieldSpec) -> str:
 
 
 def entry_file(project: Project, source: Source, identity: str | None = None) -> Path:
-    """Writes an entry for a `dlt_native` source into the project's `registry/`, and returns the file.
+    """Writes an entry for a source that has none into the project's `registry/`, and returns the file.
 
     The fields are the function's parameters; what is secret is marked, and what the source gives as an argument now
     is the field's example.
@@ -165,9 +172,6 @@ def entry_file(project: Project, source: Source, identity: str | None = None) ->
     Raises:
         UsageError: for a source of the registry, a name that no entry can have, and an entry that is there.
     """
-    block = source.dlt_native
-    if block is None:
-        raise UsageError(f"`{source.name}` is of the registry already: its type is `{source.type}`")
     name = identity or source.name
     if not re.fullmatch(ID_PATTERN, name):
         raise UsageError(f"`{name}` is no id of an entry: lower-case letters, digits and `_`, a letter first")
@@ -175,16 +179,26 @@ def entry_file(project: Project, source: Source, identity: str | None = None) ->
     require_inside(file, project.root)
     if file.exists():
         raise UsageError(f"registry/{file.name} is there already, and is left as it is", "--id gives another name")
-    described = describe(project, block.source_module, block.source_function)
-    assert isinstance(described, Entry)
+    described = _described(project, source)
     file.parent.mkdir(exist_ok=True)
     replace_text(file, _entry_text(name, described, source))
     return file
 
 
+def _described(project: Project, source: Source) -> Entry:
+    if plugin := project.plugin(source):
+        return describe_plugin(project, plugin)
+    block = source.dlt_native
+    if block is None:
+        raise UsageError(f"`{source.name}` is of the registry already: its type is `{source.type}`")
+    described = describe(project, block.source_module, block.source_function)
+    assert isinstance(described, Entry)
+    return described
+
+
 def _entry_text(name: str, described: Entry, source: Source) -> str:
-    assert isinstance(described.build, Function) and source.dlt_native is not None
-    given = source.dlt_native.function_kwargs
+    assert isinstance(described.build, Function)
+    _, given = source.expandable()
     fields = [_field(spec, given.get(spec.name)) for spec in described.fields]
     arguments: dict[str, Any] = {}
     for spec in described.fields:

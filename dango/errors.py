@@ -115,6 +115,10 @@ class EntryNotFound(UsageError):
     """No registry entry of that id."""
 
 
+class PluginNotFound(UsageError):
+    """No installed package brings a processor, or an executor, of that name."""
+
+
 class DestinationNotFound(UsageError):
     """No destination of that name in this project."""
 
@@ -149,12 +153,24 @@ class NotASource(ResolveError):
     """The function is there, but what it is or gives cannot be loaded."""
 
 
+class BrokenPlugin(ResolveError):
+    """A package says that it brings something, and it cannot be had, or is not what it should be."""
+
+
 class ArgumentError(ResolveError):
-    """`function_kwargs` do not fit the function."""
+    """A source's arguments do not fit its function."""
+
+
+class EnvironmentFailed(ResolveError):
+    """An environment of a source's own cannot be built; nothing was started in it."""
 
 
 class RestConfigError(ResolveError):
     """A `rest_api` configuration is not one that can be run; the message begins with the place inside it."""
+
+
+class ProcessorFailed(DangoError):
+    """A processor failed as a whole, or gave what is no record; its resource fails."""
 
 
 class MissingSecret(ResolveError):
@@ -163,6 +179,10 @@ class MissingSecret(ResolveError):
 
 class SourceError(DangoError):
     """A source's database or files cannot be reached or read; says what they said themselves."""
+
+
+class ConnectorFailed(DangoError):
+    """A connector's own program failed, or says what cannot be; has what it said last."""
 
 
 class DestinationError(DangoError):
@@ -245,6 +265,17 @@ def root_cause(error: BaseException) -> BaseException:
     while type(error).__module__.startswith("dlt.") and (inner := error.__cause__ or error.__context__):
         error = inner
     return error
+
+
+def causes(error: BaseException) -> list[BaseException]:
+    """The error and what led to it, the root last."""
+    chain: list[BaseException] = []
+    cause: BaseException | None = error
+    # A cause may be set by hand, to one that is in the chain already.
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return chain
 
 
 def near(name: str, names: Iterable[str]) -> str:

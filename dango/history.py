@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dango.errors import DangoError, page_of
-from dango.job import FailedRecord, RunError, RunResult, Skipped, Status, TableResult
+from dango.job import FailedRecord, ProcessorResult, RunError, RunResult, Skipped, Status, TableResult
 from dango.lock import alive, held
 
 _SCHEMA = """
@@ -150,8 +150,12 @@ def _result(stored: dict[str, Any], started: dt.datetime) -> RunResult:
     )
     failed = tuple(FailedRecord(**record) for record in stored.pop("failed", ()))
     skipped = tuple(Skipped(one["resource"], RunError(**one["error"])) for one in stored.pop("skipped", ()))
+    processors = tuple(
+        ProcessorResult(**{key: _unlisted(value) for key, value in one.items()}) for one in stored.pop("processors", ())
+    )
     error = stored.pop("error", None)
     known = {**stored, "started": started, "tables": tables, "skipped": skipped, "failed": failed}
+    known["processors"] = processors
     return RunResult(**known, error=RunError(**error) if error else None)
 
 

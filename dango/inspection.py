@@ -7,20 +7,22 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
+from dango import environments
 from dango.config.document import Document
 from dango.errors import ConfigError, Problem, page_of
 from dango.git import tracked
-from dango.job import Event, Job, RunError, as_error
-from dango.probe import Finding, Parameter, Probe, Sample
+from dango.job import Event, Job, RunError
+from dango.probe import About, Finding, Parameter, Probe, Sample
 from dango.project import ENV_FILE, Project
 from dango.registry.entries import entry_document, entry_in
 from dango.registry.entry import Entry
 from dango.registry.lint import Finding as RuleFinding
 from dango.registry.lint import lint as rules
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, read_toml
-from dango.workers.supervision import prepare, watch
+from dango.workers.supervision import at_work, prepare, values, watch
 
 
 def check(project: Project, names: Sequence[str], *, rehearse: bool = False) -> Iterator[Finding]:
@@ -30,10 +32,22 @@ def check(project: Project, names: Sequence[str], *, rehearse: bool = False) -> 
         a finding a source, also for one that is well. One that ends or blocks its process harms only itself.
     """
     prepare(project)
-    left = _jobs(project, names)
+    for within, jobs in groupby(_jobs(project, names), environments.interpreter):
+        yield from _checked(project, list(jobs), within, "rehearse" if rehearse else "check")
+
+
+def _checked(project: Project, left: list[Job], python: Path | None, work: str) -> Iterator[Finding]:
+    if python is not None and not python.exists():
+        # What builds it needs a network, and a check needs none.
+        for job in left:
+            name = job.source.name
+            message = "its environment is not built yet, so its code is not looked at"
+            place, hint = project.place(name, ("environment",)), f"dango env build {name}"
+            yield Finding(name, (Problem.at(place, message, hint, "warning"),))
+        return
     while left:
-        with closing(watch(project, "rehearse" if rehearse else "check", tuple(left), left[0].source.name)) as values:
-            for value in values:
+        with closing(watch(project, work, tuple(left), left[0].source.name, python=python)) as found:
+            for value in found:
                 if isinstance(value, Finding):
                     left.pop(0)
                     yield _with_environment(project, value)
@@ -44,13 +58,19 @@ def check(project: Project, names: Sequence[str], *, rehearse: bool = False) -> 
 
 
 def project_problems(project: Project) -> Iterator[Problem]:
-    """What is wrong with the project's other files. Raises `ConfigError` where one cannot be read at all."""
+    """What is wrong with the project's other files, and with packages that are to extend dango.
+
+    Raises:
+        ConfigError: where a file cannot be read at all.
+    """
     for name in (SECRETS_FILE, CONFIG_FILE):
         try:
             read_toml(project.root / name, name)
         except ConfigError as error:
             yield from error.problems
     yield from _exposed(project.root)
+    for plugin, why in project.registry.broken.items():
+        yield Problem(f"{plugin} is broken: {why}", severity="warning", docs=page_of("BrokenPlugin"))
 
 
 def _exposed(root: Path) -> Iterator[Problem]:
@@ -71,12 +91,19 @@ def _exposed(root: Path) -> Iterator[Problem]:
 def explain(project: Project, name: str) -> list[Parameter]:
     """Where each parameter of a source gets its value. Raises `DangoError` when the source cannot be imported."""
     prepare(project)
-    with closing(watch(project, "explain", _jobs(project, [name])[0], name)) as values:
-        for value in values:
-            if isinstance(value, list):
-                return value
-            if isinstance(value, RunError):
-                raise as_error(value)
+    job = _jobs(project, [name])[0]
+    for value in values(at_work(project, "explain", job, job)):
+        if isinstance(value, list):
+            return value
+    raise AssertionError("a worker ends with a value or an error")
+
+
+def about(project: Project, name: str) -> About:
+    """What a source may be told, and what it has. Raises `DangoError` when it cannot be asked."""
+    job = _jobs(project, [name])[0]
+    for value in values(at_work(project, "about", job, job)):
+        if isinstance(value, About):
+            return value
     raise AssertionError("a worker ends with a value or an error")
 
 
@@ -99,12 +126,9 @@ def preview(project: Project, name: str, resources: Sequence[str], count: int) -
     project.require_environment([source], [])
     prepare(project)
     probe = Probe(project.job(source, resources=tuple(resources)), count=count)
-    with closing(watch(project, "preview", probe, name)) as values:
-        for value in values:
-            if isinstance(value, RunError):
-                raise as_error(value)
-            if isinstance(value, Sample | Event):
-                yield value
+    for value in values(at_work(project, "preview", probe, probe.job)):
+        if isinstance(value, Sample | Event):
+            yield value
 
 
 def lint(project: Project, names: Sequence[str]) -> Iterator[Problem]:
@@ -137,8 +161,8 @@ def lint(project: Project, names: Sequence[str]) -> Iterator[Problem]:
 def _unbuildable(project: Project, entries: Mapping[str, tuple[Document, Entry]]) -> Iterator[Problem]:
     """What dlt and the functions themselves say, asked in one process, since importing them takes its time."""
     payload = tuple(entry for _, entry in entries.values())
-    with closing(watch(project, "lint", (project.root, payload), "registry")) as values:
-        for value in values:
+    with closing(watch(project, "lint", (project.root, payload), "registry")) as found:
+        for value in found:
             if isinstance(value, tuple):
                 document, _ = entries[value[0]]
                 yield from (_placed(document, finding) for finding in value[1])

@@ -16,8 +16,11 @@ from dango.config.models import Destination, Source
 from dango.errors import DangoError
 from dango.paths import TablePath
 from dango.registry.entry import Entry
+from dango.registry.plugins import Plugin
 
-Step = Literal["queued", "import", "resolve", "recover", "extract", "normalize", "load", "verify", "log"]
+Step = Literal[
+    "queued", "environment", "import", "resolve", "recover", "extract", "normalize", "load", "verify", "log",
+]  # fmt: skip
 Status = Literal["running", "ok", "partial", "failed", "held", "interrupted", "crashed"]
 
 
@@ -30,11 +33,15 @@ class Job:
     source: Source
     destination: Destination
     entry: Entry | None = None
-    """The registry entry of the source's type; None for `dlt_native`."""
+    """The registry entry of the source's type; None where that is none."""
     broken: str = ""
     """What is wrong with the registry entry; the source fails with it, and no other does."""
+    plugin: Plugin | None = None
+    """The package's source that is the source's type; None where that is none."""
     neighbours: tuple[str, ...] = ()
     """The names of the project's other sources, whose secrets this one must not see."""
+    extends: tuple[str, ...] = ()
+    """The sources that this one extends, the nearest first: it finds their secrets where it has none of its own."""
     resources: tuple[str, ...] = ()
     """The resources to load; empty: what the source's configuration selects."""
     full_refresh: bool = False
@@ -170,6 +177,20 @@ class FailedRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessorResult:
+    """What became of the records that came to one processor of one resource."""
+
+    resource: str
+    name: str
+    records_in: int = 0
+    records_out: int = 0
+    dropped: int = 0
+    failed: int = 0
+    missing: tuple[str, ...] = ()
+    """Columns that it names and that no record had: misspelt, perhaps."""
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """A resource that failed and was left out, so that the others could be loaded."""
 
@@ -196,6 +217,8 @@ class RunResult:
     failed: tuple[FailedRecord, ...] = ()
     """The first of the records that failed."""
     failed_count: int = 0
+    processors: tuple[ProcessorResult, ...] = ()
+    """What became of the records of each processor."""
     profile: Profile | None = None
     """Where the time went, if that was asked for."""
 

@@ -12,11 +12,12 @@ from string import Template
 
 from dango.adding import Change, change, save
 from dango.answers import Made
-from dango.config.models import corrected
+from dango.config.kinds import corrected
 from dango.errors import DangoError, UsageError
 from dango.fetch import is_of_dlt
 from dango.files import require_inside
 from dango.project import NATIVE, Project
+from dango.registry.entries import no_type
 from dango.resources import shipped
 from dango.wizard import checked_name
 
@@ -68,6 +69,7 @@ def as_package(project: Project, name: str, description: str = "") -> New:
         UsageError: for a name that no source can have, and for one that is there already.
     """
     _require_name(project, name)
+    _require_type(project, name)
     module, folder = f"dango_source_{name}", f"packages/{name}"
     _require_free(project, name, [folder])
     values = _values(name, module, description)
@@ -76,6 +78,7 @@ def as_package(project: Project, name: str, description: str = "") -> New:
         f"{folder}/README.md": _filled("package/README.md", values),
         f"{folder}/src/{module}/__init__.py": _filled("source/source.py", values),
         f"{folder}/src/{module}/py.typed": "",
+        f"{folder}/src/{module}/registry/{name}.yml": _filled("package/entry.yml", values),
         f"{folder}/tests/test_source.py": _filled("source/test_source.py", values),
     }
     return New(project, name, files)
@@ -136,6 +139,13 @@ def _require_name(project: Project, name: str) -> None:
         )
 
 
+def _require_type(project: Project, name: str) -> None:
+    """The name that the package's source and entry have is that of no other, and can be a type."""
+    fault = f"`{name}` is a type already" if name in project.registry.types else no_type(name)
+    if fault:
+        raise UsageError(f"{name}: {fault}", f"dango source new {corrected(name)[:34]}_source --package")
+
+
 def _other(project: Project, name: str) -> str:
     """A name like the wanted one that can be had."""
     wanted, taken = corrected(name), {source.name for source in project.config.sources}
@@ -172,6 +182,7 @@ def _values(name: str, module: str, description: str) -> dict[str, str]:
         "upper": name.upper(),
         "module": module,
         "distribution": f"dango-source-{name.replace('_', '-')}",
+        "title": name.replace("_", " ").capitalize(),
         "summary": summary,
         "quoted": json.dumps(summary, ensure_ascii=False),
     }

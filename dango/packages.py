@@ -9,6 +9,14 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 from packaging.requirements import Requirement
 
+# Where a distribution is not named like what it lets one import.
+_DISTRIBUTIONS = {
+    "yaml": "pyyaml", "bs4": "beautifulsoup4", "PIL": "pillow", "dateutil": "python-dateutil", "git": "gitpython",
+    "sklearn": "scikit-learn", "cv2": "opencv-python", "jwt": "pyjwt", "MySQLdb": "mysqlclient", "psycopg2":
+    "psycopg2-binary", "OpenSSL": "pyopenssl", "dotenv": "python-dotenv", "slack_sdk": "slack-sdk", "simple_salesforce":
+    "simple-salesforce", "googleapiclient": "google-api-python-client", "facebook_business": "facebook-business",
+}  # fmt: skip
+
 
 def missing(requirements: Iterable[str]) -> list[str]:
     """Those of the requirements (as pip takes them) that are not met here, extras included."""
@@ -18,6 +26,12 @@ def missing(requirements: Iterable[str]) -> list[str]:
 def install(requirements: Iterable[str]) -> str:
     """The command that installs them into this Python."""
     return f"{sys.executable} -m pip install {' '.join(map(shlex.quote, requirements))}"
+
+
+def bringing(module: str) -> str:
+    """The distribution that has a module which is not installed, as far as one can tell by its name."""
+    top = module.partition(".")[0]
+    return _DISTRIBUTIONS.get(top, top.replace("_", "-"))
 
 
 def _met(requirement: Requirement, above: tuple[str, ...] = ()) -> bool:

@@ -97,6 +97,27 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Option:
+    """Something that a source may be told. `kind` is its type in the source's own words."""
+
+    name: str
+    kind: str = ""
+    default: Any = None
+    required: bool = False
+    secret: bool = False
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a source says of itself before it is asked for rows."""
+
+    options: tuple[Option, ...] = ()
+    streams: tuple[str, ...] = ()
+    """Its resources, as far as it tells them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter:
     """Where one parameter of a source gets its value. `value` is masked where it is a secret."""
 

@@ -26,12 +26,13 @@ from dango.errors import (
 from dango.job import Job
 from dango.registry.entries import Registry
 from dango.registry.entry import Entry
+from dango.registry.plugins import Plugin
 from dango.registry.validation import parse
 
 ENV_FILE = ".env"
 SOURCES_FILE = ".dango/sources.yml"
 NATIVE = "dlt_native"
-"""The type that runs any dlt source; every other type is the id of a registry entry."""
+"""The type that runs any dlt source; every other type is the id of a registry entry, or a package's source."""
 
 ENV_REFERENCE = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)(\??)")
 
@@ -112,8 +113,10 @@ class Project:
         sources = self.document.data.get("sources")
         listed = [source for source in (sources if isinstance(sources, list) else []) if isinstance(source, Mapping)]
         # Who needs no registry does not wait for the entry points of all that is installed.
-        known = (NATIVE, *(self.registry.ids if {str(source.get("type")) for source in listed} - {NATIVE} else ()))
-        return parse(self.document, known, self._entry_of)
+        # One without a type extends another.
+        kinds = {str(source.get("type") or NATIVE) for source in listed}
+        known = (NATIVE, *(self.registry.types if kinds - {NATIVE} else ()))
+        return parse(self.document, known, self._entry_of, self.registry.meant)
 
     @cached_property
     def registry(self) -> Registry:
@@ -121,11 +124,15 @@ class Project:
         return Registry(self.root / "registry", self.cache)
 
     def entry(self, source: Source) -> Entry | None:
-        """The registry entry of the source's type; None for `dlt_native`. Raises `ConfigError` where it is broken."""
+        """The registry entry of the source's type; None where that is none. Raises `ConfigError` where it is broken."""
         return self._entry_of(source.type)
 
+    def plugin(self, source: Source) -> Plugin | None:
+        """The package's source that is the source's type; None where that is none."""
+        return None if source.type == NATIVE else self.registry.sources.get(source.type)
+
     def _entry_of(self, kind: str) -> Entry | None:
-        return None if kind == NATIVE else self.registry.entry(kind)
+        return None if kind == NATIVE or kind in self.registry.sources else self.registry.entry(kind)
 
     @cached_property
     def dotenv(self) -> Mapping[str, str]:
@@ -159,10 +166,17 @@ class Project:
         return next(i for i, source in enumerate(self.config.sources) if source.name == name)
 
     def place(self, name: str, loc: tuple[str | int, ...] = ()) -> str:
-        """`file:line:column` of a key inside the source's block; empty for a source that is not in the file yet."""
+        """`file:line:column` of a key inside the source's block, or where the source has it from; empty for a source
+        that is not in the file yet."""
         if name not in (source.name for source in self.config.sources):
             return ""
-        return self.document.place(("sources", self.index(name), *loc))
+        return self.document.place(self._written(name, loc))
+
+    def _written(self, name: str, loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+        """Where a key of a source stands: in its block, in one that it extends, or under `defaults`."""
+        blocks = [("sources", self.index(each)) for each in (name, *self.config.lineage(name))]
+        places = [(*block, *loc) for block in (*blocks, ("defaults",))]
+        return next((place for place in places if self.document.value(place) is not None), places[0])
 
     def destination(self, source: Source, override: str | None = None) -> Destination:
         """Where the source goes. Raises `DestinationNotFound` when `override` names nothing."""
@@ -197,7 +211,9 @@ class Project:
             destination=self.destination(source, destination),
             entry=entry,
             broken=broken,
+            plugin=self.plugin(source),
             neighbours=tuple(other.name for other in self.config.sources if other.name != source.name),
+            extends=self.config.lineage(source.name),
             **asked,
         )
 
@@ -228,24 +244,25 @@ class Project:
         return list(self._unset_in_source(source))
 
     def _unset_in_source(self, source: Source) -> Iterator[Problem]:
-        keys, values = source.expandable()
-        yield from self._unset(("sources", self.index(source.name), *keys), values)
+        for keys, values in source.references:
+            yield from self._unset(source.name, keys, values)
 
     def _unset_in_destination(self, destination: Destination) -> Iterator[Problem]:
-        yield from self._unset(("destinations", destination.name), destination.parameters)
+        yield from self._unset("", ("destinations", destination.name), destination.parameters)
 
-    def _unset(self, loc: tuple[str | int, ...], value: Any) -> Iterator[Problem]:
+    def _unset(self, source: str, loc: tuple[str | int, ...], value: Any) -> Iterator[Problem]:
+        """The `env:` names in a value that are not set. `loc` is in the source's block; in the file without one."""
         if isinstance(value, Mapping):
             for key, item in value.items():
-                yield from self._unset((*loc, key), item)
+                yield from self._unset(source, (*loc, key), item)
         elif isinstance(value, list | tuple):
             for position, item in enumerate(value):
-                yield from self._unset((*loc, position), item)
+                yield from self._unset(source, (*loc, position), item)
         elif isinstance(value, str) and (found := ENV_REFERENCE.fullmatch(value)):
             name, optional = found.groups()
             if self.environment.get(name) or (optional and name in self.environment):
                 return
-            line, column = self.document.where(loc)
+            line, column = self.document.where(self._written(source, loc) if source else loc)
             fault = "is set but empty" if name in self.environment else "is not set"
             yield Problem(f"the environment variable {name} {fault}", name, self.document.name, line, column)
 

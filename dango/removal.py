@@ -17,7 +17,17 @@ from dango.lock import lock
 from dango.project import Project
 from dango.stored.leftovers import folders
 from dango.stored.wishes import DropWish, Holding
-from dango.workers.supervision import prepare, values
+from dango.workers.supervision import prepare, values, watch
+
+
+def require_alone(project: Project, source: Source) -> None:
+    """Raises `UsageError` where other sources extend this one: they would be nothing without it."""
+    others = [other.name for other in project.config.sources if other.extends == source.name]
+    if others:
+        raise UsageError(
+            f"`{source.name}` is what {', '.join(f'`{name}`' for name in others)} extends",
+            f"first: dango source remove {others[0]}; `enabled: false` lets it rest",
+        )
 
 
 def held(project: Project, source: Source) -> tuple[Holding, ...]:
@@ -77,10 +87,11 @@ def _locked(project: Project, source: Source) -> AbstractContextManager[None]:
 def _asked(project: Project, source: Source, *, write: bool) -> tuple[Holding, ...]:
     project.require_environment([], [project.destination(source)])
     wish = DropWish(project.job(source), write)
-    return next(value for value in values(project, "drop", wish, source.name) if isinstance(value, tuple))
+    return next(value for value in values(watch(project, "drop", wish, source.name)) if isinstance(value, tuple))
 
 
 def _require_droppable(project: Project, source: Source) -> None:
+    require_alone(project, source)
     destination = project.destination(source)
     if destination.type not in EXAMINED:
         raise UsageError(

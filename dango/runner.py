@@ -21,7 +21,7 @@ from dango.project import SOURCES_FILE, Project
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, read_toml
 from dango.workers.executors import Executor, LocalExecutor, cores
 from dango.workers.processes import PRELOADED, Workers
-from dango.workers.supervision import prepare, watch
+from dango.workers.supervision import at_work, prepare
 
 OnEvent = Callable[[Event], None]
 
@@ -214,7 +214,7 @@ def supervise(project: Project, job: Job, workers: Workers | None = None) -> Gen
     begun = Event(job.source.name, "queued")
     yield begun
     result = None
-    with closing(watch(project, "load", job, job.source.name, workers)) as values:
+    with closing(at_work(project, "load", job, job, workers)) as values:
         for value in values:
             if isinstance(value, RunResult):
                 result = value

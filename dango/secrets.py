@@ -28,7 +28,7 @@ SCHEME = re.compile(r"(env|keyring|command):")
 """How a text begins that refers to where a secret is; with a second colon it is a text that begins so."""
 REFERENCE = re.compile(r"(env|keyring|command):(?!:)(.*)", re.DOTALL)
 
-_SECRET_KEY = re.compile(r"(?i)passw|pwd|secret|token|api_?key|private|credential|auth|access_key|dsn")
+_SECRET_KEY = re.compile(r"(?i)passw|pwd|secret|token|api_?key|private|credential|auth|access_key|dsn|salt")
 _DLT = ("SOURCES__", "DESTINATION__", "CREDENTIALS__")
 _PLAIN_KEYS = {
     *("host", "port", "database", "username", "user", "drivername", "schema", "warehouse", "role", "region"),
@@ -178,7 +178,7 @@ def project_mask(project: Project, environment: Mapping[str, str] | None = None)
     mask.add(*(value for name, value in known.items() if _may_be_secret(name, value)))
     mask.add(*_rotated(project, known))
     for source in project.config.sources:
-        mask.add(*_configured(source.expandable()[1], known))
+        mask.add(*(secret for _, values in source.references for secret in _configured(values, known)))
         mask.add(*_of_entry(project, source))
     for destination in project.config.destinations.values():
         mask.add(*_configured(destination.parameters, known))

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dango.config.models import NAME_PATTERN, corrected
+from dango.config.kinds import NAME_PATTERN, corrected
 from dango.probe import Inspection, Table
 from dango.project import ENV_REFERENCE, NATIVE
 from dango.registry.entry import Entry
@@ -94,6 +94,8 @@ class Subject:
     """The fields that have a value somewhere else than in `sources.yml`: secrets, most of them."""
     inspection: Inspection | None = None
     """What the source was found to have; None before anybody looked."""
+    plugin: bool = False
+    """Whether it is a package's source, whose fields are read from its function as those of `dlt_native` are."""
     present: Mapping[str, Any] = field(default_factory=dict)
     """The source's item in `sources.yml`, where one is changed and not added."""
 

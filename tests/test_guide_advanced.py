@@ -25,6 +25,10 @@ def test_every_block_does_what_the_page_says(tmp_path: Path, root: Path) -> None
     assert "ValueError" in failed and "free" in failed
     assert "5" in outputs['dango query "SELECT count(*) FROM raw_orders__trial.orders"'].out.split()
     assert "raw_orders.orders" in outputs["dango tables --destination archive"].out
+    assert "shop_rules:with_size: 18 in, 17 out, 1 failed" in outputs["dango sync orders totals --full-refresh"].out
+    assert {"big", "small"} <= {*outputs['dango query "SELECT size, total FROM raw_totals.totals"'].out.split()}
+    flow = outputs["cat pushed.txt; ls bulk/orders/*.parquet bulk/staged/*.parquet"].out
+    assert flow.startswith("orders 1\norders 2\norders 3\nbulk/orders/") and "bulk/staged/staged." in flow
     assert outputs["python nightly.py"].out.startswith("orders ok 0\n")
     # What `--set` moves back comes again: the days from the 15th to the 20th.
     moved = [line for line, _ in done].index("dango source cursor orders --set orders=2024-02-15 --yes")

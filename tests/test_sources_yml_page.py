@@ -61,7 +61,11 @@ sources:
         primary_key: id
         cursor: {field: updated_at, initial: 2024-01-01, lag: 3600}
         columns: {price: {data_type: decimal}}
+        processors:
+          - cast: {price: decimal}
+          - jira_rules:with_team: {default: none}
       users:
+    processors: [{mask: [email]}]    # of every resource that has none of its own
     dlt_native:
       source_module: jira
       source_function: jira
@@ -71,6 +75,9 @@ sources:
     enabled: false
     resources: [issues, pulls]
     github: {owner: dlt-hub, repo: dlt, token: env:GITHUB_TOKEN}
+  - name: gh_lake                    # as gh, with a dataset and a cursor of its own
+    extends: gh
+    github: {repo: verified-sources}
 ```
 
 A source of a registry entry has a block of the entry's name; `dango registry show ID` lists its keys.
@@ -156,8 +163,11 @@ def test_no_block_of_the_file_is_left_out() -> None:
 def test_the_example_is_valid_and_has_every_block() -> None:
     (example,) = [block.text for block in blocks(PAGE) if block.language == "yaml"]
     config = parse(Document(PAGE, PAGE.name, example), ["dlt_native", "github"])
-    assert [source.name for source in config.sources] == ["jira_issues", "gh"]
-    assert all(f"{name}:" in example for name in ("destinations", "defaults", "resources", "cursor", "schema_contract"))
+    assert [source.name for source in config.sources] == ["jira_issues", "gh", "gh_lake"]
+    assert all(
+        f"{name}:" in example
+        for name in ("destinations", "defaults", "resources", "cursor", "schema_contract", "processors")
+    )
     assert json.dumps(yaml.safe_load(example)["sources"][0]["resources"]["users"]) == "null"
 
 

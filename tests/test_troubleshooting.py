@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import re
 import sys
@@ -13,9 +14,10 @@ from typing import Any
 import pytest
 
 import dango
-from dango.errors import DOCS, DangoError, QueryError, StateCorrupt, page_of
+from dango.errors import DOCS, DangoError, PluginNotFound, QueryError, StateCorrupt, page_of
 from dango.history import History
 from dango.lock import lock
+from dango.registry.plugins import EXECUTORS, plugin
 from tests.conftest import Said
 from tests.connectors.vendor import Answer, Asked, vendor
 
@@ -188,6 +190,10 @@ def slow():
 
     yield {"id": 1}
     time.sleep(60)
+
+
+def taxed(batch: "pa.Table"):
+    return batch.append_column("tax", batch["total"])
 """
 OAUTH = (
     "auth: oauth2_refresh, token_url: VENDOR/token, client_id: me, client_secret: a-key-of-mine,"
@@ -238,9 +244,20 @@ sources:
       query: "query ($after: String) {{shops(after: $after) {{id}}}}"
       data_selector: data.shops
       cursor_path: data.next
+  - {{name: tickets, type: singer, singer: {{tap: python taps/tickets.py}}}}
+  - name: apart
+    type: dlt_native
+    environment: {{requirements: [./nowhere]}}
+    dlt_native: {{source_module: shop, source_function: orders}}
   - {{name: leads, type: rest_api, rest_api: {{base_url: VENDOR, path: leads, paginator: header_link}}}}
   - {{name: books, type: rest_api, rest_api: {{base_url: VENDOR, path: books, {OAUTH}}}}}
   - {{name: huge, type: dlt_native, dlt_native: {{source_module: shop, source_function: huge}}}}
+  - {{name: rates, type: acme}}
+  - name: taxed
+    type: dlt_native
+    dlt_native: {{source_module: shop, source_function: orders}}
+    processors:
+      - shop:taxed
 """
 
 
@@ -254,7 +271,22 @@ def vendors_answer(asked: Asked) -> Any:
 
 
 @pytest.fixture
-def said(root: Path, write: Callable[..., None], dango: Callable[..., Said]) -> str:
+def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of an installed package whose source is broken."""
+    site = tmp_path / "site"
+    info = site / "acme_sources-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-sources\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[dango.sources]\nacme = acme_p:rates\n")
+    (site / "acme_p.py").write_text(
+        "try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    raise ImportError('no rate') from e\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(PAGE.parents[1]), str(site))))
+    return site
+
+
+@pytest.fixture
+def said(root: Path, write: Callable[..., None], dango: Callable[..., Said], acme: Path) -> str:
     """What is said on stderr in a project in which everything goes wrong once, as it would be in /home/me/shop."""
     told = [dango("status").err, dango("docs", "mising-secret").err]
     assert dango("init", ".", "--yes", "--no-example").code == 0
@@ -263,6 +295,7 @@ def said(root: Path, write: Callable[..., None], dango: Callable[..., Said]) -> 
     lines = '{"id": 1}\n{"id": \n'
     write({"custom_sources/shop.py": SHOP, "custom_sources/divides.py": "RATE = 1 / 0\n"})
     write({"custom_sources/needs.py": "import pandaz\n", "samples/orders.jsonl": lines})
+    write({"taps/tickets.py": "import sys\n\nsys.exit('401: the token has expired')\n"})
 
     def run(line: str, **env: str) -> None:
         told.append(dango(*line.split(), env={**env, "CI": env.get("CI", "")}).err)
@@ -271,7 +304,10 @@ def said(root: Path, write: Callable[..., None], dango: Callable[..., Said]) -> 
     with vendor(vendors_answer) as server:
         write({"sources": SOURCES.replace("VENDOR", server.url)})
         run("check")
-        for line in ("query SELECT", "sync private limit some api wrong stops huge records lines missing"):
+        for line in (
+            "query SELECT",
+            "sync private limit some api wrong stops huge records lines missing tickets apart taxed",
+        ):
             run(line)
         for line in ("sync unset", "sync order", "sync orders --limit 0", "sync orders --destination lak"):
             run(line)
@@ -290,8 +326,12 @@ def said(root: Path, write: Callable[..., None], dango: Callable[..., Said]) -> 
             run("sync orders")
     (root / "data" / "warehouse.duckdb").write_text("no database\n" * 1000)
     run("sync orders")
+    with pytest.raises(PluginNotFound) as missing:
+        plugin(EXECUTORS, "lokal")
+    told.append(f"error: {missing.value}\n  hint: {missing.value.hint}\n")
     corrupt = StateCorrupt("orders", root / ".dango/pipelines/orders", ValueError("Expecting value"))
-    return same("\n".join([*told, f"error: {corrupt}\n  hint: {corrupt.hint}\n"]).replace(str(root), "/home/me/shop"))
+    all_told = "\n".join([*told, f"error: {corrupt}\n  hint: {corrupt.hint}\n"])
+    return same(all_told.replace(str(root), "/home/me/shop").replace(str(acme), "/home/me/site"))
 
 
 def same(text: str) -> str:

@@ -25,7 +25,8 @@ def pick(project: Project) -> str:
         (listed.entry for listed in project.registry if listed.entry), key=lambda entry: entry.title.lower()
     )
     choices = [Choice(entry.id, _shown(entry)) for entry in entries]
-    return str(ask.one_of("Which source? (type to search)", [*choices, any_source]))
+    plugins = [Choice(name, f"{name}  {plugin.origin}") for name, plugin in project.registry.sources.items()]
+    return str(ask.one_of("Which source? (type to search)", [*choices, *plugins, any_source]))
 
 
 def subject(project: Project, kind: str, module: str | None, function: str | None, *, attended: bool) -> Subject:
@@ -41,17 +42,27 @@ def subject(project: Project, kind: str, module: str | None, function: str | Non
         return Subject(entry, names, {NAME: free_name(entry.title.rpartition(".")[2], names)})
     if module or function:
         raise UsageError(f"--module and --function are for {NATIVE}, not for `{kind}`")
+    if plugin := project.registry.sources.get(kind):
+        return Subject(adding.describe_plugin(project, plugin), names, plugin=True)
     return Subject(_registered(project, kind), names)
 
 
 def present(project: Project, source: Source) -> Subject:
-    """A source as it is, with its answers offered again."""
+    """A source as it is, with its answers offered again. Raises `UsageError` for one that extends another."""
+    if source.extends:
+        raise UsageError(
+            f"`{source.name}` extends `{source.extends}`, and says itself only what is otherwise there",
+            f"change it in {project.place(source.name)}, or: dango source edit {source.extends}",
+        )
     item = project.document.data["sources"][project.index(source.name)]
-    entry = project.entry(source)
-    if source.dlt_native:
+    entry, plugin = project.entry(source), project.plugin(source)
+    if plugin:
+        entry = adding.describe_plugin(project, plugin)
+    elif source.dlt_native:
         entry = _described(project, source.dlt_native.source_module, source.dlt_native.source_function)
     assert entry is not None
-    return of_present(entry, item, secrets_of(project.root / SECRETS_FILE, ("sources", source.name)))
+    section = secrets_of(project.root / SECRETS_FILE, ("sources", source.name))
+    return of_present(entry, item, section, plugin=plugin is not None)
 
 
 def _shown(entry: Entry) -> str:

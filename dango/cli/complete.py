@@ -33,10 +33,10 @@ def destinations(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def types(ctx: typer.Context, incomplete: str) -> list[str]:
-    """What a source can be: the ids of the registry, and `dlt_native`."""
+    """What a source can be: the ids of the registry, the sources of packages, and `dlt_native`."""
     from dango.project import NATIVE
 
-    return _offered(ctx, incomplete, lambda project: (NATIVE, *project.registry.ids))
+    return _offered(ctx, incomplete, lambda project: (NATIVE, *project.registry.types))
 
 
 def entries(ctx: typer.Context, incomplete: str) -> list[str]:

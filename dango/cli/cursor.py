@@ -58,11 +58,11 @@ def _pairs(texts: Iterable[str], chosen: tuple[str, ...], reset: bool) -> dict[s
 
 def _asked(project: Project, wish: CursorWish) -> Any:
     from dango.stored.wishes import Cursors
-    from dango.workers.supervision import prepare, values
+    from dango.workers.supervision import prepare, values, watch
 
     project.require_environment([], [wish.job.destination])
     prepare(project)
-    found = values(project, "cursors", wish, wish.job.source.name)
+    found = values(watch(project, "cursors", wish, wish.job.source.name))
     return next(value for value in found if isinstance(value, Cursors | tuple))
 
 

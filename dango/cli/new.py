@@ -53,10 +53,8 @@ def _show(made: New) -> None:
 
 
 def _next(made: New) -> tuple[str, ...]:
-    from dango.new_source import FUNCTION
-
     name = made.name
     if made.change:
         return f"dango check {name}", f"dango sync {name}", f"python -m pytest tests/test_{name}.py"
-    add = f"dango source add dlt_native --module {name} --function {FUNCTION} --name {name} --yes"
+    add = f"dango source add {name} --name {name} --yes"
     return f"python -m pip install -e packages/{name}", add, f"dango sync {name}"

@@ -14,10 +14,11 @@ from dango.cli.app import Json, Settings, app, emit, line, open_project, tell
 from dango.errors import ProjectNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from dango.project import Project
     from dango.registry.entries import Listed, Registry
+    from dango.registry.plugins import Plugin
 
 registry_app = typer.Typer(
     help="List, show and check the sources that dango knows.", no_args_is_help=True, rich_markup_mode=None
@@ -32,27 +33,45 @@ def list_(
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the entries: shipped, of packages, and the project's own. What is broken or hidden is said."""
+    """List what there is: shipped, of packages, and the project's own. What is broken or hidden is said."""
     registry = _registry()
-    found = registry.search(words or [])
+    found, plugins = registry.search(words or []), registry.brought(words or [])
     if json:
-        emit({"entries": tuple(map(_facts, found)), "broken_packages": _broken_packages(registry)})
+        brought = tuple(_plugin_facts(each, registry) for each in plugins)
+        emit({"entries": tuple(map(_facts, found)), "plugins": brought, "broken_packages": _broken_packages(registry)})
         return
     from dango.cli import show
+    from dango.registry.plugins import SOURCES
 
     rows = [
-        (each.id, each.entry.title, each.entry.category, each.entry.maturity, each.origin, _remark(each))
+        (each.id, each.entry.title, each.entry.category, each.entry.maturity, each.origin, _hides(each.shadows))
         if each.entry
-        else (each.id, show.status("broken"), "", "", each.origin, _remark(each))
+        else (each.id, show.status("broken"), "", "", each.origin, _hides(each.shadows))
         for each in found
     ]
-    columns = ("id", "title", "category", "maturity", "from", "")
-    show.table(columns, rows) if rows else typer.echo(f"nothing matches: {' '.join(words or [])}")
-    for each in found:
-        for problem in each.problems:
-            line(str(problem), problem.hint, "warning")
-    for package, why in _broken_packages(registry).items():
-        line(f"{package}: {why}", "", "warning")
+    named = [
+        (
+            each.name,
+            each.kind,
+            show.status("broken") if each in registry.broken else each.value,
+            each.origin,
+            _said(each, registry),
+        )
+        for each in plugins
+        if each.group != SOURCES or each.name not in registry.ids
+    ]
+    if rows:
+        show.table(("id", "title", "category", "maturity", "from", ""), rows)
+    if rows and named:
+        typer.echo("")
+    if named:
+        show.table(("name", "is a", "names", "from", ""), named)
+    if not rows and not named:
+        typer.echo(f"nothing matches: {' '.join(words or [])}")
+    for problem in (problem for each in found for problem in each.problems):
+        line(str(problem), problem.hint, "warning")
+    for plugin, why in registry.broken.items():
+        line(f"{plugin} is broken: {why}", "", "warning")
 
 
 @registry_app.command()
@@ -191,9 +210,23 @@ def _facts(listed: Listed) -> dict[str, object]:
     }
 
 
-def _remark(listed: Listed) -> str:
-    return f"hides the one of: {', '.join(listed.shadows)}" if listed.shadows else ""
+def _plugin_facts(plugin: Plugin, registry: Registry) -> dict[str, object]:
+    facts = {"group": plugin.group, "name": plugin.name, "value": plugin.value, "origin": plugin.origin}
+    problem = {**registry.untyped, **registry.broken}.get(plugin, "")
+    return {**facts, "shadows": plugin.hides, "problem": problem}
 
 
-def _broken_packages(registry: Registry) -> dict[str, str]:
-    return {origin.label: origin.problem for origin in registry.broken_packages}
+def _said(plugin: Plugin, registry: Registry) -> str:
+    untyped = f"no type: {registry.untyped[plugin]}" if plugin in registry.untyped else ""
+    return "; ".join(filter(None, (untyped, _hides(plugin.hides))))
+
+
+def _hides(origins: Sequence[str]) -> str:
+    return f"hides the one of: {', '.join(origins)}" if origins else ""
+
+
+def _broken_packages(registry: Registry) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for each, why in registry.broken.items():
+        found.setdefault(each.origin, []).append(f"{each.kind} `{each.name}`: {why}")
+    return found

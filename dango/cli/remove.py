@@ -33,6 +33,9 @@ def remove(
     if drop_data:
         _with_data(project, source, yes, json)
         return
+    from dango.removal import require_alone
+
+    require_alone(project, source)
     if not (yes or json) and sys.stdin.isatty():
         from dango.cli import ask
 

@@ -1,4 +1,4 @@
-"""`dango source list|show|enable|disable|eject`"""
+"""`dango source list|show|describe|enable|disable|eject`"""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ def list_(json: Json = False) -> None:
     from dango.cli import show
 
     rows = [
-        (s.name, s.type, "yes" if s.enabled else "no", project.destination(s).name, s.dataset, s.description)
+        (
+            *(s.name, f"{s.type} (as {s.extends})" if s.extends else s.type, "yes" if s.enabled else "no"),
+            *(project.destination(s).name, s.dataset, s.description),
+        )
         for s in sources
     ]
     columns = ("name", "type", "enabled", "destination", "dataset", "description")
@@ -48,6 +51,35 @@ def show(name: Name, json: Json = False) -> None:
     for key, value in facts.items():
         if value not in (None, "", {}, []):
             typer.echo(f"{key}: {value}")
+
+
+@source_app.command()
+def describe(name: Name, json: Json = False) -> None:
+    """Show what a source may be told and which resources it has, as it says itself."""
+    from dango import inspection
+    from dango.workers.supervision import prepare
+
+    project = open_project()
+    prepare(project)
+    found = inspection.about(project, name)
+    if json:
+        emit({"source": name, "options": found.options, "streams": found.streams})
+        return
+    from dango.cli import show
+
+    rows = [
+        (
+            each.name,
+            each.kind,
+            "secret" if each.secret else "" if each.default is None else str(each.default),
+            "yes" if each.required else "",
+            each.help,
+        )
+        for each in found.options
+    ]
+    show.table(("option", "type", "default", "required", "what it is"), rows) if rows else typer.echo("no options")
+    if found.streams:
+        typer.echo(f"\nresources: {', '.join(found.streams)}")
 
 
 @source_app.command()
@@ -103,7 +135,7 @@ def _facts(project: Project, source: Source) -> dict[str, object]:
     from dango.secrets import hidden
 
     _, block = source.expandable()
-    facts = source.model_dump(mode="json", exclude_defaults=True, exclude={"block", "dlt_native"})
+    facts = hidden(source.model_dump(mode="json", exclude_defaults=True, exclude={"block", "dlt_native"}))
     entry = project.entry(source)
     secret = {spec.name for spec in entry.secrets} if entry else set()
     body = source.dlt_native.model_dump(mode="json", exclude_defaults=True) if source.dlt_native else block

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dango.cli import complete
-from dango.cli.app import Json, Settings, app, emit, open_project, stop_once, whoever_reads
+from dango.cli.app import Json, Settings, app, emit, line, open_project, stop_once, whoever_reads
 from dango.errors import UsageError
 
 if TYPE_CHECKING:
-    from dango.job import Event, Job
+    from dango.job import Event, Job, RunResult
     from dango.project import Project
     from dango.workers.processes import Workers
 
@@ -119,6 +119,18 @@ def load(project: Project, names: list[str], json: bool) -> int:
         return _run(project, plan(project, names, Request()), workers, None, json)
 
 
+def _tell_processors(results: list[RunResult]) -> None:
+    """A line for each processor, and a warning of columns that it names and that never came."""
+    for result in results:
+        for each in result.processors:
+            parts = [f"{each.records_in:,} in", f"{each.records_out:,} out"]
+            parts += [f"{n:,} {what}" for n, what in ((each.dropped, "dropped"), (each.failed, "failed")) if n]
+            typer.echo(f"{result.source}.{each.resource}: {each.name}: {', '.join(parts)}")
+        for each in result.processors if Settings.log_format != "json" else ():
+            for column in each.missing:
+                line(f"{result.source}.{each.resource}: `{each.name}`: no record has `{column}`", "", "warning")
+
+
 def _run(project: Project, jobs: list[Job], workers: Workers, at_once: int | None, json: bool) -> int:
     from dango.cli import show
     from dango.job import exit_code
@@ -148,5 +160,6 @@ def _run(project: Project, jobs: list[Job], workers: Workers, at_once: int | Non
             emit({"run": jobs[0].run, "exit_code": code, "results": tuple(results)})
         else:
             show.results(results, Settings.debug, quiet=Settings.log_format == "json")
+            _tell_processors(results)
             show.profiles(results)
     return code

@@ -5,8 +5,7 @@ The models are frozen and hold plain values, so a source travels to another proc
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -17,61 +16,23 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StrictStr,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from dango.config import extending
 from dango.config.contract import SchemaContract
+from dango.config.kinds import Host, MaxErrors, Name, Requirement
+from dango.config.processors import Processor, Processors
 from dango.config.text.values import kind
 
 VERSION = 1
-NAME_PATTERN = r"[a-z][a-z0-9_]{0,47}"
 EMBEDDED = "duckdb"
 """The destination that needs no setting: a DuckDB file in the project."""
 
 # In the model from the first day; refused by name until the work behind them is done.
-NOT_YET = (
-    "processors",
-    "environment",
-    "extends",
-    "executor",
-    "split",
-    "schedule",
-)
-
-
-def corrected(name: str) -> str:
-    """The nearest valid name to `name`: `My-Source 2` becomes `my_source_2`."""
-    plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-    return re.sub(r"^(?=[^a-z])", "s_", plain)[:48].rstrip("_") if plain else "my_source"
-
-
-def _name(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise PydanticCustomError("name", "a name is text, this is {kind}; quote it", {"kind": kind(value)})
-    if not re.fullmatch(NAME_PATTERN, value):
-        raise PydanticCustomError(
-            "name",
-            "`{value}` is no valid name (lower-case letters, digits and `_`, a letter first, at most 48);"
-            " use `{better}`",
-            {"value": value, "better": corrected(value)},
-        )
-    return value
-
-
-Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$"), BeforeValidator(_name)]
-
-
-def _host(value: Any) -> Any:
-    if isinstance(value, str) and re.fullmatch(_HOST, value):
-        return value
-    raise PydanticCustomError("host", "should be a host without scheme and path, as files.example.com or *.example.com")
-
-
-_HOST = r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(:[0-9]{1,5})?"
-Host = Annotated[str, Field(pattern=f"^{_HOST}$"), BeforeValidator(_host)]
+NOT_YET = ("executor", "split", "schedule")
 
 
 def _said(description: str, *examples: Any) -> Any:
@@ -87,12 +48,12 @@ class Strict(BaseModel):
 
 
 class Later(Strict):
-    """The keys whose work comes in a later version; the types are final."""
+    """Keys of a source and of a resource alike, also those whose work comes in a later version."""
 
     on_error: Literal["fail", "skip"] | None = _said(
         "`skip` leaves out a resource that fails and loads the others; `fail` loads nothing then", "skip"
     )
-    processors: tuple[Any, ...] | None = _said("not yet: what each record goes through")
+    processors: Processors = None
 
     @field_validator(*NOT_YET, mode="before", check_fields=False)
     @classmethod
@@ -100,21 +61,8 @@ class Later(Strict):
         raise PydanticCustomError("not_yet", "is not yet supported by this version of dango")
 
 
-def _max_errors(value: Any) -> Any:
-    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    if whole or (isinstance(value, str) and re.fullmatch(_PERCENT, value)):
-        return value
-    raise PydanticCustomError("max_errors", "should be how many records may fail (0, 10) or what share of them (`5%`)")
-
-
 _MAX_ERRORS = "how many records may fail before nothing is loaded: a number, or a share such as `5%`"
 _SPLIT = "not yet: one resource in several jobs"
-_PERCENT = r"(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%"
-MaxErrors = Annotated[
-    int | str,
-    BeforeValidator(_max_errors),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": f"^{_PERCENT}$"}]}),
-]
 
 
 class Cursor(Strict):
@@ -187,10 +135,18 @@ Resources = Annotated[dict[str, Resource], BeforeValidator(_resources)]
 
 
 class Environment(Strict):
-    """An environment of the source's own."""
+    """An environment of the source's own, built when it is first needed."""
 
-    requirements: tuple[str, ...] = Field(description="not yet")
-    python: str | None = _said("not yet")
+    allow_urls: StrictBool = Field(default=False, description="whether requirements may be addresses")
+    requirements: tuple[Requirement, ...] = Field(
+        description="packages, as pip takes them; `./folder` is one of the project", examples=[["tap-csv==1.2.0"]]
+    )
+    build_constraints: tuple[Requirement, ...] = Field(
+        default=(),
+        description="versions of what packages are built with, for those that have no wheel",
+        examples=[["setuptools<80"]],
+    )
+    python: StrictStr | None = _said("its Python: a version, or a path; otherwise that of dango", "3.12")
 
 
 class Defaults(Later):
@@ -203,7 +159,9 @@ class Defaults(Later):
     resources: Resources | None = _said(
         "what to load: a list of names, or a mapping from name to how; otherwise all", ["issues", "users"]
     )
-    environment: Environment | None = _said("not yet: packages of the source's own")
+    environment: Environment | None = _said(
+        "packages of the source's own, which no other source sees", {"requirements": ["stripe<16"]}
+    )
     executor: str | None = _said("not yet: where its jobs run")
     split: str | dict[str, Any] | None = _said(_SPLIT)
     schedule: str | None = _said("not yet: when it is synced")
@@ -213,9 +171,11 @@ class Source(Defaults):
     """One source: what it is, where it goes, and the block that bears the name of its type."""
 
     name: Name = Field(description="also of its pipeline, its dataset and its secrets", examples=["jira_issues"])
-    type: StrictStr = Field(description="`dlt_native`, or the id of a registry entry", examples=["github"])
+    type: StrictStr = Field(
+        description="`dlt_native`, the id of a registry entry, or a source that a package brings", examples=["github"]
+    )
     description: StrictStr = Field(default="", description="for people", examples=["Issues of our Jira"])
-    extends: Name | None = _said("not yet: another source, whose keys are taken over")
+    extends: Name | None = _said("another source: what this one does not say itself is as there", "github")
     allowed_hosts: tuple[Host, ...] = Field(
         default=(),
         description="hosts besides the API's own to which its pages and redirects may lead; they get its token, too",
@@ -247,6 +207,29 @@ class Source(Defaults):
     def pipeline(self) -> str:
         """The name of the dlt pipeline."""
         return (self.dlt_native and self.dlt_native.pipeline_name) or self.name
+
+    @property
+    def steps(self) -> Iterator[tuple[tuple[str | int, ...], Processor]]:
+        """Every processor of the source and of its resources, with its keys in the document."""
+        for position, processor in enumerate(self.processors or ()):
+            yield ("processors", position), processor
+        for name, hints in (self.resources or {}).items():
+            for position, processor in enumerate(hints.processors or ()):
+                yield ("resources", name, "processors", position), processor
+
+    def processors_of(self, resource: str) -> Iterator[tuple[tuple[str | int, ...], Processor]]:
+        """What a resource's records go through, with the keys of each in the document; its own list goes before the
+        source's."""
+        own = (self.resources or {}).get(resource)
+        above = ("processors",) if own is None or own.processors is None else ("resources", resource, "processors")
+        return (step for step in self.steps if step[0][:-1] == above)
+
+    @property
+    def references(self) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+        """Every block in which `env:` is expanded: its keys in the document, and its values."""
+        yield self.expandable()
+        for loc, processor in self.steps:
+            yield (*loc, processor.name), processor.settings
 
     def expandable(self) -> tuple[tuple[str, ...], Mapping[str, Any]]:
         """The block in which `env:` is expanded: its keys in the document, and its values."""
@@ -313,21 +296,27 @@ class Config(Strict):
         # `sources:` with nothing behind it is what a person leaves after removing the last one.
         return ([] if info.field_name == "sources" else {}) if value is None else value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _extended(cls, data: Any) -> Any:
+        return extending.completed(data)
+
     @model_validator(mode="after")
     def _effective(self) -> Config:
-        given = {key: getattr(self.defaults, key) for key in self.defaults.model_fields_set}
+        said = {source.name: _said_by(source) for source in self.sources}
+        defaults = _said_by(self.defaults)
         for source in self.sources:
-            inherited = {key: value for key, value in given.items() if key not in source.model_fields_set}
-            if source.schema_contract is not None and "schema_contract" not in inherited:
-                inherited["schema_contract"] = source.schema_contract.over(self.defaults.schema_contract)
-            if "resources" in given and source.resources is not None:
-                inherited["resources"] = {
-                    name: merged(given["resources"].get(name), hints) for name, hints in source.resources.items()
-                }
-            source.__dict__.update(inherited)
+            told = {*source.model_fields_set}
+            for given in (*(extending.common(said[name]) for name in self.lineage(source.name)), defaults):
+                source.__dict__.update(_inherited(source, given, told))
+                told |= given.keys()
         for name, destination in self.destinations.items():
             destination.__dict__["name"] = name
         return self
+
+    def lineage(self, name: str) -> tuple[str, ...]:
+        """The sources that one extends, the nearest first."""
+        return extending.lineage(name, {source.name: source.extends for source in self.sources})
 
     def destination_of(self, source: Source, override: str | None = None) -> Destination:
         """Where the source goes. Raises `KeyError` with the name when there is no such destination."""
@@ -337,6 +326,21 @@ class Config(Strict):
         if name == EMBEDDED:
             return Destination(name=EMBEDDED, type=EMBEDDED)
         raise KeyError(name)
+
+
+def _said_by(block: Defaults) -> dict[str, Any]:
+    return {key: getattr(block, key) for key in block.model_fields_set}
+
+
+def _inherited(source: Source, given: Mapping[str, Any], told: Container[str]) -> dict[str, Any]:
+    """What a source takes over of what another block says, where `told` is what it has already."""
+    inherited = {key: value for key, value in given.items() if key not in told}
+    contract, resources = source.schema_contract, source.resources
+    if contract is not None and "schema_contract" in told:
+        inherited["schema_contract"] = contract.over(given.get("schema_contract"))
+    if resources is not None and "resources" in told and given.get("resources"):
+        inherited["resources"] = {name: merged(given["resources"].get(name), own) for name, own in resources.items()}
+    return inherited
 
 
 def merged(default: Resource | None, own: Resource) -> Resource:

@@ -17,6 +17,9 @@ def json_schema() -> dict[str, Any]:
     source["properties"].pop("block")
     # A registry type brings a block of its own name; the schema cannot list them all.
     source["additionalProperties"] = {"type": "object"}
+    # A source that extends another has its type from there.
+    source["required"].remove("type")
+    source["anyOf"] = [{"required": ["type"]}, {"required": ["extends"]}]
     schema["$defs"]["Destination"]["properties"].pop("name")
     schema["properties"]["destinations"]["additionalProperties"] = False  # names are patterns of properties
     # A key with nothing behind it is as if it were not there.

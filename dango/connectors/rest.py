@@ -17,6 +17,7 @@ from requests.adapters import HTTPAdapter
 
 from dango.connectors.reading import read
 from dango.dlt_internals.names import ConfigFieldMissingException, DictValidationException
+from dango.dlt_internals.pipes import begin_once
 from dango.errors import RestConfigError
 
 
@@ -40,7 +41,7 @@ def rest_api(config: dict[str, Any], name: str, requests_per_second: float | Non
             raise RestConfigError("client.session: a session of one's own keeps its own pace, not requests_per_second")
         whole["client"]["session"] = _paced_session(Pace(requests_per_second))
     try:
-        return rest_api_source(whole, name=name, section=name)  # type: ignore[arg-type]
+        source = rest_api_source(whole, name=name, section=name)  # type: ignore[arg-type]
     except ConfigFieldMissingException:
         raise
     except DictValidationException as error:
@@ -48,6 +49,9 @@ def rest_api(config: dict[str, Any], name: str, requests_per_second: float | Non
         raise RestConfigError(_told(error, whole)) from None
     except (KeyError, TypeError, ValueError, JSONPathError) as error:
         raise RestConfigError(str(error)) from error
+    for resource in source.resources.values():
+        begin_once(resource)
+    return source
 
 
 class Pace:

@@ -27,16 +27,18 @@ def alike(resource: DltResource) -> None:
     """
     if not resource.has_dynamic_table_name:
         # Before the cursor, a row would look new for being loaded anew.
-        resource._pipe.append_step(_Alike(str(resource.table_name)))
+        resource._pipe.append_step(Alike(str(resource.table_name)))
 
 
-class _Alike(BehindCursor):
+class Alike(BehindCursor):
+    """The step of `alike`. It sees what is written: processors come before it."""
+
     def __init__(self, table: str) -> None:
         super().__init__(self._step)
         self._table = table
         self._told = False
 
-    def bind(self, pipe: Any) -> _Alike:
+    def bind(self, pipe: Any) -> Alike:
         """Called when an extraction begins."""
         self._told = False
         return self

@@ -101,7 +101,7 @@ class Passing:
 def count(resource: DltResource) -> Passing:
     """Counts what passes through the resource's pipe, from now on."""
     passing = Passing()
-    for step in (_Given, _Valid, _Extracted):
+    for step in (_Given, _Valid, Extracted):
         resource.add_step(step(passing))
     return passing
 
@@ -135,7 +135,9 @@ class _Valid(_Counter):
     placement_affinity = 0.95
 
 
-class _Extracted(_Counter):
+class Extracted(_Counter):
+    """Counts what is written: processors come before it."""
+
     stage = "extracted"
     placement_affinity = 1.2
 

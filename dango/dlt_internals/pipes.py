@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from dlt.common.exceptions import ResourceNameNotAvailable
-from dlt.extract.incremental import Incremental
+from dlt.extract.incremental import Incremental, IncrementalResourceWrapper
 from dlt.extract.items_transform import ItemTransform
 from dlt.extract.pipe import Pipe
 from dlt.extract.resource import DltResource
@@ -64,6 +64,16 @@ def append_behind_cursor(pipe: Pipe, step: Step) -> None:
     pipe.append_step(BehindCursor(step))
 
 
+def deduplicate_by(pipe: Pipe, key: Any) -> None:
+    """Lets the pipe's cursor tell rows that are loaded already by other columns than the table's key.
+
+    dlt sets the latter with every hint that is given, also when an extraction begins.
+    """
+    step: Any = pipe.get_by_type(Incremental, IncrementalResourceWrapper)
+    if step is not None:
+        step.set_deduplication_key(key, from_hints=True)
+
+
 def has_maps(pipe: Pipe) -> bool:
     """Whether there are steps behind the generator that make something of its items."""
     return any(getattr(step, "placement_affinity", 0) <= 0 for step in pipe.steps[pipe._gen_idx + 1 :])
@@ -93,3 +103,21 @@ def cursor_of(resource: DltResource) -> Any:
     if default is not None and explicit is not None:
         return default.merge(explicit)
     return explicit or default
+
+
+class _Steady(Incremental[Any]):
+    """A cursor that begins once in a run. dlt begins anew with each page of parents, at the newest row so far: later
+    parents would be asked only for what is newer than the rows of earlier ones."""
+
+    def bind(self, pipe: Any) -> Incremental[Any]:
+        """Called before the run, and again with each page of parents. Each run has pipes of its own."""
+        return self if pipe is self._bound_pipe else super().bind(pipe)
+
+
+def begin_once(resource: DltResource) -> None:
+    """Makes the cursor of a resource that is asked for parents begin where it began for the first of them."""
+    cursor = cursor_of(resource) if resource.is_transformer else None
+    if cursor is not None:
+        # In the words of dlt's own copies.
+        known = {"last_value_func": cursor.last_value_func, "primary_key": cursor._primary_key, "lag": cursor.lag}
+        resource.set_incremental(_Steady(**{**dict(cursor), **known}))

@@ -44,9 +44,14 @@ class OwnSection(ConfigProvider):
     """
 
     def __init__(
-        self, name: str, providers: Sequence[ConfigProvider], answers: Mapping[str, Any] = MappingProxyType({})
+        self,
+        name: str,
+        providers: Sequence[ConfigProvider],
+        answers: Mapping[str, Any] = MappingProxyType({}),
+        extends: Sequence[str] = (),
     ) -> None:
         self._source = name
+        self._names = (name, *extends)
         self._providers = (Answers(name, answers), *providers) if answers else tuple(providers)
 
     @property
@@ -84,8 +89,9 @@ class OwnSection(ConfigProvider):
         Raises:
             ValueNotSecretException: when a secret stands where secrets may not.
         """
-        for provider in self._providers:
-            for sections in self._sections(tuple(tail)):
+        places = ((source, provider) for source in self._names for provider in self._providers)
+        for source, provider in places:
+            for sections in self._sections(source, tuple(tail)):
                 value, name = provider.get_value(key, hint, None, *sections)
                 if value is None:
                     continue
@@ -94,8 +100,8 @@ class OwnSection(ConfigProvider):
                 return Found(value, provider.name, name, _files(provider))
         return None
 
-    def _sections(self, tail: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-        own = (SOURCES, self._source)
+    def _sections(self, source: str, tail: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        own = (SOURCES, source)
         yield from (own + tail[start:] for start in range(len(tail)))
         # A field of credentials is never looked for among the parameters: `password` is no parameter's name by chance.
         if CREDENTIALS not in tail:
@@ -199,13 +205,19 @@ def _files(provider: ConfigProvider) -> tuple[str, ...]:
     return tuple(map(str, provider.present_locations))
 
 
-def isolate(source: str, others: Sequence[str], answers: Mapping[str, Any] = MappingProxyType({})) -> OwnSection:
-    """From now on this process's sources find the secrets of `source`, and those of no other.
+def isolate(
+    source: str,
+    others: Sequence[str],
+    answers: Mapping[str, Any] = MappingProxyType({}),
+    extends: Sequence[str] = (),
+) -> OwnSection:
+    """From now on this process's sources find the secrets of `source`, and those of no other but what it extends.
 
     Args:
         source: its name.
         others: the names of the project's other sources.
         answers: what stands in its section before all else, without being stored anywhere.
+        extends: the sources in whose sections is looked where its own has nothing, the nearest first.
     """
     providers = Container()[PluggableRunContext].providers
     originals = [
@@ -213,7 +225,7 @@ def isolate(source: str, others: Sequence[str], answers: Mapping[str, Any] = Map
         for provider in providers.providers
         if not isinstance(provider, OwnSection)
     ]
-    own = OwnSection(source, originals, answers)
+    own = OwnSection(source, originals, answers, extends)
     providers.providers[:] = [own, *(WithoutOthers(provider, others) for provider in originals)]
     return own
 

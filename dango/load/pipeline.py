@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dlt
 from dlt.common.schema import Schema
@@ -19,7 +21,7 @@ from dango.dlt_internals import packages as dlt_packages
 from dango.dlt_internals.packages import Package
 from dango.errors import DestinationError
 from dango.external import Mistaken
-from dango.job import Event, Job, Status, TableResult
+from dango.job import Event, Job, ProcessorResult, Status, TableResult
 from dango.load import backfill, dataset, destinations, extraction, loading, schema_changes, working_folder
 from dango.load.emptying import refused, resources_of, would_empty
 from dango.load.enforcement import KeptOut, enforced
@@ -30,6 +32,9 @@ from dango.load.source_pipeline import SourcePipeline, connecting, made
 from dango.paths import TablePath, collecting
 from dango.sources.record_errors import RecordErrors
 from dango.sources.resolve import Resolved, build
+
+if TYPE_CHECKING:
+    from dango.sources import processing
 
 _SMALLEST_ROOM = 50 * 1024 * 1024
 _ERRORS = "dango_errors"
@@ -45,6 +50,7 @@ class Outcome:
     left_out: tuple[LeftOut, ...] = ()
     paths: tuple[TablePath, ...] = ()
     """Which way the rows of each table took."""
+    processors: tuple[ProcessorResult, ...] = ()
 
 
 def load(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], None], records: RecordErrors) -> Outcome:
@@ -63,8 +69,9 @@ def load(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], Non
     """
     require_room(job.root)
     progress = Progress(job.source.name, send)
-    if not files_only(resolved):
-        # What is extracted a second time may not be the same.
+    if not files_only(resolved) or any(job.source.steps):
+        # What is extracted a second time may not be the same; and of files that are loaded as they are, processors
+        # would see nothing.
         return _load(job, resolved, folder, progress, records)
     try:
         with external.allowed():
@@ -175,7 +182,7 @@ def _through(
         collecting() as ways,
         columnar.switched_on(file_format == "parquet", folder) as taken,
     ):
-        with records:
+        with records, _processed(source, job, records) as processors:
             records.watch(source)
             left_out = extraction.extract(pipeline, source, job, file_format, records)
         status = _judged(records, job)
@@ -196,7 +203,20 @@ def _through(
     ours = [package for package in packages if package.schema.name != _ERRORS]
     kept_out = kept_out.without([name for name, _ in left_out])
     tables = _tables(pipeline, job, ours, {**counts, **done.rows}, done.seconds, changes, kept_out)
-    return Outcome("partial" if left_out else status, tables, left_out, tuple(_paths(taken, ways)))
+    paths = tuple(_paths(taken, ways))
+    counted = tuple(result for way in processors.values() for result in way.results())
+    return Outcome("partial" if left_out else status, tables, left_out, paths, counted)
+
+
+def _processed(
+    source: DltSource, job: Job, records: RecordErrors
+) -> AbstractContextManager[Mapping[str, processing.Way]]:
+    if not any(job.source.steps):
+        return nullcontext({})
+    # It brings Arrow, without which most syncs begin, and some end.
+    from dango.sources.processing import processed
+
+    return processed(source, job, records.add)
 
 
 def _paths(taken: Taken, ways: Mapping[str, TablePath]) -> Iterator[TablePath]:

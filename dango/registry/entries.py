@@ -1,13 +1,15 @@
-"""The registry: where entries come from, which of two wins, and what is wrong with one.
+"""The registry: what a source's type may be, where entries come from, which of two wins, and what is wrong with one.
 
 Shipped entries stand in `registry/`, a package brings a folder of them by the entry point `dango.registry`, and a
 project has its own `registry/`. The project's win over packages', and those over shipped ones. An entry's file is
-named like its id, so that what there is can be told without reading it.
+named like its id, so that what there is can be told without reading it. A package may bring a source without an entry,
+too (`dango.sources`); an entry of that id takes its place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +20,8 @@ from dango.config.document import Document
 from dango.config.models import Source
 from dango.errors import ConfigError, EntryNotFound, Problem, located, near
 from dango.files import leads_out
-from dango.registry.entry import Entry
-from dango.registry.plugins import REGISTRY, Plugin, plugins
+from dango.registry.entry import ID_PATTERN, Entry
+from dango.registry.plugins import GROUPS, OWN, REGISTRY, SOURCES, Plugin, broken_like, faults, named, plugins
 from dango.registry.validation import problems_in
 from dango.resources import shipped
 
@@ -32,8 +34,6 @@ class Origin:
 
     label: str
     folder: Path
-    problem: str = ""
-    """Why the folder could not be found: a package that is broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +91,37 @@ class Registry:
         """Every id, by the names of the files."""
         return tuple(self._files)
 
+    @cached_property
+    def sources(self) -> Mapping[str, Plugin]:
+        """The sources of packages that may stand under `type:` as entries do, by name: those of no entry's id."""
+        found = named(SOURCES)
+        return {name: found[name] for name in found if name not in self._files and not _untyped(found[name])}
+
     @property
-    def broken_packages(self) -> tuple[Origin, ...]:
-        """Packages that say they have entries, and have none that can be found."""
-        return tuple(origin for origin in self.origins if origin.problem)
+    def types(self) -> tuple[str, ...]:
+        """What may stand under `type:`, besides `dlt_native`."""
+        return (*self.ids, *self.sources)
+
+    def brought(self, words: Sequence[str]) -> list[Plugin]:
+        """What packages bring besides entries and holds every word; of those that share a name, the one that counts."""
+        groups = [group for group in GROUPS if group != REGISTRY]
+        return [each for group in groups for each in named(group).values() if each.matches(words)]
+
+    @cached_property
+    def broken(self) -> Mapping[Plugin, str]:
+        """What packages say they bring and cannot be had, with why, as far as that is known without importing it."""
+        return {each: why for group in GROUPS for each, why in faults(group).items()}
+
+    @cached_property
+    def untyped(self) -> Mapping[Plugin, str]:
+        """The sources of packages that only `source_module` can name, with why."""
+        return {each: why for each in plugins(SOURCES) if each not in self.broken and (why := _untyped(each))}
+
+    def meant(self, kind: str) -> list[str]:
+        """A line for each package that might have brought the type."""
+        untyped = [f"{each} is no type: {why}" for each, why in self.untyped.items() if each.is_like(kind)]
+        folders = [f"{each} is broken: {why}" for each, why in self.broken.items() if each.group == REGISTRY]
+        return [*broken_like(kind, faults(SOURCES)), *untyped, *folders]
 
     def __iter__(self) -> Iterator[Listed]:
         """Every entry that is not hidden by another of its id, broken ones too."""
@@ -108,22 +135,33 @@ class Registry:
     def listed(self, identity: str) -> Listed:
         """The entry of that id, or what is wrong with it. Raises `EntryNotFound`, naming the nearest."""
         if identity not in self._files:
-            raise EntryNotFound(
-                f"no registry entry `{identity}`{near(self._aliases().get(identity.lower(), identity), self.ids)}",
-                "dango registry list shows what there is; `dango source add dlt_native` takes any dlt source",
-            )
+            raise self._not_found(identity)
         if identity not in self._read:
             self._read[identity] = self._listed(identity)
         return self._read[identity]
 
+    def _not_found(self, identity: str) -> EntryNotFound:
+        if plugin := self.sources.get(identity):
+            message = f"`{identity}` is no registry entry, but {plugin}: `{plugin.value}`"
+            return EntryNotFound(message, f"dango source add {identity}")
+        known = near(self._aliases().get(identity.lower(), identity), self.types)
+        more = "dango registry list shows what there is; `dango source add dlt_native` takes any dlt source"
+        return EntryNotFound(f"no registry entry `{identity}`{known}", "\n".join([*self.meant(identity), more]))
+
     def _listed(self, identity: str) -> Listed:
         (origin, file), *hidden = self._files[identity]
-        shadows = tuple(other.label for other, _ in hidden)
+        shadows = (*(other.label for other, _ in hidden), *self._sources_hidden_by(identity, origin))
         try:
             entry = entry_in(self._document(file))
             return Listed(identity, origin.label, file, entry, (), shadows)
         except ConfigError as error:
             return Listed(identity, origin.label, file, None, error.problems, shadows)
+
+    def _sources_hidden_by(self, identity: str, origin: Origin) -> Iterator[str]:
+        """The packages that have a source of an entry's id, but for the entry's own, and dango's."""
+        for each in plugins(SOURCES):
+            if each.name == identity and each.origin != origin.label and each.distribution != OWN:
+                yield each.origin
 
     def entry(self, identity: str) -> Entry:
         """The entry of that id.
@@ -171,6 +209,13 @@ def entry_in(document: Document) -> Entry:
     return entry
 
 
+def no_type(name: str) -> str:
+    """Why nothing of that name can stand under `type:`; empty where it can."""
+    if name in RESERVED:
+        return f"`{name}` is a key of every source in sources.yml"
+    return "" if re.fullmatch(ID_PATTERN, name) else "types are lower-case letters, digits and `_`, a letter first"
+
+
 def entry_document(file: Path, name: str, cache: Path | None = None) -> Document:
     """An entry's file, for the places of what is in it. Raises `ConfigError` where it is not YAML.
 
@@ -194,5 +239,9 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _origin(plugin: Plugin) -> Origin:
-    folder, problem = plugin.folder()
-    return Origin(f"package {plugin.distribution}", folder, problem)
+    return Origin(plugin.origin, plugin.folder()[0])
+
+
+def _untyped(plugin: Plugin) -> str:
+    """Why a source of a package cannot stand under `type:`; empty where it can."""
+    return no_type(plugin.name) or ("" if plugin.function else "it names no function, `module:function`")

@@ -21,7 +21,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from dango.config.models import Host, Resource, Strict, known_version
+from dango.config.kinds import Host
+from dango.config.models import Resource, Strict, known_version
 from dango.registry.field import EMPTY, FieldSpec
 
 VERSION = 1
@@ -76,6 +77,10 @@ class Function(Strict):
     inspect: Reference | None = Field(
         default=None,
         description="called with the same arguments; gives a `dango.probe.Inspection` for live choices and tests",
+    )
+    about: Reference | None = Field(
+        default=None,
+        description="called with the same arguments; gives a `dango.probe.About`: options and streams",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -14,12 +14,16 @@ from pydantic_core import ErrorDetails
 from dango.config.document import Document
 from dango.config.models import EMBEDDED, NOT_YET, Config, Destination, Source
 from dango.config.text.values import kind
-from dango.errors import ConfigError, Problem, located, near
+from dango.errors import ConfigError, Problem, near
+from dango.registry.checks import at, blocks, extensions, named_destinations, processors, unknown_types, used_twice
 from dango.registry.entry import Entry
 
 
 def parse(
-    document: Document, known_types: Iterable[str], entry_of: Callable[[str], Entry | None] = lambda kind: None
+    document: Document,
+    known_types: Iterable[str],
+    entry_of: Callable[[str], Entry | None] = lambda kind: None,
+    meant: Callable[[str], Iterable[str]] = lambda kind: (),
 ) -> Config:
     """The configuration that the document holds.
 
@@ -27,25 +31,43 @@ def parse(
         document: `sources.yml`.
         known_types: what may stand under `type:`.
         entry_of: the registry entry of a type; None for a type that has none.
+        meant: lines for people about what a type that is not known might have been.
 
     Raises:
         ConfigError: with every problem of the file, each at its line and column.
     """
-    problems = [*_unknown_types(document, known_types), *_used_twice(document), *_named_destinations(document)]
+    problems = [
+        *unknown_types(document, known_types, meant),
+        *used_twice(document),
+        *named_destinations(document),
+        *extensions(document),
+    ]
     try:
         config = Config.model_validate(document.data)
     except ValidationError as error:
-        problems += problems_in(document, error, Config)
+        extending = {index for index, source in enumerate(blocks(document)) if source.get("extends") is not None}
+        problems += problems_in(document, error, Config, extending)
     else:
         problems += [*_conflicts(document, config), *_registered(document, config, known_types, entry_of)]
+        problems += processors(document, config)
     if problems:
         raise ConfigError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
     return config
 
 
-def problems_in(document: Document, error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """What pydantic found, in the user's words, each at its line and column."""
+def problems_in(
+    document: Document, error: ValidationError, model: type[BaseModel], extending: Container[int] = ()
+) -> list[Problem]:
+    """What pydantic found, in the user's words, each at its line and column.
+
+    Args:
+        document: what was read.
+        error: what pydantic says of it.
+        model: of the document.
+        extending: the sources, by their numbers, in which keys of others are missing or wrong; it is told there.
+    """
     details = error.errors(include_url=False, include_context=True)
+    details = [each for each in details if not _is_elsewhere(document, each["loc"], extending)]
     found: dict[tuple[str, str], Problem] = {}
     for detail in reversed(details):
         problem = _problem(document, detail, model)
@@ -54,42 +76,14 @@ def problems_in(document: Document, error: ValidationError, model: type[BaseMode
     return sorted(found.values(), key=lambda problem: (problem.line, problem.column))
 
 
-def _blocks(document: Document) -> list[Any]:
-    sources = document.data.get("sources")
-    return [source if isinstance(source, dict) else {} for source in (sources if isinstance(sources, list) else [])]
-
-
-def _used_twice(document: Document) -> Iterator[Problem]:
-    first: dict[str, int] = {}
-    for index, source in enumerate(_blocks(document)):
-        name = source.get("name")
-        if not isinstance(name, str):
-            continue
-        if name in first:
-            line = document.where(("sources", first[name], "name"))[0]
-            message = f"`{name}` is already the name of the source in line {line}"
-            yield _at(document, ("sources", index, "name"), message)
-        first.setdefault(name, index)
-
-
-def _named_destinations(document: Document) -> Iterator[Problem]:
-    destinations = document.data.get("destinations")
-    for key, destination in (destinations if isinstance(destinations, dict) else {}).items():
-        if isinstance(destination, dict) and "name" in destination:
-            message, hint = "unknown key `name`", f"the destination's name is its key: `{key}`"
-            yield _at(document, ("destinations", key, "name"), message, hint)
-
-
-def _unknown_types(document: Document, known: Iterable[str]) -> Iterator[Problem]:
-    types_known = sorted(known)
-    for index, source in enumerate(_blocks(document)):
-        kind = source.get("type")
-        if isinstance(kind, str) and kind not in types_known:
-            yield _at(
-                document, ("sources", index, "type"),
-                f"unknown type `{kind}`{near(kind, types_known)}",
-                "dango registry list shows the types; `type: dlt_native` runs any dlt source",
-            )  # fmt: skip
+def _is_elsewhere(document: Document, loc: tuple[int | str, ...], extending: Container[int]) -> bool:
+    """Whether what is wrong in a source is said by the one that it extends."""
+    if loc[:1] != ("sources",) or len(loc) < 3 or loc[1] not in extending:
+        return False
+    source = document.value(loc[:2])
+    key = source["type"] if loc[2] == "block" and isinstance(source.get("type"), str) else loc[2]
+    inner = source.get(key)
+    return key not in source or (len(loc) > 3 and isinstance(inner, dict) and loc[3] not in inner)
 
 
 def _conflicts(document: Document, config: Config) -> Iterator[Problem]:
@@ -112,7 +106,7 @@ def _conflicts(document: Document, config: Config) -> Iterator[Problem]:
             other = written.setdefault((destination.name, dataset), source.name)
             if other != source.name:
                 key = ("dlt_native", "dataset_name") if source.dlt_native else ("name",)
-                yield _at(
+                yield at(
                     document, (*loc, *key),
                     f"`{source.name}` and `{other}` would both write the dataset `{dataset}`",
                     "give one of them another name or `dataset_name`",
@@ -123,11 +117,16 @@ def _conflicts(document: Document, config: Config) -> Iterator[Problem]:
 def _registered(
     document: Document, config: Config, known: Iterable[str], entry_of: Callable[[str], Entry | None]
 ) -> Iterator[Problem]:
-    """What is wrong with the blocks of sources whose type is a registry entry."""
+    """What is wrong with the blocks of sources whose type is not `dlt_native`."""
     types_known = set(known)
     for index, source in enumerate(config.sources):
         if source.type not in types_known:
             continue
+        if source.type != "dlt_native" and source.dlt_native is not None:
+            yield at(
+                document, ("sources", index, "dlt_native"),
+                f"`dlt_native:` is the block of `type: dlt_native`; that of `type: {source.type}` is `{source.type}:`",
+            )  # fmt: skip
         try:
             entry = entry_of(source.type)
         except ConfigError:
@@ -139,16 +138,14 @@ def _registered(
 
 def _block(document: Document, loc: tuple[str | int, ...], source: Source, entry: Entry) -> Iterator[Problem]:
     names = [field.name for field in entry.fields]
-    if source.dlt_native is not None:
-        yield _at(
-            document, (*loc, "dlt_native"),
-            f"`dlt_native:` is the block of `type: dlt_native`; that of `type: {source.type}` is `{source.type}:`",
-        )  # fmt: skip
     for key, value in source.block.items():
         place = (*loc, source.type, key)
+        if source.extends and document.value(place) is None:
+            # Of the source that it extends, where it is told.
+            continue
         field = entry.field(key)
         if field is None:
-            yield _at(
+            yield at(
                 document, place, f"`{source.type}` has no field `{key}`{near(str(key), names)}",
                 f"its fields: {', '.join(names)}" if names else "it has no fields: remove the block",
             )  # fmt: skip
@@ -156,7 +153,7 @@ def _block(document: Document, loc: tuple[str | int, ...], source: Source, entry
             try:
                 field.checked(value)
             except ValueError as error:
-                yield _at(document, place, f"`{key}` {error}", field.help)
+                yield at(document, place, f"`{key}` {error}", field.help)
     if not entry.select.live and entry.resources:
         yield from _unknown_resources(document, loc, source, entry.resources)
 
@@ -168,7 +165,7 @@ def _unknown_resources(
     for position, name in enumerate(written):
         if name not in known:
             as_list = isinstance(document.data["sources"][loc[-1]]["resources"], list)
-            yield _at(
+            yield at(
                 document, (*loc, "resources", position if as_list else name),
                 f"`{source.type}` has no resource `{name}`{near(name, known)}",
                 f"its resources: {', '.join(known)}",
@@ -182,14 +179,10 @@ def datasets_touched(dataset: str) -> tuple[str, ...]:
 
 def _no_destination(document: Document, loc: tuple[str | int, ...], name: str, config: Config) -> Problem:
     known = [EMBEDDED, *config.destinations]
-    return _at(
+    return at(
         document, loc, f"no destination `{name}`{near(name, known)}",
         f"add it under `destinations:`; known: {', '.join(known)}",
     )  # fmt: skip
-
-
-def _at(document: Document, loc: tuple[str | int, ...], message: str, hint: str = "") -> Problem:
-    return located(Problem(message, hint), document.name, document.where(loc))
 
 
 def _problem(document: Document, detail: ErrorDetails, model: type[BaseModel]) -> Problem:
@@ -215,11 +208,11 @@ def _problem(document: Document, detail: ErrorDetails, model: type[BaseModel]) -
             message = f"`{key}` {message}"
         case "contract":
             message = f"`{key}`: {message}"
-        case "name" | "version" | "resources" | "missing_block" | "entry":
+        case "name" | "version" | "resources" | "missing_block" | "entry" | "requirement" | "processor":
             pass
         case _:
             message = f"`{key}`: {_said(message)}, not {kind(detail['input'])}"
-    return _at(document, loc, message, hint)
+    return at(document, loc, message, hint)
 
 
 def _quoted(detail: ErrorDetails, name: str) -> str:

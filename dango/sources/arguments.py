@@ -25,22 +25,22 @@ from dango.sources.imports import Located
 KWARGS = ("dlt_native", "function_kwargs")
 
 
-def checked(located: Located, arguments: Mapping[str, Any], *, written: bool = True) -> dict[str, Any]:
+def checked(located: Located, arguments: Mapping[str, Any], loc: tuple[str, ...] = KWARGS) -> dict[str, Any]:
     """The configured arguments as the function takes them.
 
     Args:
         located: the function.
         arguments: by name.
-        written: whether they stand in `sources.yml` as they are; `env:` in them is then expanded.
+        loc: the keys under which they stand in the source's block as they are, `env:` in them; empty where they do not.
 
     Raises:
         ArgumentError: where they do not fit.
     """
-    loc = KWARGS if written else ()
     signature = signature_of(located.function)
     if signature is None:
         if arguments:
-            raise ArgumentError(f"`{located.name}` takes no arguments", "remove function_kwargs", loc=loc)
+            hint = f"remove {loc[-1]}" if loc else ""
+            raise ArgumentError(f"`{located.name}` takes no arguments", hint, loc=loc)
         return {}
     accepted = signature.parameters
     names = [name for name, p in accepted.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL, p.POSITIONAL_ONLY)]
@@ -50,11 +50,11 @@ def checked(located: Located, arguments: Mapping[str, Any], *, written: bool = T
             raise ArgumentError(
                 f"`{located.name}` has no parameter `{name}`{near(name, names)}",
                 f"it takes: {', '.join(names)}" if names else "it takes none",
-                loc=(*KWARGS, name) if written else (),
+                loc=(*loc, name) if loc else (),
             )
     hints = annotations_of(located.function)
     expanded = {
-        name: expand(value, hints.get(name), (*KWARGS, name)) if written else value for name, value in arguments.items()
+        name: expand(value, hints.get(name), (*loc, name)) if loc else value for name, value in arguments.items()
     }
     return {name: fitted(value, hints.get(name)) for name, value in expanded.items()}
 

@@ -154,4 +154,4 @@ def _named(entry: Entry, values: Mapping[str, Any]) -> dict[str, Any]:
     """The values by the names of their placeholders."""
     secret = {field.name for field in entry.secrets}
     named = {f"{SECRETS}{name}" if name in secret else name: value for name, value in values.items()}
-    return {**named, "source": entry.id, "resources": list(entry.select.default)}
+    return {**named, "source": entry.id, "resources": list(entry.select.default), "on_error": "fail"}

@@ -1,6 +1,7 @@
 """A source's configuration as the call that it stands for: a function, and its arguments.
 
-`dlt_native` says both; a registry entry makes them of its fields. From here on every source takes one path.
+`dlt_native` says both, a package's source brings the function, and a registry entry makes both of its fields. From here
+on every source takes one path.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dango import environments
 from dango.conversions import convert
 from dango.dlt_internals.names import TSecretStrValue
 from dango.dlt_internals.providers import Found, OwnSection
@@ -16,8 +18,10 @@ from dango.errors import ArgumentError, MissingSecret, ResolveError
 from dango.job import Job
 from dango.registry.entry import Entry, Function, RestApi
 from dango.registry.field import EMPTY, FieldSpec
+from dango.registry.plugins import Plugin
 from dango.registry.template import SECRETS, filled
-from dango.sources.arguments import expand
+from dango.sources.arguments import KWARGS, expand
+from dango.sources.imports import TYPE
 
 REST = ("dango.connectors.rest", "rest_api")
 STAND_IN = "stand-in"
@@ -32,9 +36,15 @@ class Call:
     arguments: Mapping[str, Any] = field(repr=False)
     inspect: str | None = None
     """`module:function` that says what there is to load, called with the same arguments."""
-    written: bool = True
-    """Whether the arguments are as written in `sources.yml`, with `env:` in them, or made of an entry's fields."""
+    plugin: Plugin | None = None
+    """The package's source that the function is; None where it is looked for by its names."""
+    named_at: tuple[str, ...] = ("dlt_native", "source_function")
+    """The keys inside the source's block that name the function."""
+    arguments_at: tuple[str, ...] = KWARGS
+    """The keys under which the arguments stand there, with `env:` in them; none where they are made of fields."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    about: str | None = None
+    """`module:function` that says what the source may be told and what it has, called with the same arguments."""
     rehearsal: Mapping[str, Any] | None = None
     """The same arguments with a stand-in for each secret, by which a template is tried before it holds one."""
 
@@ -59,6 +69,15 @@ def call_of(job: Job, own: OwnSection) -> Call:
         ArgumentError: when a field's value does not fit, or a field that is needed has none.
         MissingSecret: when a secret that is needed is found nowhere.
     """
+    if plugin := job.plugin:
+        return Call(
+            plugin.module,
+            plugin.function,
+            job.source.block,
+            plugin=plugin,
+            named_at=TYPE,
+            arguments_at=(job.source.type,),
+        )
     block = job.source.dlt_native
     if block is not None:
         return Call(block.source_module, block.source_function, block.function_kwargs)
@@ -67,7 +86,7 @@ def call_of(job: Job, own: OwnSection) -> Call:
         raise ResolveError(
             f"the registry entry `{job.source.type}` is broken:\n{job.broken}",
             f"dango registry lint {job.source.type}",
-            loc=("type",),
+            loc=TYPE,
         )
     return _of_entry(job, entry, list(given(job, entry, own)))
 
@@ -113,6 +132,8 @@ def _of_entry(job: Job, entry: Entry, fields: list[Given]) -> Call:
         **{placeholder(each.spec): written_as(each.spec, each.value) for each in fields},
         "source": job.source.name,
         "resources": list(job.selected),
+        "environment": _environment(job),
+        "on_error": job.source.on_error or "fail",
     }
     stand_ins = {
         name: STAND_IN if name.startswith(SECRETS) and value is not None else value for name, value in values.items()
@@ -123,13 +144,21 @@ def _of_entry(job: Job, entry: Entry, fields: list[Given]) -> Call:
         return Call(
             *REST,
             arguments=_rest(entry, build, job, values),
-            written=False,
             secrets=secrets,
+            named_at=TYPE,
+            arguments_at=(),
             rehearsal=_rest(entry, build, job, stand_ins),
         )
     module, function = _reference(build.function) if isinstance(build, Function) else (build.source, build.function)
-    inspect = build.inspect if isinstance(build, Function) else None
-    return Call(module, function, _arguments(build.args, values), inspect, False, secrets)
+    inspect, about = (build.inspect, build.about) if isinstance(build, Function) else (None, None)
+    arguments = _arguments(build.args, values)
+    return Call(module, function, arguments, inspect, named_at=TYPE, arguments_at=(), secrets=secrets, about=about)
+
+
+def _environment(job: Job) -> str | None:
+    """Where the programs of the source's own environment are; None where it has none."""
+    asked = environments.wanted(job)
+    return str(environments.scripts(asked.folder)) if asked else None
 
 
 def placeholder(spec: FieldSpec) -> str:

@@ -25,12 +25,13 @@ _KINDS: Mapping[type, str] = {
 }  # fmt: skip
 
 
-def described(located: Located, module: str) -> Entry:
+def described(located: Located, module: str, kind: str = NATIVE) -> Entry:
     """The source's function as an entry of its own, which the wizard asks as it asks any other.
 
     Args:
         located: the function.
         module: as it is to be written in `source_module`.
+        kind: what is to be written under `type:`.
     """
     fields = tuple(_fields(located.function))
     arguments = {
@@ -41,7 +42,7 @@ def described(located: Located, module: str) -> Entry:
     text = inspect.getdoc(inspect.unwrap(located.function)) or ""
     return Entry(
         registry=1,
-        id=NATIVE,
+        id=kind,
         title=f"{module}.{located.name}",
         category="generic",
         summary=text.split("\n\n")[0].replace("\n", " ").strip(),

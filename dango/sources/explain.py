@@ -47,7 +47,7 @@ def parameters(resolved: Resolved, job: Job) -> Iterator[Parameter]:
 def fields(job: Job) -> list[Parameter]:
     """Where each field of the source's registry entry gets its value; what is missing is told, and no error."""
     assert job.entry is not None
-    return list(_fields(job, job.entry, providers.isolate(job.source.name, job.neighbours)))
+    return list(_fields(job, job.entry, providers.isolate(job.source.name, job.neighbours, extends=job.extends)))
 
 
 def _fields(job: Job, entry: Entry, own: providers.OwnSection) -> Iterator[Parameter]:

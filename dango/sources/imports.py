@@ -21,22 +21,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from dlt.sources import DltSource
+
 from dango.dlt_internals.names import MissingDependencyException
 from dango.errors import ImportFailed, MissingPackage, NoSuchFunction, NoSuchModule, near
+from dango.packages import bringing
 from dango.packages import install as installing
-from dango.registry.plugins import SOURCES, plugins
+from dango.registry.plugins import SOURCES, Plugin, plugins
 
 PACKAGE = "custom_sources"
 _MODULE = ("dlt_native", "source_module")
 _FUNCTION = ("dlt_native", "source_function")
-
-# Where a distribution is not named like what it lets one import.
-_DISTRIBUTIONS = {
-    "yaml": "pyyaml", "bs4": "beautifulsoup4", "PIL": "pillow", "dateutil": "python-dateutil", "git": "gitpython",
-    "sklearn": "scikit-learn", "cv2": "opencv-python", "jwt": "pyjwt", "MySQLdb": "mysqlclient", "psycopg2":
-    "psycopg2-binary", "OpenSSL": "pyopenssl", "dotenv": "python-dotenv", "slack_sdk": "slack-sdk", "simple_salesforce":
-    "simple-salesforce", "googleapiclient": "google-api-python-client", "facebook_business": "facebook-business",
-}  # fmt: skip
+TYPE = ("type",)
+"""The key that names a package's source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +118,15 @@ def find(module: str, function: str, folder: Path) -> Located:
         NoSuchFunction: with what the module does offer.
     """
     return _function(find_module(module, folder), module, function)
+
+
+def of_plugin(plugin: Plugin) -> Located:
+    """What a package brings as a source. Raises `BrokenPlugin` with the root cause, and where it cannot be a source."""
+    found = plugin.load(TYPE)
+    if inspect.isclass(found) or not (callable(found) or isinstance(found, DltSource)):
+        kind = "a class" if inspect.isclass(found) else f"of type {type(found).__name__}"
+        raise plugin.broken(f"`{plugin.value}` is {kind}, and no function, source or resource", loc=TYPE)
+    return Located(plugin.module, plugin.function, found)
 
 
 def find_module(module: str, folder: Path) -> ModuleType:
@@ -235,7 +241,7 @@ def _missing_package(name: str, error: ModuleNotFoundError, folder: Path) -> Imp
         )  # fmt: skip
     return MissingPackage(
         f"No module named '{missing}': `{name}` is there, but it imports a package that is not installed",
-        installing([_DISTRIBUTIONS.get(top, top.replace("_", "-"))]),
+        installing([bringing(top)]),
         place=where, loc=_MODULE,
     )  # fmt: skip
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, nullcontext
 from itertools import islice
 from typing import Any
 
-from dlt.sources import DltResource
+from dlt.sources import DltResource, DltSource
 
 from dango import durations
 from dango.errors import page_of
 from dango.failed import Failed, collecting
 from dango.job import Job, RunError
-from dango.probe import Inspection, Sample, Tested
+from dango.probe import About, Inspection, Option, Sample, Tested
 from dango.project import Project
 from dango.sources import imports
+from dango.sources.describe import described
 from dango.sources.resolve import Resolved, build
 
 SECONDS = 30.0
@@ -33,13 +34,37 @@ def inspection(resolved: Resolved, job: Job) -> Inspection | None:
     Raises:
         DangoError: where it cannot be reached, with the cause.
     """
-    if resolved.call.inspect is None:
-        return None
-    module, _, function = resolved.call.inspect.partition(":")
-    located = imports.find(module, function, Project(job.root).custom_sources)
-    found = located.function(**resolved.arguments)
-    assert isinstance(found, Inspection)
+    found = _asked(resolved.call.inspect, resolved, job)
+    assert found is None or isinstance(found, Inspection)
     return found
+
+
+def about(resolved: Resolved, job: Job) -> About:
+    """What the source may be told, and which resources it has, as it says itself, or as its entry or signature does.
+
+    Raises:
+        DangoError: where it cannot be asked, with the cause.
+    """
+    found = _asked(resolved.call.about, resolved, job)
+    if isinstance(found, About):
+        return found
+    located = imports.Located(resolved.module, resolved.call.function, resolved.function)
+    entry = job.entry or described(located, resolved.module)
+    options = tuple(
+        Option(spec.name, spec.kind, spec.default, spec.required, spec.secret, spec.help or spec.title)
+        for spec in entry.fields
+    )
+    tables = inspection(resolved, job) if job.entry and entry.select.live else None
+    return About(options, tuple(table.name for table in tables.tables) if tables else entry.resources)
+
+
+def _asked(reference: str | None, resolved: Resolved, job: Job) -> Any:
+    """What a function beside the source's own says, called with the same arguments; None where there is none."""
+    if reference is None:
+        return None
+    module, _, function = reference.partition(":")
+    located = imports.find(module, function, Project(job.root).custom_sources)
+    return located.function(**resolved.arguments)
 
 
 def rows(resolved: Resolved, job: Job, told: Callable[[BaseException], RunError]) -> Iterator[Tested]:
@@ -70,23 +95,40 @@ def samples(resolved: Resolved, job: Job, count: int, told: Callable[[BaseExcept
         if not resource.is_transformer:
             # Also what is not selected: a transformer that is takes its data from it.
             resource.add_limit(_ROWS * count, count_rows=True)
-    for name, resource in source.selected_resources.items():
-        yield _sample(name, resource, count, seconds, told)
+    failed: dict[str, list[Failed]] = {name: [] for name in source.selected_resources}
+    with _ways(source, job, failed) as ways:
+        for name, resource in source.selected_resources.items():
+            through = ways[name].all if name in ways else None
+            yield _sample(name, resource, through, failed[name], count, seconds, told)
+
+
+def _ways(source: DltSource, job: Job, failed: Mapping[str, list[Failed]]) -> AbstractContextManager[Mapping[str, Any]]:
+    if not any(job.source.steps):
+        return nullcontext({})
+    from dango.sources.processing import ways
+
+    return ways(source, job, lambda name, record: failed[name].append(record))
 
 
 def _sample(
-    name: str, resource: DltResource, count: int, seconds: float, told: Callable[[BaseException], RunError]
+    name: str,
+    resource: DltResource,
+    through: Callable[[Iterable[Any]], Iterator[Any]] | None,
+    failed: list[Failed],
+    count: int,
+    seconds: float,
+    told: Callable[[BaseException], RunError],
 ) -> Sample:
     """The first rows; taken in a thread, since a source that never answers cannot be stopped otherwise."""
     found: list[Any] = []
-    failed: list[Failed] = []
     ended: list[RunError | None] = []
     started = time.monotonic()
 
     def ask() -> None:
         try:
             with collecting(failed.append), closing(iter(resource)) as asked:
-                for row in islice(_rows(asked, count, failed), count):
+                good = _good(asked, failed)
+                for row in islice(_rows(through(good) if through else good, count), count):
                     found.append(row)
         except BaseException as error:  # noqa: BLE001 - sources are other people's code; one must not stop the rest
             ended.append(told(error))
@@ -101,15 +143,24 @@ def _sample(
     return Sample(name, round(time.monotonic() - started, 3), tuple(found[:count]), messages, error)
 
 
-def _rows(items: Iterable[Any], count: int, failed: list[Failed]) -> Iterator[Any]:
-    """Row by row what comes in tables, too, of each the first; what the source could not make goes to `failed`."""
+def _good(items: Iterable[Any], failed: list[Failed]) -> Iterator[Any]:
+    """What the source could make; the rest goes to `failed`."""
     for item in items:
         if isinstance(item, Failed):
             failed.append(item)
-        elif hasattr(item, "to_pylist"):
+        else:
+            yield item
+
+
+def _rows(items: Iterable[Any], count: int) -> Iterator[Any]:
+    """Row by row what comes in tables and lists, too, of tables the first rows."""
+    for item in items:
+        if hasattr(item, "to_pylist"):
             yield from item.slice(0, count).to_pylist()
         elif hasattr(item, "to_dict") and hasattr(item, "columns"):
             yield from item.head(count).to_dict("records")
+        elif isinstance(item, list):
+            yield from item
         else:
             yield item
 

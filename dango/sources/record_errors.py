@@ -110,6 +110,12 @@ class RecordErrors:
                 dlt_pipes.append_behind_maps(pipe, self._sieve(pipe.name, counts=False))
             dlt_pipes.insert_behind_generator(pipe, self._sieve(pipe.name, counts=True))
 
+    def add(self, resource: str, failed: Failed) -> None:
+        """Takes a record that failed after it was counted as good: in a processor."""
+        if resource not in self._settled:
+            self._counts.setdefault(resource, Count()).good -= 1
+        self._note(resource, failed)
+
     def settle(self) -> None:
         """What was found so far counts. A resource that is read again, because others take their rows from it, tells
         nothing new."""

@@ -28,7 +28,7 @@ from dango.errors import MissingPackage, MissingSecret, NotASource, ResolveError
 from dango.job import Job
 from dango.project import Project
 from dango.sources import imports
-from dango.sources.arguments import KWARGS, checked, converted, hints_of, signature_of
+from dango.sources.arguments import checked, converted, hints_of, signature_of
 from dango.sources.calls import Call, call_of
 from dango.sources.hints import apply, limit
 
@@ -69,14 +69,14 @@ def resolve(job: Job, secrets: Mapping[str, Any] = MappingProxyType({})) -> Reso
         ResolveError: a subclass for each way in which this can fail.
     """
     folder = Project(job.root).custom_sources
-    own = providers.isolate(job.source.name, job.neighbours, secrets)
+    own = providers.isolate(job.source.name, job.neighbours, secrets, job.extends)
     call = call_of(job, own)
     require_packages(job)
     with _bounded(float(os.environ.get("DANGO_IMPORT_SECONDS", "inf"))):
         imports.install(folder)
-        located = imports.find(call.module, call.function, folder)
+        located = imports.of_plugin(call.plugin) if call.plugin else imports.find(call.module, call.function, folder)
     rest_client.keep_to(job.allowed_hosts)
-    arguments = checked(located, call.arguments, written=call.written)
+    arguments = checked(located, call.arguments, call.arguments_at)
     return Resolved(located.function, located.module, arguments, own, call)
 
 
@@ -140,7 +140,7 @@ def missing_secret(error: dlt_names.ConfigFieldMissingException, source: str) ->
     lines = "\n".join(f'{name} = "…"' for name in fields)
     variable = "__".join([*section.split("."), fields[0] if fields else "key"]).upper()
     return MissingSecret(
-        f"no value for {names}: neither in function_kwargs, nor in the environment, nor in .dlt/secrets.toml",
+        f"no value for {names}: neither in sources.yml, nor in the environment, nor in .dlt/secrets.toml",
         f"add to .dlt/secrets.toml:\n[{section}]\n{lines}\nor set the environment variable {variable}",
     )
 
@@ -153,13 +153,20 @@ def secret_in_git(error: dlt_names.ValueNotSecretException) -> ResolveError:
     )
 
 
-def missing_parameters(names: Sequence[str], source: str) -> MissingSecret:
-    """The error for parameters that nothing gives a value: what to add, and where."""
+def missing_parameters(names: Sequence[str], source: str, block: tuple[str, ...]) -> MissingSecret:
+    """The error for parameters that nothing gives a value: what to add, and where.
+
+    Args:
+        names: of the parameters.
+        source: its name.
+        block: the keys of the arguments inside the source's block.
+    """
     lines = "\n".join(f'{name} = "…"' for name in names)
+    where = block[-1] if block else "its block"
     return MissingSecret(
         f"no value for {', '.join(f'`{name}`' for name in names)}",
-        f"add to function_kwargs in sources.yml, or to .dlt/secrets.toml:\n[sources.{source}]\n{lines}",
-        loc=KWARGS,
+        f"add to {where} in sources.yml, or to .dlt/secrets.toml:\n[sources.{source}]\n{lines}",
+        loc=block,
     )
 
 
@@ -170,7 +177,6 @@ def find_value(
     return own or providers.others_find(key, hint, (*path, *tail))
 
 
-_FUNCTION = ("dlt_native", "source_function")
 _DATABASES = "dlt.sources.sql_database"
 
 
@@ -181,9 +187,10 @@ def _call(resolved: Resolved, source: str) -> Any:
     if isinstance(function, DltResource) and function.args_bound:
         return function
     if not callable(function):
-        raise NotASource(f"it is {_article(function)}, not a function, source or resource", loc=_FUNCTION)
+        named_at = resolved.call.named_at
+        raise NotASource(f"it is {_article(function)}, not a function, source or resource", loc=named_at)
     if inspect.isclass(function):
-        raise NotASource("it is a class; name a function that makes the source", loc=_FUNCTION)
+        raise NotASource("it is a class; name a function that makes the source", loc=resolved.call.named_at)
     arguments = {**_required(resolved, source), **resolved.arguments, **_reader(resolved)}
     if dlt_names.factory_of(function) is not None:
         return function(**arguments)
@@ -213,7 +220,7 @@ def _required(resolved: Resolved, source: str) -> dict[str, Any]:
         else:
             found[name] = converted(hit.value, hints.get(name)) if isinstance(hit.value, str) else hit.value
     if missing:
-        raise missing_parameters(missing, source)
+        raise missing_parameters(missing, source, resolved.call.arguments_at)
     return found
 
 

@@ -10,9 +10,11 @@ from contextlib import closing
 from typing import Protocol
 
 from dango.job import Event, Job, RunResult
+from dango.registry.plugins import EXECUTORS, plugin, told
 from dango.workers.processes import Workers
 
 Values = Generator[Event | RunResult, None, None]
+Supervise = Callable[[Job], Values]
 
 
 class Executor(Protocol):
@@ -25,6 +27,26 @@ class Executor(Protocol):
     def close(self) -> None:
         """Cancels what is under way; returns when it has ended."""
         ...
+
+
+def load(name: str, supervise: Supervise, workers: Workers, at_once: int) -> Executor:
+    """The executor of that name: what the entry point of `dango.executors` names is called as `LocalExecutor` is.
+
+    Raises:
+        PluginNotFound: naming the nearest, and those of them that are broken.
+        BrokenPlugin: where it cannot be imported or made, or is no `Executor`: what it lacks is named.
+    """
+    found = plugin(EXECUTORS, name)
+    factory = found.load()
+    if not callable(factory):
+        raise found.broken(f"`{found.value}` is a {type(factory).__name__}, and is to be called")
+    try:
+        executor: Executor = factory(supervise, workers, at_once)
+    except Exception as error:
+        raise found.broken(f"`{found.value}` cannot be called: {told(error)}") from error
+    if lacking := [f"`{each}`" for each in ("run", "close") if not callable(getattr(executor, each, None))]:
+        raise found.broken(f"what `{found.value}` makes is no executor: it has no method {', '.join(lacking)}")
+    return executor
 
 
 def cores() -> int:
@@ -41,7 +63,7 @@ class LocalExecutor:
         at_once: how many jobs are under way at a time.
     """
 
-    def __init__(self, supervise: Callable[[Job], Values], workers: Workers, at_once: int) -> None:
+    def __init__(self, supervise: Supervise, workers: Workers, at_once: int) -> None:
         self._supervise = supervise
         self._workers = workers
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="job")

@@ -39,6 +39,15 @@ _CHILD = (
     "import sys, pickle; request = sys.stdin.buffer; sys.path[:] = pickle.load(request); "
     "from dango.workers.forking import complete; from dango.workers.processes import child; complete(child, request)"
 )
+# In an environment of a source's own dango is not installed; its code is found here, and nothing else of this Python.
+_ELSEWHERE = (
+    "import sys, pickle; from importlib import util; request = sys.stdin.buffer; pickle.load(request); "
+    "spec = util.spec_from_file_location('dango', sys.argv[1] + '/__init__.py', "
+    "submodule_search_locations=[sys.argv[1]]); "
+    "sys.modules['dango'] = module = util.module_from_spec(spec); spec.loader.exec_module(module); sys.argv[1:] = []; "
+    "from dango.workers.forking import complete; from dango.workers.processes import child; complete(child, request)"
+)
+_DANGO = Path(__file__).parents[1]
 _FORKED = "dango.workers.processes:forked"
 _LONGEST_LINE = 64 * 1024
 _SECONDS_TO_END = 1.0
@@ -115,12 +124,21 @@ class Workers:
         return self._template.pid if self._template else 0
 
     @contextmanager
-    def process(self, folder: Path, environment: Mapping[str, str]) -> Iterator[Process]:
-        """A process, which reads its work from its stdin; it ends with the block. Raises `Closed`."""
+    def process(self, folder: Path, environment: Mapping[str, str], python: Path | None = None) -> Iterator[Process]:
+        """A process, which reads its work from its stdin; it ends with the block.
+
+        Args:
+            folder: its current folder.
+            environment: its variables.
+            python: the interpreter of another environment than this.
+
+        Raises:
+            Closed: when no process begins any more.
+        """
         with self._turn:
             if self._closed:
                 raise Closed
-            process = self._forked(environment) or _spawned(folder, environment)
+            process = (None if python else self._forked(environment)) or _spawned(folder, environment, python)
             self._living.add(process)
         try:
             yield process
@@ -170,7 +188,13 @@ class Closed(Exception):
 
 
 def isolated(
-    work: str, payload: Any, *, folder: Path, environment: Mapping[str, str], workers: Workers | None = None
+    work: str,
+    payload: Any,
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    workers: Workers | None = None,
+    python: Path | None = None,
 ) -> Generator[Any, None, None]:
     """Runs a function, called with `payload` and `send`, in a process of its own.
 
@@ -180,6 +204,7 @@ def isolated(
         folder: the current folder of the process.
         environment: the whole environment of the process.
         workers: where the process begins, if it is one of many.
+        python: the interpreter of another environment than this, in which what dango is made of is installed.
 
     Yields:
         what the work sends, a `Line` for each line that it prints, and at last `Ended`. Closing the generator ends
@@ -187,7 +212,7 @@ def isolated(
     """
     values: queue.SimpleQueue[Any] = queue.SimpleQueue()
     tail: deque[str] = deque(maxlen=60)
-    with (workers or Workers()).process(folder, environment) as process, _closing(process.stdin):
+    with (workers or Workers()).process(folder, environment, python) as process, _closing(process.stdin):
         readers = [
             threading.Thread(target=_read_values, args=(process.stdout, values), daemon=True),
             threading.Thread(target=_read_lines, args=(process.stderr, values, tail), daemon=True),
@@ -217,9 +242,9 @@ _END = object()
 _DONE = ("the work is done",)
 
 
-def _spawned(folder: Path, environment: Mapping[str, str]) -> Process:
+def _spawned(folder: Path, environment: Mapping[str, str], python: Path | None) -> Process:
     return subprocess.Popen(
-        [sys.executable, "-c", _CHILD],
+        [sys.executable, "-c", _CHILD] if python is None else [python, "-I", "-c", _ELSEWHERE, str(_DANGO)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -7,11 +7,12 @@ import re
 import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
-from dango import durations
+from dango import durations, environments
 from dango.errors import DangoError, page_of
-from dango.job import Event, RunError, Secrets, as_error
+from dango.job import Event, Job, RunError, Secrets, as_error
 from dango.project import Project
 from dango.secrets import CONFIG_FILE, Mask, project_mask, read_toml
 from dango.workers.processes import WORKER, Ended, Line, Workers, isolated
@@ -20,8 +21,24 @@ IMPORT_SECONDS = 30.0
 """How long a module may take to import. `DANGO_IMPORT_SECONDS` says otherwise, for the few that need more."""
 
 
+def at_work(
+    project: Project, work: str, payload: Any, job: Job, workers: Workers | None = None
+) -> Generator[Any, None, None]:
+    """As `watch`, for work that calls the job's source: in the source's own environment, where it has one.
+
+    An environment that is not there yet is built first. Where that fails, the `RunError` is the last value.
+    """
+    asked = environments.wanted(job)
+    if asked is not None and not asked.is_built():
+        for value in watch(project, "environment", job, job.source.name, workers):
+            yield value
+            if isinstance(value, RunError):
+                return
+    yield from watch(project, work, payload, job.source.name, workers, environments.interpreter(job))
+
+
 def watch(
-    project: Project, work: str, payload: Any, source: str, workers: Workers | None = None
+    project: Project, work: str, payload: Any, source: str, workers: Workers | None = None, python: Path | None = None
 ) -> Generator[Any, None, None]:
     """Runs a function of `dango.workers.worker` in a process of its own.
 
@@ -31,6 +48,7 @@ def watch(
         payload: its argument.
         source: whose prints these are, until an event names another.
         workers: where the process begins, if it is one of many.
+        python: the interpreter of an environment of the source's own.
 
     Yields:
         what the worker sends, and each line that it prints as an `Event`. At last a `RunError` if it ended in any
@@ -39,7 +57,12 @@ def watch(
     mask = project_mask(project)
     last, since = Event(source, "queued"), time.monotonic()
     running = isolated(
-        f"{WORKER}:{work}", payload, folder=project.root, environment=surroundings(project), workers=workers
+        f"{WORKER}:{work}",
+        payload,
+        folder=project.root,
+        environment=surroundings(project),
+        workers=workers,
+        python=python,
     )
     try:
         for value in running:
@@ -58,9 +81,9 @@ def watch(
         running.close()
 
 
-def values(project: Project, work: str, payload: Any, source: str) -> Generator[Any, None, None]:
-    """What `watch` yields. Raises `DangoError` where that is a `RunError`."""
-    with closing(watch(project, work, payload, source)) as running:
+def values(running: Generator[Any, None, None]) -> Generator[Any, None, None]:
+    """What `watch` or `at_work` yields. Raises `DangoError` where that is a `RunError`."""
+    with closing(running):
         for value in running:
             if isinstance(value, RunError):
                 raise as_error(value)

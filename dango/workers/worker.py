@@ -17,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from dango import environments
 from dango.dlt_internals import providers
 from dango.errors import Held, Problem
 from dango.history import History
@@ -24,7 +25,7 @@ from dango.job import Event, Examination, Job, Secrets, Skipped
 from dango.load import destinations, pipeline
 from dango.lock import lock
 from dango.paths import TablePath
-from dango.probe import Finding, Inspection, Probe, Sample, Tested
+from dango.probe import About, Finding, Inspection, Probe, Sample, Tested
 from dango.profiling import Sampler, Steps, profile
 from dango.project import Project
 from dango.references import References
@@ -71,6 +72,7 @@ def load(job: Job, send: Send) -> None:
                 outcome = pipeline.load(job, resolved, folder, tell, records)
         skipped = tuple(Skipped(name, run_error(error, job, mask)) for name, error in outcome.left_out)
         result = replace(result, status=outcome.status, tables=outcome.tables, skipped=skipped)
+        result = replace(result, processors=outcome.processors)
         paths = outcome.paths
     for told in failures:
         result = replace(result, status="held" if told.exit_code == Held.exit_code else "failed", error=told)
@@ -90,6 +92,18 @@ def _rarely_collected() -> Iterator[None]:
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
+
+
+def environment(job: Job, send: Send) -> None:
+    """Builds the environment that the job's source asks for; sends events, at last a `RunError` if it cannot."""
+    asked = environments.wanted(job)
+    mask = _masking(Project(job.root), send)
+    send(Event(job.source.name, "environment"))
+    with boundary(job, mask) as failures:
+        assert asked is not None
+        environments.build(asked, lambda said: send(Event(job.source.name, "log", message=mask(said))))
+    for told in failures:
+        send(told)
 
 
 def check(jobs: tuple[Job, ...], send: Send) -> None:
@@ -135,25 +149,31 @@ def preview(probe: Probe, send: Send) -> None:
 
 
 def describe(job: Job, send: Send) -> None:
-    """Reads the function of a `dlt_native` source, and sends it as an `Entry`; a `RunError` where it cannot.
+    """Reads the function of a source that has no entry, and sends it as an `Entry`; a `RunError` where it cannot.
 
     Where the source names no function, the names of those that its module has are sent.
     """
     from dango.sources.describe import described
 
     block = job.source.dlt_native
-    assert block is not None
     folder = Project(job.root).custom_sources
     send(_importing(job))
     with boundary(job, _masking(Project(job.root), send)) as failures:
         imports.install(folder)
-        if block.source_function:
+        if job.plugin is not None:
+            send(described(imports.of_plugin(job.plugin), job.plugin.module, job.plugin.name))
+        elif block and block.source_function:
             located = imports.find(block.source_module, block.source_function, folder)
             send(described(located, block.source_module))
-        else:
+        elif block:
             send(imports.offered(imports.find_module(block.source_module, folder)))
     for told in failures:
         send(told)
+
+
+def about(job: Job, send: Send) -> None:
+    """Sends what the source says `About` itself, or a `RunError`."""
+    _ask(Probe(job), send, lambda resolved, mask: _told(resolved, job, mask))
 
 
 def address(job: Job, send: Send) -> None:
@@ -245,6 +265,17 @@ def _inspected(resolved: Resolved, probe: Probe) -> Iterator[Inspection]:
         yield found
 
 
+def _told(resolved: Resolved, job: Job, mask: Mask) -> Iterator[About]:
+    from dango.sources import probing
+
+    found = probing.about(resolved, job)
+    # A default may be made of what is secret.
+    options = (
+        replace(each, default=mask(str(each.default)) if each.default else each.default) for each in found.options
+    )
+    yield replace(found, options=tuple(options))
+
+
 def _tested(resolved: Resolved, probe: Probe, mask: Mask) -> Iterator[Tested]:
     from dango.sources import probing
 
@@ -278,12 +309,16 @@ def _found(job: Job, project: Project, mask: Mask, send: Send, *, rehearse: bool
         _reveal(resolved, mask, send)
         yield from traps(resolved.function, job.root)
         yield from _literal_secrets(resolved, job, project)
+        if any(job.source.steps):
+            from dango.sources import processing
+
+            yield from processing.problems(job, project)
         destinations.build(job)
         if rehearse:
             pipeline.require_room(job.root)
             missing = [parameter.name for parameter in parameters(resolved, job) if parameter.missing]
             if missing:
-                raise missing_parameters(missing, job.source.name)
+                raise missing_parameters(missing, job.source.name, resolved.call.arguments_at)
             pipeline.reachable(job)
     for told in failures:
         yield Problem.at(told.place or project.place(job.source.name), told.message, told.hint, docs=told.docs)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from dango.errors import UsageError
-from dango.new_source import in_project
+from dango.new_source import as_package, in_project
 from dango.project import Project
 from tests.conftest import Said
 
@@ -126,6 +126,19 @@ def test_a_name_that_cannot_be_is_answered_with_one_that_can(
     assert files(root) == {".dango/sources.yml": TEXT}
 
 
+@pytest.mark.parametrize(
+    ("name", "better"), [("github", "github_source"), ("schedule", "schedule_source"), ("s", "s_source")]
+)
+def test_a_package_is_a_type_and_has_the_name_of_none_that_is_there(
+    root: Path, write: Callable[..., None], name: str, better: str
+) -> None:
+    write({"sources": TEXT})
+    with pytest.raises(UsageError) as refused:
+        as_package(Project(root), name)
+    assert refused.value.hint == f"dango source new {better} --package"
+    as_package(Project(root), better)
+
+
 def test_what_cannot_be_written_leaves_nothing_behind(
     root: Path, write: Callable[..., None], dango: Callable[..., Said]
 ) -> None:
@@ -158,6 +171,10 @@ def test_a_package_is_built_installed_and_synced(root: Path, tmp_path: Path, dan
     run(python, "-m", "pip", "install", "-q", "--no-index", "--no-deps", wheel, cwd=tmp_path)
     command = (python, "-m", *following[1].split())
     run(*command, cwd=root)
+    assert dango("source", "list", "--json").code == 2, "this environment does not have the package"
+    entry = site[0] / "dango_source_shop" / "registry" / "shop.yml"
+    assert run(python, "-m", "dango", "registry", "lint", entry, cwd=root) == "nothing to complain of\n"
+    assert "package dango-source-shop" in run(python, "-m", "dango", "registry", "list", "shop", cwd=root)
     assert "120" in run(python, "-m", "dango", "sync", "shop", cwd=root)
     assert "nothing new" in run(python, "-m", "dango", "sync", "shop", cwd=root)
 

@@ -73,7 +73,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / "__init__.py").write_text("raise SystemExit('a package was imported')\n")
         for file in files:
             (folder / f"{file}.yml").write_text(SHOP.replace("id: shop", f"id: {file}"))
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(Path(__file__).parents[2]), str(tmp_path / "site"))))
 
 
 def test_list_says_where_each_comes_from_and_what_it_hides(
@@ -82,7 +82,7 @@ def test_list_says_where_each_comes_from_and_what_it_hides(
     write({"registry/stripe.yml": SHOP.replace("id: shop", "id: stripe")})
     said = dango("registry", "list")
     assert said.code == 0
-    lines = {line.split()[0]: " ".join(line.split()) for line in said.out.splitlines()}
+    lines = {line.split()[0]: " ".join(line.split()) for line in said.out.splitlines() if line}
     assert lines["id"] == "id title category maturity from"
     assert lines["shop"] == "shop My shop commerce mock_run project"
     assert lines["ark"] == "ark My shop commerce mock_run package ark"
@@ -90,10 +90,11 @@ def test_list_says_where_each_comes_from_and_what_it_hides(
     assert lines["stripe"] == "stripe My shop commerce mock_run project hides the one of: shipped"
     assert lines["postgres"].endswith("live_run shipped")
     assert said.err == (
-        "warning: package broken: `broken_p.entries` is no package that is installed, nor a folder in one\n"
+        "warning: the registry `x` of package broken is broken: `broken_p.entries` is no package that is installed,"
+        " nor a folder in one\n"
     )
     listed = dango("registry", "list", "--json").json
-    assert set(listed) == {"entries", "broken_packages"}
+    assert set(listed) == {"entries", "plugins", "broken_packages"}
     assert list(listed["broken_packages"]) == ["package broken"]
     found = {each["id"]: each for each in listed["entries"]}
     assert found["shop"] == {

@@ -12,7 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from dango.config.document import Document
-from dango.config.models import NOT_YET, Config, Cursor, Resource, corrected
+from dango.config.kinds import corrected
+from dango.config.models import NOT_YET, Config, Cursor, Resource
 from dango.config.schema import json_schema
 from dango.errors import ConfigError, Problem
 from dango.registry.validation import parse
@@ -209,8 +210,8 @@ def test_a_mistake_is_named_with_its_place_and_the_nearest_right_word(text: str,
 def test_the_hint_of_an_unknown_key_lists_the_valid_ones() -> None:
     assert problem("sorces: []\n").hint == "valid keys: version, destination, destinations, defaults, sources"
     assert problem(one("    zzz: 1\n")).hint == (
-        "valid keys: on_error, enabled, destination, schema_contract, max_errors, resources, name, type, description,"
-        " allowed_hosts, dlt_native"
+        "valid keys: on_error, processors, enabled, destination, schema_contract, max_errors, resources, environment,"
+        " name, type, description, extends, allowed_hosts, dlt_native"
     )
 
 
@@ -241,7 +242,7 @@ def test_what_later_versions_do_is_refused_by_name(key: str) -> None:
     assert str(problem(one(f"    {key}: x\n"))) == f"{FILE}:4:5: `{key}` is not yet supported by this version of dango"
 
 
-@pytest.mark.parametrize("key", ["processors", "split"])
+@pytest.mark.parametrize("key", ["split"])
 def test_what_later_versions_do_is_refused_in_defaults_and_resources_too(key: str) -> None:
     said = f"`{key}` is not yet supported by this version of dango"
     assert str(problem(f"defaults:\n  {key}: x\n")) == f"{FILE}:2:3: {said}"
@@ -406,8 +407,8 @@ def _allows(schema: dict[str, Any], definitions: dict[str, Any], value: Any) -> 
     """As much of JSON Schema as the file's own uses."""
     if "$ref" in schema:
         return _allows(definitions[schema["$ref"].rpartition("/")[2]], definitions, value)
-    if "anyOf" in schema:
-        return any(_allows(branch, definitions, value) for branch in schema["anyOf"])
+    if "anyOf" in schema and not any(_allows(branch, definitions, value) for branch in schema["anyOf"]):
+        return False
     kinds = {
         "object": dict, "array": list, "string": str, "boolean": bool, "null": type(None),
         "integer": int, "number": (int, float),
@@ -419,6 +420,10 @@ def _allows(schema: dict[str, Any], definitions: dict[str, Any], value: Any) -> 
     if isinstance(value, str) and not re.search(schema.get("pattern", ""), value):
         return False
     if isinstance(value, int) and value < schema.get("minimum", value):
+        return False
+    if isinstance(value, list | dict) and not schema.get("minProperties", 0) <= len(value):
+        return False
+    if isinstance(value, dict) and len(value) > schema.get("maxProperties", len(value)):
         return False
     if isinstance(value, list):
         return all(_allows(schema.get("items", {}), definitions, item) for item in value)
@@ -471,6 +476,20 @@ def _allows(schema: dict[str, Any], definitions: dict[str, Any], value: Any) -> 
         (one("    resources: {a: {schema_contract: evolve}}\n"), True),
         (one("    schema_contract: freez\n"), False),
         (one("    schema_contract: {column: freeze}\n"), False),
+        (one("    processors: [{rename: {a: b}}, {drop: a}, {mask: {columns: [a], keep: 4}}, flatten]\n"), True),
+        (one("    processors: [{hash: {columns: [a], salt: 'env:S'}}, {filter: a > 0}, {cast: {a: date}}]\n"), True),
+        (one("    processors: ['m:f', {'m:f': {by: x}, stream: true}, {'m:f': , stream: true}]\n"), True),
+        (one("    processors:\n"), True),
+        ("defaults: {processors: [{mask: [a]}]}\n", True),
+        (one("    resources: {a: {processors: []}}\n"), True),
+        (one("    processors: [{hash: [a]}]\n"), False),
+        (one("    processors: [{cast: {a: number}}]\n"), False),
+        (one("    processors: [{drop: [a], mask: [b], stream: true}]\n"), False),
+        (one("    processors: {drop: [a]}\n"), False),
+        (one("    processors: [5]\n"), False),
+        (one("    processors: [{'m:f': {}, stream: 1}]\n"), False),
+        ("sources:\n  - {name: gh, type: github, github: {owner: x}}\n  - {name: two, extends: gh}\n", True),
+        ("sources:\n  - {name: gh, extends: 5}\n", False),
     ],
 )
 def test_the_json_schema_says_the_same(text: str, good: bool) -> None:
@@ -485,5 +504,5 @@ def test_the_json_schema_describes_keys_and_limits_names() -> None:
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert source["properties"]["name"]["pattern"] == "^[a-z][a-z0-9_]{0,47}$"
     assert "block" not in source["properties"]
-    assert set(source["required"]) == {"name", "type"}
+    assert (source["required"], source["anyOf"]) == (["name"], [{"required": ["type"]}, {"required": ["extends"]}])
     assert "name" not in schema["$defs"]["Destination"]["properties"]

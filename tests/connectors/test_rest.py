@@ -249,3 +249,53 @@ def test_a_paced_source_still_repeats_what_a_vendor_refuses_for_a_moment():
 def test_a_pace_of_nothing_is_refused(pace):
     with pytest.raises(RestConfigError, match="requests_per_second"):
         rest_api(config("http://127.0.0.1:9", "rows"), "shop", requests_per_second=pace)
+
+
+@pytest.mark.parametrize("lag", [None, 60])
+def test_each_parent_is_asked_from_where_the_run_began_on_whichever_page_it_came(load, lag):
+    pages = {"": ([1, 2], "b"), "b": ([3], "c"), "c": ([4], None)}
+    newest = {
+        1: "2024-05-01T00:00:00Z",
+        2: "2024-02-01T00:00:00Z",
+        3: "2024-04-01T00:00:00Z",
+        4: "2024-03-01T00:00:00Z",
+    }
+
+    def answer(asked):
+        if asked.path == "/projects":
+            numbers, following = pages[asked.query.get("after", "")]
+            return {"rows": [{"id": number} for number in numbers], "next": following}
+        number = int(asked.path.split("/")[2])
+        rows = [
+            {"id": number * 10 + page, "at": at} for page, at in enumerate(["2024-01-15T00:00:00Z", newest[number]])
+        ]
+        return {"rows": [row for row in rows if row["at"] >= asked.query["since"]]}
+
+    with vendor(answer) as shop:
+        incremental = {"cursor_path": "at", "initial_value": "2024-01-01T00:00:00Z"}
+        given = config(
+            shop.url,
+            {"name": "projects", "endpoint": {"path": "projects", "data_selector": "rows"}},
+            {
+                "name": "tasks",
+                "primary_key": "id",
+                "write_disposition": "merge",
+                "endpoint": {
+                    "path": "projects/{resources.projects.id}/tasks",
+                    "data_selector": "rows",
+                    "params": {"since": "{incremental.start_value}"},
+                    "incremental": {**incremental, "lag": lag} if lag else incremental,
+                },
+            },
+            paginator={"type": "cursor", "cursor_path": "next", "cursor_param": "after"},
+        )
+
+        def starts():
+            return {asked.query["since"] for asked in shop.asked if asked.path != "/projects"}
+
+        rows = load(rest_api(given, "shop"))
+        assert rows("select count(*) from shop.tasks") == [(8,)]
+        assert starts() == {"2024-01-01T00:00:00Z"}
+        shop.asked.clear()
+        load(rest_api(given, "shop"))
+        assert starts() == {"2024-04-30T23:59:00Z" if lag else "2024-05-01T00:00:00Z"}

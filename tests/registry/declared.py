@@ -140,7 +140,7 @@ def _declared(
         name=resource["name"],
         table=resource.get("table_name") or resource["name"],
         segments=segments,
-        path="/" + "/".join(text for text, _ in segments),
+        path="/".join(["", *(text for text, _ in segments), *([""] if endpoint["path"].endswith("/") else [])]),
         method=endpoint.get("method", "GET").upper(),
         params={name: value for name, value in params.items() if value is not None},
         headers={name: str(value) for name, value in headers.items()},

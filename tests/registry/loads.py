@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets as random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -33,10 +34,12 @@ class Project:
 def load_twice(entry: Entry, described: list[Description], project: Project) -> None:
     """In full, then what is new; then once more with a secret that the vendor does not know."""
     left = project.root.parent / "left_loopback"
+    # Besides the guard, what the tests themselves are run with: the dango of a clone.
+    path = os.pathsep.join(filter(None, (str(GUARD), os.environ.get("PYTHONPATH"))))
     outputs: dict[str, str] = {}
 
     def sync(name: str, *arguments: str) -> Said:
-        said = project.dango("sync", *arguments, env={"PYTHONPATH": str(GUARD), "GUARD_FILE": str(left)})
+        said = project.dango("sync", *arguments, env={"PYTHONPATH": path, "GUARD_FILE": str(left)})
         outputs[f"{name} stdout"], outputs[f"{name} stderr"] = said.out, said.err
         assert not left.exists(), f"{entry.id} asked {left.read_text()}"
         return said

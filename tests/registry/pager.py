@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
 from tests.registry.declared import Declared
-from tests.registry.description import steps
 from tests.registry.rows import Row, get, put
 
 PAGE = 3
@@ -32,6 +30,12 @@ class Refused(Exception):
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
         self.status = status
+
+
+def row_cursor(each: Declared) -> str:
+    """The field of a page's last row that asks for the next page; empty where pages go on otherwise."""
+    outer, bracket, inner = str(each.paginator.get("cursor_path", "")).partition("[")
+    return inner.partition("]")[2].lstrip(".") if bracket and outer.rstrip(".") == (each.selector or "$") else ""
 
 
 class Pager:
@@ -97,12 +101,13 @@ class Pager:
 
     @property
     def _is_of_rows(self) -> bool:
-        """Whether the cursor is a field of the last row."""
-        return 0 in steps(str(self._said.get("cursor_path", "")))
+        """Whether the cursor is a field of the last row, and of no other list."""
+        outer, bracket, _ = str(self._said.get("cursor_path", "")).partition("[")
+        return bool(bracket) and outer.rstrip(".") == (self._each.selector or "$")
 
     @property
     def _row_path(self) -> str:
-        return re.split(r"\[-?\d+\]\.?", str(self._said["cursor_path"]), maxsplit=1)[1]
+        return row_cursor(self._each)
 
     def rows(self, rows: Sequence[Row]) -> Sequence[Row]:
         """The rows of the page."""

@@ -18,7 +18,7 @@ from dango.registry.entry import Entry
 from tests.registry.asking import paging_params, parents_of, pattern, starts, unlike, unlike_body
 from tests.registry.declared import START, Declared
 from tests.registry.description import Description, Operation, Shape
-from tests.registry.pager import NEXT, PAGE, PAGES, Answer, Pager, Refused
+from tests.registry.pager import NEXT, PAGE, PAGES, Answer, Pager, Refused, row_cursor
 from tests.registry.rows import Row, Rows, get, put, renew, written_at
 from tests.registry.static_check import operation_of, row_of
 from tests.registry.wire import body_differences, credential_place, query_differences
@@ -106,6 +106,8 @@ class Vendor:
     def _row(self, each: Declared, age: float) -> Row:
         children = [other for other in self._resources.values() if other.parent == each.name]
         needed = [name for child in children for name in (*(name for _, name in child.parents), *child.from_parent)]
+        # A page goes on behind its last row, which must be told from the others.
+        needed += [name for name in [row_cursor(each)] if name]
         return self._rows.row(each, self._shape(each), needed, age)
 
     def size(self, each: Declared) -> int:

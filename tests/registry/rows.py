@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 from dango.conversions import convert, moment
@@ -123,15 +123,18 @@ def _object(shape: Shape, depth: int) -> Row:
 
 def put(value: Any, path: str, item: Any) -> None:
     """Puts an item where a path leads, making what is on the way."""
-    *way, last = steps(path)
-    for name in way:
+    names = steps(path)
+    for name, following in pairwise(names):
         if isinstance(name, int):
+            if not value:
+                value.append({})
             value = value[0]
             continue
-        if not isinstance(value.get(name), dict):
-            value[name] = {}
+        kind = list if isinstance(following, int) else dict
+        if not isinstance(value.get(name), kind):
+            value[name] = kind()
         value = value[name]
-    value[last] = item
+    value[names[-1]] = item
 
 
 def get(value: Any, path: str) -> Any:

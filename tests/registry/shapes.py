@@ -59,7 +59,12 @@ def _operation(said: Mapping[str, Any], rows: Mapping[str, Any]) -> dict[str, An
             for place, key in (("query", "query"), ("header", "headers"))
             for name, shape in (said.get(key) or {}).items()
         ],
-        "responses": {"200": {"content": {"application/json": {"schema": _shape(said["answer"], rows)}}}},
+        "responses": {
+            "200": {
+                "content": {"application/json": {"schema": _shape(said["answer"], rows)}},
+                "headers": {name: {} for name in said.get("answer_headers") or ()},
+            }
+        },
     }
     if "body" in said:
         made["requestBody"] = {"content": {"application/json": {"schema": _shape(said["body"], rows)}}}

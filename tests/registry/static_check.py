@@ -16,7 +16,10 @@ from tests.registry.wire import Difference, body_differences, credential_place, 
 CLIENT = "client"
 # What requests sends by itself, or what says nothing where there is no body.
 SENT_ANYWAY = {"content-type", "user-agent", "authorization"}
-CONTINUES = {"after", "cursor", "offset", "page", "page_token", "start_cursor", "starting_after"}
+CONTINUES = {
+    "_skip", "after", "before", "cursor", "nextPageToken", "offset", "page", "page[after]", "page-token", "page_token",
+    "startAt", "start_cursor", "starting_after",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -168,10 +171,10 @@ def row_of(each: Declared, operation: Operation | None) -> Shape | None:
     if operation is None or each.selector is None:
         return None
     reached = operation.response.at(each.selector)
+    if reached is not None and reached.items is not None:
+        return processed(reached.items, each.processing)
     if reached is None or 0 in steps(each.selector):
         return reached and processed(reached, each.processing)
-    if reached.items is not None:
-        return processed(reached.items, each.processing)
     single = reached.is_silent or each.paginator["type"] == "single_page"
     return processed(reached, each.processing) if single else None
 
@@ -228,7 +231,7 @@ def _parents(each: Declared, resources: Sequence[Declared], rows: Mapping[str, S
     for parent, field in dict.fromkeys(wanted):
         if parent not in by_name:
             yield "parent", parent, "there is no such resource"
-        elif not _has(rows[parent], field, by_name[parent], None):
+        elif field not in by_name[parent].columns_from_parent and not _has(rows[parent], field, by_name[parent], None):
             yield "parent", f"{parent}.{field}", "the parent's rows have no such field"
 
 

@@ -22,6 +22,7 @@ SAID = {
                 "since": {"format": "date", "required": True},
             },
             "answer": {"data": ["order"], "next": "string"},
+            "answer_headers": ["Link"],
         },
         "/search": {"method": "post", "body": {"after": "string"}, "answer": ["order"]},
     },
@@ -35,6 +36,7 @@ def test_what_is_written_in_short_is_a_description() -> None:
     assert orders is not None
     assert (orders.query["limit"].shape.limit("maximum"), orders.query["state"].shape.enum) == (100, ["open"])
     assert [name for name, each in orders.query.items() if each.required] == ["since"]
+    assert orders.response_headers == {"link"}
     row = orders.response.at("data[*]")
     assert row is not None and {*row.properties} == {"id", "changed", "customer", "tags"}
     assert row.properties["changed"].format == "date-time"

@@ -22,6 +22,7 @@ def is_caught(mutation: Mutation, known: set[Any], found: Callable[[Entry], list
     return bool(set(found(mutation.entry)) - known)
 
 
+@pytest.mark.slow
 def test_nearly_all_errors_are_caught(record_property: Callable[[str, object], None]) -> None:
     entries = [entry_of(file) for file in FILES if is_described(file)]
     missed: list[Mutation] = []
@@ -270,6 +271,14 @@ def test_a_child_takes_what_its_parent_has() -> None:
     assert found(entry(ORDERS, child)) == []
     wrong = {**changed(ORDERS, params={"state": "{resources.orders.uid}"}), "name": "lines"}
     assert found(entry(ORDERS, wrong)) == [("lines", "parent", "orders.uid")]
+
+
+def test_a_grandchild_takes_what_its_parent_was_given() -> None:
+    child = {**changed(ORDERS, params={"state": "{resources.orders.id}"}), "name": "lines"}
+    grandchild = {**changed(ORDERS, params={"state": "{resources.lines._orders_id}"}), "name": "parts"}
+    given = {**child, "include_from_parent": ["id"]}
+    assert found(entry(ORDERS, given, grandchild)) == []
+    assert found(entry(ORDERS, child, grandchild)) == [("parts", "parent", "lines._orders_id")]
 
 
 def test_headers_and_the_credential_are_held_against_the_description() -> None:

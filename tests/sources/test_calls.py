@@ -106,7 +106,7 @@ def test_a_declarative_entry_is_a_call_of_rest_api_with_its_configuration_filled
 ) -> None:
     block = {"url": "http://x.example", "owner": "{acme}", "token": "hush-hush", "since": "2024-01-31"}
     call = call_of(job(API, block), own)
-    assert (call.module, call.function, call.written) == (*REST, False)
+    assert (call.module, call.function, call.arguments_at) == (*REST, ())
     config = call.arguments["config"]
     assert call.arguments == {"config": config, "name": "one", "requests_per_second": 50}
     assert config["client"] == {

@@ -15,7 +15,7 @@ from dango.registry.lint.fields import template
 from dango.registry.lint.finding import Finding, Loc, error, warning
 from dango.registry.template import FILTERS, PLACEHOLDER, SECRETS, Placeholder, placeholders
 
-SPECIAL = ("resources", "source")
+SPECIAL = ("environment", "on_error", "resources", "source")
 _ANY = re.compile(r"\$\{[^{}]*\}?")
 # What dlt does without only by doing something else: without `path` it asks for the resource's name.
 _NEEDED = (

@@ -1,0 +1,90 @@
+"""Connectors that are Python classes of another framework: `runner/` runs them, in that framework's environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dlt.common import json
+
+from dango.connectors.bridge.child import Child
+from dango.connectors.bridge.options import options
+from dango.connectors.bridge.streams import Fatal, Message, Record, State, Told, Wrong
+from dango.errors import ConnectorFailed
+from dango.probe import About, Option
+
+_RUNNER = Path(__file__).parent / "runner"
+
+
+def program(framework: str, ask: str, connector: str, environment: str | None, request: Mapping[str, Any]) -> Child:
+    """The runner, asked for something.
+
+    Args:
+        framework: whose connector it is.
+        ask: `read`, `spec`, `check` or `names`.
+        connector: its name, or the dotted path of its class, which may be in `custom_sources/`.
+        environment: the folder of programs of the source's own environment; this Python where there is none.
+        request: what the framework's part of the runner wants to know.
+    """
+    python = str(Path(environment) / "python") if environment else sys.executable
+    root = Path(os.environ.get("DLT_PROJECT_DIR") or Path.cwd())
+    asked = {
+        **request,
+        "framework": framework,
+        "connector": connector,
+        "ask": ask,
+        "run": f"dango-{os.getpid()}",
+        "path": [str(root), str(root / "custom_sources")],
+    }
+    return Child(connector, [python, "-I", str(_RUNNER)], asked)
+
+
+def about(framework: str, connector: str, environment: str | None) -> About:
+    """What a connector may be told, as its framework makes a JSON Schema of it. Raises `ConnectorFailed`."""
+    child = program(framework, "spec", connector, environment, {})
+    told: tuple[Option, ...] = ()
+    fatal: Fatal | None = None
+    for line in child.lines():
+        said = json.loadb(line)
+        told = options(said["schema"]) if said["type"] == "SPEC" else told
+        fatal = _fatal(said) if said["type"] == "FAILED" else fatal
+    if fatal is not None:
+        raise ConnectorFailed(fatal.message if fatal.whole else f"`{connector}`: {fatal.message}", place=fatal.place)
+    child.require_success()
+    return About(told)
+
+
+def message(line: dict[str, Any]) -> Message | None:
+    """A line of the runner's."""
+    kind = line.get("type")
+    if kind == "RECORD":
+        return Record(line["stream"], line["record"])
+    if kind == "STATE":
+        return State(line["value"], tuple(line["tables"]) if "tables" in line else None)
+    if kind == "SCHEMA":
+        key = tuple(line.get("key_properties") or ())
+        return Told(line["stream"], line["schema"], key, line.get("write_disposition", ""))
+    if kind == "ERROR":
+        return Wrong(line["stream"], line["message"], line["entity"], line["trace"])
+    if kind == "FAILED":
+        return _fatal(line)
+    if kind == "LOG":
+        print(line["message"], file=sys.stderr)  # noqa: T201 - the worker's stderr is its log
+    return None
+
+
+def _fatal(line: Mapping[str, Any]) -> Fatal:
+    return Fatal(line["message"], line["place"], line["trace"], whole=not line["trace"])
+
+
+def deep(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings put over each other; of two values for one key the later counts."""
+    made: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            both = isinstance(value, Mapping) and isinstance(made.get(key), Mapping)
+            made[key] = deep(made[key], value) if both else value
+    return made

@@ -1,0 +1,61 @@
+"""OpenMetadata's custom connectors, unmodified, in an environment of their own and without its server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dlt
+from dlt.sources import DltSource
+
+from dango.connectors.bridge import foreign
+from dango.connectors.bridge.streams import Run
+from dango.probe import About
+
+
+def openmetadata(
+    source: str,
+    connector: str,
+    config: Mapping[str, Any] | None = None,
+    secrets: Mapping[str, Any] | None = None,
+    entities: Sequence[str] = (),
+    service_type: str = "Database",
+    service_name: str | None = None,
+    workflow: Mapping[str, Any] | None = None,
+    environment: str | None = None,
+    on_error: str = "fail",
+) -> DltSource:
+    """What a connector yields, a table for each kind of entity.
+
+    Args:
+        source: the source's name.
+        connector: the dotted path of its class.
+        config: its `connectionOptions`.
+        secrets: those of them that are secret.
+        entities: the kinds to load, as their tables are called; all where empty.
+        service_type: of what kind its service is: Database, Dashboard, Messaging, Pipeline …
+        service_name: of the service; otherwise the source's.
+        workflow: what is otherwise in the part `source:` of a workflow's file.
+        environment: the folder of programs of the source's own environment.
+        on_error: with `skip` a connector that fails leaves what came before.
+    """
+    asked = {
+        "source": source,
+        "config": foreign.deep({}, config or {}, secrets or {}),
+        "streams": list(entities),
+        "service_type": service_type,
+        "service_name": service_name,
+        "workflow": dict(workflow or {}),
+    }
+    run = Run(
+        lambda state: foreign.program("openmetadata", "read", connector, environment, asked),
+        foreign.message,
+        [],
+        keep=on_error == "skip",
+    )
+    return dlt.source(lambda: run.tables("entities"), name=source, section=source)()
+
+
+def about(connector: str, environment: str | None = None, **asked: Any) -> About:
+    """That the connector is one; what it may be told, none of them says. Arguments as of `openmetadata`."""
+    return foreign.about("openmetadata", connector, environment)
