@@ -170,10 +170,6 @@ def stops():
     os.abort()
 
 
-def huge():
-    yield {"text": "x" * 10**17}
-
-
 def overtaken():
     import duckdb
 
@@ -194,6 +190,10 @@ def slow():
 
 def taxed(batch: "pa.Table"):
     return batch.append_column("tax", batch["total"])
+
+
+def huge():
+    yield {"text": "x" * 10**17}
 """
 OAUTH = (
     "auth: oauth2_refresh, token_url: VENDOR/token, client_id: me, client_secret: a-key-of-mine,"
@@ -251,13 +251,13 @@ sources:
     dlt_native: {{source_module: shop, source_function: orders}}
   - {{name: leads, type: rest_api, rest_api: {{base_url: VENDOR, path: leads, paginator: header_link}}}}
   - {{name: books, type: rest_api, rest_api: {{base_url: VENDOR, path: books, {OAUTH}}}}}
-  - {{name: huge, type: dlt_native, dlt_native: {{source_module: shop, source_function: huge}}}}
   - {{name: rates, type: acme}}
   - name: taxed
     type: dlt_native
     dlt_native: {{source_module: shop, source_function: orders}}
     processors:
       - shop:taxed
+  - {{name: huge, type: dlt_native, dlt_native: {{source_module: shop, source_function: huge}}}}
 """
 
 
