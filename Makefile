@@ -16,7 +16,7 @@ PART ?= 1/1
 on_oldest =
 quick = not slow and not long
 
-.PHONY: help demo test slow long test-connectors faults leaks fuzz equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints format clean
+.PHONY: help demo test slow long test-connectors faults leaks fuzz equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints audit format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-16s %s\n' "$$name" "$$what"; done
@@ -162,6 +162,10 @@ format: .venv/.stamp-dev ## put the code into shape
 constraints: .venv/.stamp-dev ## constraints anew: the newest versions, and the oldest that are allowed
 	$(python) -m uv pip compile -q --universal --upgrade --python-version 3.10 --all-extras --no-annotate --no-header -o constraints.txt pyproject.toml
 	$(python) -m uv pip compile -q --universal --resolution lowest-direct --python-version 3.10 --all-extras --no-annotate --no-header -o constraints-oldest.txt pyproject.toml
+
+# Not in `ci`: what is known of versions has to be asked for over the network.
+audit: .venv/.stamp-dev ## ask for known vulnerabilities of the versions that the tests run with
+	$(python) -m uv tool run pip-audit --strict --no-deps --disable-pip -r constraints.txt
 
 clean: ## remove what the targets above made; data/ and .dango/ stay
 	rm -rf .venv .venv-oldest .pythons build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache bench/.data bench/.peers

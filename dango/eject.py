@@ -19,7 +19,7 @@ from dango.config.models import Source
 from dango.config.text import yaml_text
 from dango.conversions import convert
 from dango.errors import UsageError
-from dango.files import replace_text
+from dango.files import replace_text, require_inside
 from dango.project import NATIVE, Project
 from dango.python_text import rest_file
 from dango.registry.entry import ID_PATTERN, Entry, Function, RestApi, Verified
@@ -61,6 +61,7 @@ def ejected(project: Project, source: Source) -> Ejected:
     _loaded(item, source, entry)
     if isinstance(entry.build, RestApi):
         file = project.custom_sources / f"{source.name}.py"
+        require_inside(file, project.root)
         if file.exists():
             raise UsageError(f"custom_sources/{file.name} is there already, and is left as it is")
         block, text = _rest(entry, entry.build, source, stored)
@@ -175,6 +176,7 @@ def entry_file(project: Project, source: Source, identity: str | None = None) ->
     if not re.fullmatch(ID_PATTERN, name):
         raise UsageError(f"`{name}` is no id of an entry: lower-case letters, digits and `_`, a letter first")
     file = project.root / "registry" / f"{name}.yml"
+    require_inside(file, project.root)
     if file.exists():
         raise UsageError(f"registry/{file.name} is there already, and is left as it is", "--id gives another name")
     described = _described(project, source)

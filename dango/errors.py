@@ -189,6 +189,18 @@ class DestinationError(DangoError):
     """The destination cannot be reached or written to."""
 
 
+class OutOfMemory(DangoError):
+    """A source or its destination needs more memory than there is. Says what the database said of it, if it did."""
+
+    def __init__(self, said: str = "", *, place: str = "") -> None:
+        super().__init__(
+            f"there is not enough memory{': ' if said else ''}{said}",
+            "what is yielded at once has to fit into it about fifteen times: make pages smaller, send the parts of a"
+            " large document as rows, or read one source at a time (--jobs 1)",
+            place=place,
+        )
+
+
 class NothingLoaded(UsageError):
     """There is no database yet that could be asked."""
 

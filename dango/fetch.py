@@ -24,6 +24,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from dango import git, packages
 from dango.errors import FetchFailed, UsageError, near
+from dango.files import require_inside
 from dango.project import Project
 from dango.reconcile import Blob, File, Step, digest, plan
 
@@ -75,10 +76,12 @@ def fetch(
         url: the repository.
 
     Raises:
-        UsageError: for a name that is there already, an unknown one, and one that dlt itself ships.
+        UsageError: for a name that is there already, an unknown one, and one that dlt itself ships; and where
+            `custom_sources` leads out of the project.
         FetchFailed: when the repository cannot be reached, or holds what cannot be copied.
     """
     _check_name(name)
+    require_inside(project.custom_sources, project.root)
     _check_free(project, name)
     with _opened(name, origin, url) as repository:
         taken, substitute = _commit(repository, commit)
@@ -99,6 +102,7 @@ def update(
     """
     _check_name(name)
     folder = project.custom_sources / name
+    require_inside(folder, project.root)
     record = _recorded(folder)
     # The folder may have been renamed since.
     source = PurePosixPath(record.path).name

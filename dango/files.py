@@ -1,4 +1,5 @@
-"""Files that are replaced at once: a crash leaves the old text or the new, never half of one."""
+"""Files that are replaced at once (a crash leaves the old text or the new, never half of one), and stay where they are
+thought to be."""
 
 from __future__ import annotations
 
@@ -6,7 +7,21 @@ import os
 import tempfile
 from pathlib import Path
 
-from dango.errors import DangoError
+from dango.errors import DangoError, UsageError
+
+
+def leads_out(path: Path, root: Path) -> bool:
+    """Whether a path below a folder is somewhere else in truth, by a symbolic link on the way."""
+    return not path.resolve().is_relative_to(root.resolve())
+
+
+def require_inside(path: Path, root: Path) -> None:
+    """Raises `UsageError` where a path below a folder leads out of it."""
+    if leads_out(path, root):
+        raise UsageError(
+            f"{path} leads out of the project, to {path.resolve()}",
+            "nothing was written; put a file or folder of the project's own in the place of the link",
+        )
 
 
 def replace_text(path: Path, text: str, mode: int | None = None) -> None:

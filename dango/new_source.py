@@ -15,6 +15,7 @@ from dango.answers import Made
 from dango.config.kinds import corrected
 from dango.errors import DangoError, UsageError
 from dango.fetch import is_of_dlt
+from dango.files import require_inside
 from dango.project import NATIVE, Project
 from dango.registry.entries import no_type
 from dango.resources import shipped
@@ -156,6 +157,8 @@ def _other(project: Project, name: str) -> str:
 
 
 def _require_free(project: Project, name: str, paths: list[str]) -> None:
+    for path in paths:
+        require_inside(project.root / path, project.root)
     there = [path for path in paths if (project.root / path).exists() or (project.root / path).is_symlink()]
     if not there:
         return

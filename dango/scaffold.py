@@ -14,6 +14,7 @@ from typing import Literal
 
 from dango.config.schema import json_schema
 from dango.errors import DangoError, UsageError, near
+from dango.files import require_inside
 from dango.resources import shipped
 
 _PRIVATE = {".dlt/secrets.toml", ".env"}
@@ -41,7 +42,8 @@ def plan(folder: Path, destination: str, example: bool) -> list[File]:
         example: whether the runnable example comes with it.
 
     Raises:
-        UsageError: when the folder is a file, a file is a folder, or the destination cannot be one.
+        UsageError: when the folder is a file, a file is a folder, a link leads out of the project, or the destination
+            cannot be one.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; a project is a folder")
@@ -63,8 +65,8 @@ def plan(folder: Path, destination: str, example: bool) -> list[File]:
             continue
         text = source.read_text(encoding="utf-8")
         text = Template(text).substitute(values) if source.suffix == ".tmpl" else text
-        files.append(_compared(folder / name, name, text))
-    files.append(_compared(folder / SCHEMA_FILE, SCHEMA_FILE, json.dumps(json_schema(), indent=1) + "\n"))
+        files.append(_compared(folder, name, text))
+    files.append(_compared(folder, SCHEMA_FILE, json.dumps(json_schema(), indent=1) + "\n"))
     return files
 
 
@@ -110,7 +112,9 @@ def _write(file: File) -> None:
         file.path.chmod(0o600)
 
 
-def _compared(path: Path, name: str, text: str) -> File:
+def _compared(folder: Path, name: str, text: str) -> File:
+    path = folder / name
+    require_inside(path, folder)
     if not path.exists():
         return File(path, text, "new")
     if path.is_dir():

@@ -253,6 +253,21 @@ def test_a_secret_of_a_call_is_found_afterwards(
     assert rows("select host, password, day, other from raw_crm.rows") == [expected, expected]
 
 
+def test_nothing_is_written_through_a_link_that_leads_out_of_the_project(
+    write: Write, dango: Dango, root: Path, tmp_path: Path
+) -> None:
+    with vendor(answer) as shop:
+        acme(write, shop)
+    (tmp_path / "elsewhere").mkdir()
+    (root / "custom_sources").symlink_to(tmp_path / "elsewhere")
+    before = (root / ".dango" / "sources.yml").read_bytes()
+    said = dango("source", "eject", "shop")
+    assert said.code == 2
+    assert f"leads out of the project, to {tmp_path / 'elsewhere'}" in said.err
+    assert [*(tmp_path / "elsewhere").iterdir()] == []
+    assert (root / ".dango" / "sources.yml").read_bytes() == before
+
+
 def test_nothing_is_written_where_a_file_is_in_the_way(write: Write, dango: Dango, root: Path) -> None:
     with vendor(answer) as shop:
         acme(write, shop)

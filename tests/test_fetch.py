@@ -394,6 +394,25 @@ def test_files_become_folders_and_folders_files(project: Project, upstream: Upst
     assert ((folder / "helpers.py" / "x").read_text(), (folder / "data").read_text()) == ("1", "2")
 
 
+def test_nothing_is_written_where_custom_sources_lead_out_of_the_project(
+    project: Project, upstream: Upstream, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    project.custom_sources.symlink_to(elsewhere)
+    with pytest.raises(UsageError, match=f"leads out of the project, to {elsewhere}"):
+        fetch(project, "chess", upstream.folder)
+    assert names(elsewhere) == []
+    project.custom_sources.unlink()
+    fetch(project, "chess", upstream.folder)
+    shutil.move(project.custom_sources / "chess", elsewhere / "chess")
+    (project.custom_sources / "chess").symlink_to(elsewhere / "chess")
+    upstream.commit({"sources/chess/__init__.py": "2"})
+    with pytest.raises(UsageError, match=f"leads out of the project, to {elsewhere}/chess"):
+        update(project, "chess", upstream.folder)
+    assert (elsewhere / "chess" / "__init__.py").read_text() == CHESS
+
+
 def test_a_link_stays_one_and_what_it_leads_to_is_not_written(
     project: Project, upstream: Upstream, tmp_path: Path
 ) -> None:

@@ -253,3 +253,24 @@ def test_a_broken_entry_stops_its_own_sources_and_no_others(
     assert "registry/bad.yml:8:1: unknown key `nonsense`" in said.err
     assert "dango registry lint bad" in said.err
     assert dango("sync", "one").code == 2
+
+
+def test_a_projects_entry_that_is_a_link_out_of_the_project_is_not_read(own: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.yml").write_text(text("leak", title="a secret"))
+    (own / "leak.yml").symlink_to(tmp_path / "secret.yml")
+    (own / "kept.txt").write_text(text("kept"))
+    (own / "kept.yml").symlink_to("kept.txt")
+    registry = Registry(own)
+    assert registry.listed("leak").entry is None
+    assert [str(problem) for problem in registry.listed("leak").problems] == [
+        "registry/leak.yml: it is a link that leads out of the project"
+    ]
+    with pytest.raises(ConfigError, match="leads out of the project"):
+        registry.document("leak")
+    assert registry.entry("kept").title == "A shop"
+
+
+def test_an_installed_package_may_be_all_links(own: Path, package: Package, tmp_path: Path) -> None:
+    (tmp_path / "cached.yml").write_text(text("acme"))
+    (package("acme", {}) / "acme.yml").symlink_to(tmp_path / "cached.yml")
+    assert Registry(own).entry("acme").title == "A shop"

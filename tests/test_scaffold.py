@@ -123,3 +123,30 @@ def test_a_folder_in_the_place_of_a_folder_that_is_a_file_is_named(tmp_path: Pat
     (tmp_path / "custom_sources").write_text("x")
     with pytest.raises(DangoError, match=r"custom_sources/README\.md cannot be written: "):
         scaffold(tmp_path)
+
+
+@pytest.mark.parametrize("link", ["custom_sources", ".dango", ".dango/sources.yml", ".dlt/config.toml", ".env.example"])
+@pytest.mark.parametrize("there", [True, False], ids=["what is there", "what is not there yet"])
+def test_nothing_is_written_through_a_link_that_leads_out_of_the_project(
+    tmp_path: Path, link: str, there: bool
+) -> None:
+    folder, elsewhere = tmp_path / "shop", tmp_path / "elsewhere"
+    (folder / link).parent.mkdir(parents=True)
+    (folder / link).symlink_to(elsewhere)
+    if there and "." in link[1:]:
+        elsewhere.write_text("precious\n")
+    elif there:
+        elsewhere.mkdir()
+    with pytest.raises(UsageError, match=f"leads out of the project, to {elsewhere}"):
+        scaffold(folder, force=True)
+    assert not elsewhere.is_file() or elsewhere.read_text() == "precious\n"
+    assert not elsewhere.is_dir() or not any(elsewhere.iterdir())
+    assert [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()] == []
+
+
+def test_a_project_may_itself_be_a_link_and_have_links_within(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "code").mkdir(parents=True)
+    (tmp_path / "shop").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "custom_sources").symlink_to("code")
+    assert "custom_sources/__init__.py" in scaffold(tmp_path / "shop")
+    assert (tmp_path / "disk" / "code" / "__init__.py").exists()

@@ -190,6 +190,10 @@ def slow():
 
 def taxed(batch: "pa.Table"):
     return batch.append_column("tax", batch["total"])
+
+
+def huge():
+    yield {"text": "x" * 10**17}
 """
 OAUTH = (
     "auth: oauth2_refresh, token_url: VENDOR/token, client_id: me, client_secret: a-key-of-mine,"
@@ -253,6 +257,7 @@ sources:
     dlt_native: {{source_module: shop, source_function: orders}}
     processors:
       - shop:taxed
+  - {{name: huge, type: dlt_native, dlt_native: {{source_module: shop, source_function: huge}}}}
 """
 
 
@@ -301,7 +306,7 @@ def said(root: Path, write: Callable[..., None], dango: Callable[..., Said], acm
         run("check")
         for line in (
             "query SELECT",
-            "sync private limit some api wrong stops records lines missing tickets apart taxed",
+            "sync private limit some api wrong stops huge records lines missing tickets apart taxed",
         ):
             run(line)
         for line in ("sync unset", "sync order", "sync orders --limit 0", "sync orders --destination lak"):

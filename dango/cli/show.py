@@ -36,6 +36,10 @@ err = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 _COLOURS = {"ok": "green", "partial": "yellow", "running": "cyan"}
 _FAILURES_SHOWN = 20
+_TABLES_SHOWN = 50
+"""Of a source after a run; the JSON has all."""
+_RESOURCES_SHOWN = 20
+"""Of a source while it runs: those that began last."""
 _LONGEST_LINE = 200
 _NARROWEST = 10
 """A column of so few characters still says something."""
@@ -123,11 +127,14 @@ def results(results: Sequence[RunResult], debug: bool = False, *, quiet: bool = 
     """What a run did: a table of tables on stdout, then every error on stderr; not where JSON lines say them."""
     rows: list[tuple[object, ...]] = []
     for result in results:
-        for number, each in enumerate(result.tables):
+        for number, each in enumerate(result.tables[:_TABLES_SHOWN]):
             new = "new table" if each.new else ", ".join(_named(each))
             total = "" if each.total is None else f"{each.total:,}"
             name = result.source if number == 0 else ""
             rows.append((name, f"{result.dataset}.{each.name}", f"{each.rows:,}", total, new, f"{each.seconds:.2f}"))
+        if more := result.tables[_TABLES_SHOWN:]:
+            loaded, seconds = sum(each.rows for each in more), sum(each.seconds for each in more)
+            rows.append(("", f"and {len(more):,} tables more", f"{loaded:,}", "", "", f"{seconds:.2f}"))
         if not result.tables:
             said = "nothing new" if result.status == "ok" else status(result.status)
             rows.append((result.source, said, "0", "", "", f"{result.seconds:.2f}"))
@@ -349,7 +356,7 @@ class Progress:
         for source, step in self._step.items():
             seconds = time.monotonic() - self._since.get(source, time.monotonic())
             counted = self._rows[source] or {"": 0}
-            for number, (resource, rows) in enumerate(counted.items()):
+            for number, (resource, rows) in enumerate([*counted.items()][-_RESOURCES_SHOWN:]):
                 speed = f"{rows / seconds:,.0f}" if step == "extract" and seconds > 0.2 else ""
                 grid.add_row(
                     escape(source) if number == 0 else "", step if number == 0 else "", escape(resource),

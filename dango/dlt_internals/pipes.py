@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from dlt.common.exceptions import ResourceNameNotAvailable
@@ -23,6 +25,17 @@ def extracted(source: DltSource) -> Iterator[Pipe]:
     also of parents that are not among its resources."""
     pipes = {id(pipe): pipe for pipe in source.resources.extracted_pipes if not pipe.is_empty}
     yield from pipes.values()
+
+
+@contextmanager
+def room_for_all(source: DltSource) -> Iterator[None]:
+    """While the block lasts, all pipes of the source may end one after the other: dlt calls itself at each end."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(before + 2 * len([*extracted(source)]))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def insert_behind_generator(pipe: Pipe, step: Step) -> None:

@@ -10,6 +10,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.sources import DltSource
 
 from dango.dlt_internals.names import ResourceExtractionError
+from dango.dlt_internals.pipes import room_for_all
 from dango.errors import root_cause
 from dango.job import Job
 from dango.load.enforcement import broken
@@ -78,7 +79,8 @@ def _extract(pipeline: dlt.Pipeline, source: DltSource, refresh: Any, file_forma
     """Extracts; again as long as a table turns out to need another path, of which nothing is kept then."""
     while True:
         try:
-            pipeline.extract(source, refresh=refresh, loader_file_format=file_format)
+            with room_for_all(source):
+                pipeline.extract(source, refresh=refresh, loader_file_format=file_format)
         except PipelineStepFailed as error:
             if not isinstance(root_cause(error), OtherPath):
                 raise

@@ -81,7 +81,7 @@ def load(pipeline: dlt.Pipeline, packages: Sequence[Package], fence: Fence, *, l
         if loaded(clients[0].sql_client, [package.load_id for package in packages]):
             # The connection was lost in the moment of a commit that came through; it was one for all of them.
             return done
-        merging.economically(clients[0], little_memory=little_memory)
+        merging.economically(clients[0], packages, little_memory=little_memory)
         pairs = list(zip(clients, packages, strict=True))
         for client, package in pairs:
             fence(client, package, False)

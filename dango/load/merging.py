@@ -19,6 +19,10 @@ from dango.duckdb_text import quoted
 
 _MEMORY_PER_THREAD = 128
 """MiB that DuckDB may use while it loads; what needs more goes by the disk. Left to itself it takes what there is."""
+_MEMORY_TO_APPEND = 48
+"""MiB for rows that are only added: it needs those under way, and would fill the rest with what it has written."""
+_MEMORY_PER_COLUMN = 4
+"""MiB: about what a column's values under way take. Wide tables need more than others."""
 
 _STRATEGIES = (None, "delete-insert", "upsert")
 # What is the same in a file and in any database: of others two values might become one.
@@ -44,7 +48,7 @@ def _distinct(files: Sequence[Path], keys: Sequence[str]) -> bool:
     columns = ", ".join(map(quoted, keys))
     rows = external.relation(files)
     with closing(duckdb.connect()) as database:
-        database.execute(f"SET memory_limit = {_limit(database)}")
+        database.execute(f"SET memory_limit = {_limit(database, _MEMORY_PER_THREAD)}")
         # Not DISTINCT in the count, which takes no notice of what is missing.
         query = f"SELECT count(*) FROM (SELECT {columns} FROM {rows} GROUP BY ALL)"
         found = database.execute(f"SELECT ({query}) = count(*) FROM {rows}").fetchone()
@@ -98,12 +102,21 @@ def _staged(client: Client, table: str) -> str:
         return str(client.sql_client.make_qualified_table_name(table))
 
 
-def _limit(database: Any) -> str:
+def _limit(database: Any, per_thread: int) -> str:
     (threads,) = database.execute("SELECT current_setting('threads')").fetchone()
-    return f"'{_MEMORY_PER_THREAD * max(2, int(threads))}MiB'"
+    return f"'{per_thread * max(2, int(threads))}MiB'"
 
 
-def economically(client: Client, *, little_memory: bool) -> None:
+def _to_load(packages: Sequence[Package]) -> int:
+    """MiB for each thread that loads these packages."""
+    tables = [(package, table) for package in packages for table in package.tables]
+    if any(package.disposition(table) == "merge" for package, table in tables):
+        return _MEMORY_PER_THREAD
+    widest = max((len(package.schema.tables[table]["columns"]) for package, table in tables), default=0)
+    return min(_MEMORY_PER_THREAD, max(_MEMORY_TO_APPEND, _MEMORY_PER_COLUMN * widest))
+
+
+def economically(client: Client, packages: Sequence[Package], *, little_memory: bool) -> None:
     """Lets DuckDB write rows in any order, take times for UTC, and do with little memory.
 
     What the user's own settings say stands.
@@ -112,6 +125,7 @@ def economically(client: Client, *, little_memory: bool) -> None:
 
     Args:
         client: of any destination; only DuckDB is told something.
+        packages: what is loaded.
         little_memory: whether it is to do with little, which may turn out too little.
     """
     if client.capabilities.sqlglot_dialect != "duckdb":
@@ -121,7 +135,7 @@ def economically(client: Client, *, little_memory: bool) -> None:
     # A time without a zone that becomes one with a zone is UTC, wherever the machine stands.
     settings = {"preserve_insertion_order": "false", "TimeZone": "'UTC'"}
     if little_memory and not sql.execute_sql("SELECT 1 FROM duckdb_indexes() LIMIT 1"):
-        settings["memory_limit"] = _limit(sql.native_connection)
+        settings["memory_limit"] = _limit(sql.native_connection, _to_load(packages))
     for name, value in settings.items():
         if name not in given:
             sql.execute_sql(f"SET {name} = {value}")

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from dango.config.document import Document
 from dango.config.models import Source
 from dango.errors import ConfigError, EntryNotFound, Problem, located, near
+from dango.files import leads_out
 from dango.registry.entry import ID_PATTERN, Entry
 from dango.registry.plugins import GROUPS, OWN, REGISTRY, SOURCES, Plugin, broken_like, faults, named, plugins
 from dango.registry.validation import problems_in
@@ -151,7 +152,7 @@ class Registry:
         (origin, file), *hidden = self._files[identity]
         shadows = (*(other.label for other, _ in hidden), *self._sources_hidden_by(identity, origin))
         try:
-            entry = entry_in(entry_document(file, self._name(file), self._cache))
+            entry = entry_in(self._document(file))
             return Listed(identity, origin.label, file, entry, (), shadows)
         except ConfigError as error:
             return Listed(identity, origin.label, file, None, error.problems, shadows)
@@ -176,7 +177,13 @@ class Registry:
 
     def document(self, identity: str) -> Document:
         """The entry's file as written, for the places of what is in it."""
-        file = self.listed(identity).file
+        return self._document(self.listed(identity).file)
+
+    def _document(self, file: Path) -> Document:
+        # A project may come from anywhere; what is installed is trusted as its code is, and may be all links.
+        if self._own and file.is_relative_to(self._own) and leads_out(file, self._own.parent):
+            problem = Problem("it is a link that leads out of the project", "put the file itself there")
+            raise ConfigError([located(problem, self._name(file), (0, 0))])
         return entry_document(file, self._name(file), self._cache)
 
     def _name(self, file: Path) -> str:

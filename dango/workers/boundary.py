@@ -15,7 +15,7 @@ from dango.dlt_internals.names import (
     IncrementalCursorInvalidCoercion,
     ValueNotSecretException,
 )
-from dango.errors import DangoError, DestinationError, chain, page_of, root_cause
+from dango.errors import DangoError, DestinationError, OutOfMemory, chain, page_of, root_cause
 from dango.job import Job, RunError
 from dango.load import destinations
 from dango.load.room import no_room
@@ -36,18 +36,8 @@ def boundary(job: Job, mask: Mask) -> Iterator[list[RunError]]:
 
 def run_error(error: BaseException, job: Job, mask: Mask) -> RunError:
     """What went wrong and where, with every secret taken out of it."""
-    cause = root_cause(error)
+    cause = _meant(error, job)
     trace = mask("".join(traceback.format_exception(type(error), error, error.__traceback__)))
-    if isinstance(cause, ConfigFieldMissingException):
-        cause = missing_secret(cause, job.source.name)
-    if isinstance(cause, ValueNotSecretException):
-        cause = secret_in_git(cause)
-    if full := no_room(error, job.root):
-        cause = full
-    elif isinstance(cause, duckdb.IOException):
-        cause = destinations.connection_error(cause, job.destination.name)
-    elif not isinstance(cause, DangoError) and any(isinstance(e, DestinationConnectionError) for e in chain(error)):
-        cause = _lost(cause, job)
     if isinstance(cause, DangoError):
         place = cause.place or (Project(job.root).place(job.source.name, cause.loc) if cause.loc else "")
         message, hint, kind = mask(cause.message), mask(cause.hint), type(cause).__name__
@@ -59,6 +49,28 @@ def run_error(error: BaseException, job: Job, mask: Mask) -> RunError:
         message = f"{kind}: {cause}" if str(cause) else kind
     place, docs = _place(cause, job.root), page_of("ErrorOfASource")
     return RunError(kind, mask(message.strip()), mask(_advice(cause, job)), place, trace, docs=docs)
+
+
+def _meant(error: BaseException, job: Job) -> BaseException:
+    """The root cause, in the words of dango's own errors where it has some for it."""
+    cause = root_cause(error)
+    if full := no_room(error, job.root):
+        return full
+    match cause:
+        case DangoError():
+            return cause
+        case ConfigFieldMissingException():
+            return missing_secret(cause, job.source.name)
+        case ValueNotSecretException():
+            return secret_in_git(cause)
+        case MemoryError() | duckdb.OutOfMemoryException():
+            # DuckDB adds paragraphs of advice.
+            return OutOfMemory(str(cause).partition("\n")[0], place=_place(cause, job.root))
+        case duckdb.IOException():
+            return destinations.connection_error(cause, job.destination.name)
+    if any(isinstance(each, DestinationConnectionError) for each in chain(error)):
+        return _lost(cause, job)
+    return cause
 
 
 def _lost(cause: BaseException, job: Job) -> DestinationError:

@@ -177,3 +177,27 @@ def test_a_package_is_built_installed_and_synced(root: Path, tmp_path: Path, dan
     assert "package dango-source-shop" in run(python, "-m", "dango", "registry", "list", "shop", cwd=root)
     assert "120" in run(python, "-m", "dango", "sync", "shop", cwd=root)
     assert "nothing new" in run(python, "-m", "dango", "sync", "shop", cwd=root)
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [("custom_sources", ()), ("tests", ()), ("conftest.py", ()), ("packages", ("--package",))],
+)
+def test_nothing_is_written_through_a_link_that_leads_out_of_the_project(
+    link: str,
+    words: tuple[str, ...],
+    root: Path,
+    write: Callable[..., None],
+    dango: Callable[..., Said],
+    tmp_path: Path,
+) -> None:
+    write({"sources": TEXT})
+    elsewhere = tmp_path / "elsewhere"
+    if link != "conftest.py":
+        elsewhere.mkdir()
+    (root / link).symlink_to(elsewhere)
+    said = dango("source", "new", "shop", *words)
+    assert said.code == 2
+    assert f"leads out of the project, to {elsewhere}" in said.err
+    assert not elsewhere.exists() or not any(elsewhere.iterdir())
+    assert files(root)[".dango/sources.yml"] == TEXT
