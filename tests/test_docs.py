@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from dango.cli import app
+from dango.registry.entries import Registry
 from tests.guides import Shell, steps
 
 ROOT = Path(__file__).parent.parent
@@ -88,3 +89,8 @@ def test_the_readmes_own_figures_are_those_that_were_measured() -> None:
         ("dicts of 10 columns, 1M rows, CPU seconds", f"{own:.1f} ¹ | {others:.1f} ¹, with Parquet files"),
     ):
         assert f"| {name} | {shown} |" in README
+
+
+def test_the_number_of_entries_is_that_of_the_entries_that_were_tried() -> None:
+    tried = [listed for listed in Registry() if listed.entry and listed.entry.maturity != "untested"]
+    assert f"| {len(tried)} entries," in README
