@@ -133,6 +133,7 @@ def _tell_processors(results: list[RunResult]) -> None:
 
 def _run(project: Project, jobs: list[Job], workers: Workers, at_once: int | None, json: bool) -> int:
     from dango.cli import show
+    from dango.cli.progress import Progress
     from dango.job import exit_code
     from dango.log import Log
     from dango.runner import run
@@ -141,7 +142,7 @@ def _run(project: Project, jobs: list[Job], workers: Workers, at_once: int | Non
     stop_once()
     prepare(project)
     log = Log(project.state / "logs", jobs[0].run, Settings.log_format)
-    with log, show.Progress(jobs, Settings.verbose, Settings.log_format) as progress:
+    with log, Progress(jobs, Settings.verbose, Settings.log_format) as progress:
 
         def on_event(event: Event) -> None:
             log.event(event)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import gc
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from itertools import chain
@@ -302,6 +302,7 @@ def _find_in(jobs: tuple[Job, ...], send: Send, *, rehearse: bool) -> None:
 
 def _found(job: Job, project: Project, mask: Mask, send: Send, *, rehearse: bool) -> Iterator[Problem]:
     from dango.sources.explain import parameters
+    from dango.sources.literals import literal_secrets
     from dango.sources.traps import traps
 
     send(_importing(job))
@@ -309,7 +310,7 @@ def _found(job: Job, project: Project, mask: Mask, send: Send, *, rehearse: bool
         resolved = resolve(job)
         _reveal(resolved, mask, send)
         yield from traps(resolved.function, job.root)
-        yield from _literal_secrets(resolved, job, project)
+        yield from literal_secrets(resolved, job, project)
         if any(job.source.steps):
             from dango.sources import processing
 
@@ -342,26 +343,6 @@ def _reveal(resolved: Resolved, mask: Mask, send: Send) -> None:
     secrets = tuple(resolved.secrets.values())
     mask.add(*secrets)
     send(Secrets(secrets))
-
-
-def _literal_secrets(resolved: Resolved, job: Job, project: Project) -> list[Problem]:
-    keys, written = job.source.expandable()
-    return [
-        Problem.at(
-            project.place(job.source.name, (*keys, name)),
-            f"`{name}` is a secret, and sources.yml is in git",
-            f"move it to .dlt/secrets.toml under [sources.{job.source.name}], or write env:NAME",
-            "warning",
-        )
-        for name, secret in resolved.secrets.items()
-        if name in written and _literal(written[name], secret)
-    ]
-
-
-def _literal(written: Any, secret: str) -> bool:
-    """Whether a secret stands there itself, and not a reference to it."""
-    leaves = written.values() if isinstance(written, Mapping) else [written]
-    return any(str(leaf) in (secret, *secret.splitlines()) for leaf in leaves)
 
 
 def _importing(job: Job) -> Event:
