@@ -58,7 +58,7 @@ def add(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Add a source: a wizard on a terminal, or every answer by an option."""
+    """Add a source: by a wizard on a terminal, or by options."""
     from dango.cli import choose, interview
 
     if sync and json:

@@ -42,7 +42,7 @@ def list_(json: Json = False) -> None:
 
 @source_app.command()
 def show(name: Name, json: Json = False) -> None:
-    """Show one source as it is configured, with its place in sources.yml."""
+    """Show one source as it is configured, and where."""
     project = open_project()
     facts = _facts(project, project.source(name))
     if json:
@@ -55,7 +55,7 @@ def show(name: Name, json: Json = False) -> None:
 
 @source_app.command()
 def describe(name: Name, json: Json = False) -> None:
-    """Show what a source may be told and which resources it has, as it says itself."""
+    """Show what a source may be told, and which resources it has."""
     from dango import inspection
     from dango.workers.supervision import prepare
 

@@ -73,7 +73,7 @@ def test_bash_offers_the_names_of_the_project(root: Path, write: Write, offered:
     assert "issues" in offered("preview", "gh", "--resource", "")
     assert offered("sync", "--destination", "") == {"duckdb", "lake"}
     assert offered("query", "--format", "") == {"table", "csv", "json"}
-    assert offered("source", "add", "git") == {"github"}
+    assert offered("source", "add", "gith") == {"github"}
     assert {"dlt_native", "own", "postgres"} <= offered("source", "add", "")
     assert offered("registry", "show", "ow") == {"own"}
     assert {"source", "status", "sync"} == offered("s")
