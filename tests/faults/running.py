@@ -24,16 +24,17 @@ def start(root: Path, *arguments: str, **environment: str) -> subprocess.Popen[s
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=heeds_ctrl_c,
+        preexec_fn=heeds_signals,
     )
     # A test that fails leaves it running.
     atexit.register(process.kill)
     return process
 
 
-def heeds_ctrl_c() -> None:
-    """Who runs the tests in the background of a shell ignores Ctrl-C, and what they start would inherit that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def heeds_signals() -> None:
+    """Who runs the tests in the background may ignore these, and what they start would inherit that."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def ended(process: subprocess.Popen[str], seconds: float = 180) -> Said:

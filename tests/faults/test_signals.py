@@ -19,7 +19,7 @@ import pytest
 
 from dango.history import History
 from tests.conftest import native, sources
-from tests.faults.running import at_work, ended, heeds_ctrl_c, into_postgres, start, step, stopped, wait_until
+from tests.faults.running import at_work, ended, heeds_signals, into_postgres, start, step, stopped, wait_until
 from tests.fixtures_postgres import Postgres
 
 pytestmark = pytest.mark.slow
@@ -324,7 +324,7 @@ def on_a_terminal(root: Path, command: str, *arguments: str) -> pexpect.spawn[st
     child = pexpect.spawn(
         command, [*arguments], cwd=root, encoding="utf-8", timeout=60, dimensions=(40, 140),
         env={**os.environ, "TERM": "xterm-256color", "PHASE": "a page that does not come"},
-        preexec_fn=heeds_ctrl_c,
+        preexec_fn=heeds_signals,
     )  # fmt: skip
     wait_until((root / "here").exists)
     return child
@@ -348,11 +348,17 @@ def test_ctrl_c_on_a_terminal_stops_the_sync_and_says_so(project: Path) -> None:
     nothing_is_left(project, 130)
 
 
+def hang_up(child: pexpect.spawn[str]) -> None:
+    """Closes the terminal and nothing else. By its own object: a number that is closed twice may be another file's."""
+    child.ptyproc.fileobj.close()
+    child.ptyproc.closed = child.closed = True
+
+
 @pytest.mark.parametrize("verbose", [False, True])
 def test_a_terminal_that_is_closed_stops_the_sync(project: Path, verbose: bool) -> None:
     child = on_a_terminal(project, sys.executable, "-m", "dango", *(["-v"] if verbose else []), "sync")
     begun = time.monotonic()
-    os.close(child.child_fd)
+    hang_up(child)
     _, status = os.waitpid(child.pid, 0)
     assert os.waitstatus_to_exitcode(status) == 129
     assert time.monotonic() - begun < LIMIT
@@ -362,7 +368,7 @@ def test_a_terminal_that_is_closed_stops_the_sync(project: Path, verbose: bool) 
 def test_a_sync_that_ignores_the_end_of_its_terminal_goes_on(project: Path) -> None:
     script = "trap '' HUP; PHASE='until told to go on' exec \"$@\""
     child = on_a_terminal(project, "sh", "-c", script, "sh", sys.executable, "-m", "dango", "-v", "sync")
-    os.close(child.child_fd)
+    hang_up(child)
     os.kill(child.pid, signal.SIGHUP)
     time.sleep(0.5)
     (project / "go").touch()
