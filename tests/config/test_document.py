@@ -88,6 +88,8 @@ def test_the_data_are_plain_values_that_pickle() -> None:
     [
         ("", f"{NAME}:1:1: the file is empty"),
         ("# only a comment\n", f"{NAME}:1:1: the file is empty"),
+        ("version: 0x_\n", f"{NAME}:1:1: not YAML: a number without digits"),
+        ("a: &it\n  b:\n    - <<: *it\n      c: 1\n", f"{NAME}:1:1: not YAML: "),
         ("version: 1\nsources:\n\t- name: a\n", f"{NAME}:3:1: a tab: YAML is indented with spaces"),
         ("version: 1\nsources:\n  - name: a\n  \ttype: b\n", f"{NAME}:4:3: a tab: YAML is indented with spaces"),
         ("version: 1\nversion: 2\n", f'{NAME}:2:1: found duplicate key "version"'),

@@ -116,7 +116,7 @@ def _loaded(text: str, version: tuple[int, int]) -> Any:
     yaml.version = version
     try:
         return yaml.load(text)
-    except (YAMLError, ValueError):
+    except (YAMLError, ValueError, LookupError):  # the last of `0x_`, which is no number
         return None
 
 

@@ -93,6 +93,9 @@ def _parsed(text: str) -> Any:
         raise NotYaml((error.problem or "not YAML").split(" with value")[0], row, column) from error
     except (YAMLError, ValueError, RecursionError, NotImplementedError) as error:
         raise NotYaml(f"not YAML: {error}".splitlines()[0]) from error
+    except (LookupError, AttributeError, TypeError) as error:
+        # What ruamel stumbles over; it does not say where.
+        raise NotYaml("not YAML: a number without digits (`0x`), or `<<` of what is no mapping") from error
 
 
 def _plain(node: Any, count: Iterator[int]) -> Any:
