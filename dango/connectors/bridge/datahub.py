@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import dlt
 from dlt.sources import DltSource
 
 from dango.connectors.bridge import foreign
-from dango.connectors.bridge.streams import Run
 from dango.probe import About
 
 
@@ -34,17 +32,10 @@ def datahub(
         on_error: with `skip` a source that fails leaves what came before.
     """
     asked = {
-        "source": source,
         "config": foreign.deep({}, config or {}, secrets or {}),
         "streams": list(aspects),
     }
-    run = Run(
-        lambda state: foreign.program("datahub", "read", connector, environment, {**asked, "state": state}),
-        foreign.message,
-        [],
-        keep=on_error == "skip",
-    )
-    return dlt.source(lambda: run.tables("aspects"), name=source, section=source)()
+    return foreign.tables("datahub", source, "aspects", connector, environment, on_error, asked)
 
 
 def about(connector: str, environment: str | None = None, **asked: Any) -> About:

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import dlt
 from dlt.common import json
+from dlt.sources import DltSource
 
 from dango.connectors.bridge.child import Child
 from dango.connectors.bridge.options import options
-from dango.connectors.bridge.streams import Fatal, Message, Record, State, Told, Wrong
+from dango.connectors.bridge.streams import Fatal, Message, Record, Run, State, Told, Wrong
 from dango.errors import ConnectorFailed
 from dango.probe import About, Option
 
@@ -40,6 +42,34 @@ def program(framework: str, ask: str, connector: str, environment: str | None, r
         "path": [str(root), str(root / "custom_sources")],
     }
     return Child(connector, [python, "-I", str(_RUNNER)], asked)
+
+
+def tables(
+    framework: str,
+    source: str,
+    resource: str,
+    connector: str,
+    environment: str | None,
+    on_error: str,
+    request: Mapping[str, Any],
+) -> DltSource:
+    """A source of one resource, with a table for each stream that the connector gives.
+
+    Args:
+        framework: whose connector it is.
+        source: the source's name.
+        resource: the resource's.
+        connector: its name, or the dotted path of its class.
+        environment: the folder of programs of the source's own environment.
+        on_error: with `skip` a connector that fails leaves what it had confirmed.
+        request: what the framework's part of the runner wants to know.
+    """
+
+    def start(state: Any) -> Child:
+        return program(framework, "read", connector, environment, {**request, "source": source, "state": state})
+
+    run = Run(start, message, [], keep=on_error == "skip")
+    return dlt.source(lambda: run.tables(resource), name=source, section=source)()
 
 
 def about(framework: str, connector: str, environment: str | None) -> About:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import dlt
 from dlt.sources import DltSource
 
 from dango.connectors.bridge import foreign
-from dango.connectors.bridge.streams import Run
 from dango.probe import About
 
 
@@ -40,20 +38,13 @@ def openmetadata(
         on_error: with `skip` a connector that fails leaves what came before.
     """
     asked = {
-        "source": source,
         "config": foreign.deep({}, config or {}, secrets or {}),
         "streams": list(entities),
         "service_type": service_type,
         "service_name": service_name,
         "workflow": dict(workflow or {}),
     }
-    run = Run(
-        lambda state: foreign.program("openmetadata", "read", connector, environment, asked),
-        foreign.message,
-        [],
-        keep=on_error == "skip",
-    )
-    return dlt.source(lambda: run.tables("entities"), name=source, section=source)()
+    return foreign.tables("openmetadata", source, "entities", connector, environment, on_error, asked)
 
 
 def about(connector: str, environment: str | None = None, **asked: Any) -> About:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import dlt
 from dlt.sources import DltSource
 
 from dango.connectors.bridge import foreign
-from dango.connectors.bridge.streams import Run
 from dango.probe import About
 
 
@@ -38,19 +36,12 @@ def vdk(
         on_error: with `skip` a stream that fails leaves what it had confirmed, and the others are loaded.
     """
     asked = {
-        "source": source,
         "config": foreign.deep({}, config or {}, secrets or {}),
         "streams": list(streams),
         "keys": dict(primary_keys or {}),
         "metadata": metadata,
     }
-    run = Run(
-        lambda state: foreign.program("vdk", "read", connector, environment, {**asked, "state": state}),
-        foreign.message,
-        [],
-        keep=on_error == "skip",
-    )
-    return dlt.source(lambda: run.tables("streams"), name=source, section=source)()
+    return foreign.tables("vdk", source, "streams", connector, environment, on_error, asked)
 
 
 def about(connector: str, environment: str | None = None, **asked: Any) -> About:
