@@ -135,7 +135,7 @@ def _offline(name: str) -> Any:
     """A client that knows what the connector itself has said so far, and nothing else."""
     from metadata.ingestion.ometa.ometa_api import OpenMetadata
 
-    class Offline(OpenMetadata):  # type: ignore[misc]
+    class Offline(OpenMetadata):  # type: ignore[misc] # known only where the runner runs
         def __init__(self) -> None:
             # Nothing of the real one's beginnings, which look for a server. Connections hold secrets: they stay out.
             self.config = type("Config", (), {"storeServiceConnection": False})()

@@ -43,7 +43,7 @@ def read(request: Request, say: Say) -> None:
     from vdk.plugin.data_sources.config import create_config_from_dict
 
     # A data source that runs a program and does not look how it ended would take a crash for the end.
-    subprocess.Popen = _Noted  # type: ignore[misc]
+    subprocess.Popen = _Noted  # type: ignore[misc] # in this process of our own, for all that it imports
     reading = _Reading(request, say)
     source = item.instance_class()
     source.configure(create_config_from_dict(item.config_class, config))
@@ -132,7 +132,7 @@ class _Reading:
             self._say("STATE", value={"streams": dict(self._said), "others": others}, tables=sorted(tables))
 
 
-class _Noted(subprocess.Popen):  # type: ignore[type-arg]
+class _Noted(subprocess.Popen):  # type: ignore[type-arg] # of bytes or of text, as its user wants
     """A program, noted by the thread that starts it."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -174,7 +174,7 @@ def _property(each: Any) -> dict[str, Any]:
     kinds = {int: "integer", float: "number", bool: "boolean", str: "string", dict: "object", list: "array"}
     kind = each.type if isinstance(each.type, type) else {kind.__name__: kind for kind in kinds}.get(str(each.type))
     said = {
-        "type": kinds.get(kind, "string"),  # type: ignore[arg-type]
+        "type": kinds.get(kind, "string"),  # type: ignore[arg-type] # None is no key of it
         "description": each.metadata.get("config_description") or "",
         "secret": bool(each.metadata.get("config_is_sensitive")),
     }
