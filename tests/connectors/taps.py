@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 TAP = """
-import argparse, json, os, sys
+import argparse, json, os, sys, time
 
 parser = argparse.ArgumentParser()
 for option in ("--config", "--catalog", "--state"):
@@ -73,6 +73,9 @@ for n in range(1, last + 1):
     if n % 2 == 0:
         say("STATE", value={"bookmarks": {name: {"n": n} for name in chosen}})
     if fault == f"crash at {n}":
-        sys.exit(f"refused: {config.get('token')}")
+        print(f"refused: {config.get('token')}", file=sys.stderr, flush=True)
+        time.sleep(0.2)  # what it says on stdout after that comes after it for who reads both
+        print("a last line for people")
+        sys.exit(1)
 say("STATE", value={"bookmarks": {name: {"n": max(last, after.get(name, 0))} for name in chosen}})
 """

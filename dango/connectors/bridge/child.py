@@ -38,6 +38,7 @@ class Child:
     def __init__(self, name: str, command: Sequence[str], request: Mapping[str, Any] | None = None) -> None:
         self.name = name
         self._tail: deque[str] = deque(maxlen=_TAIL)
+        self._complaint = ""
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL if request is None else subprocess.PIPE,
@@ -54,11 +55,12 @@ class Child:
         assert self._process.stdout
         yield from self._process.stdout
 
-    def noise(self, line: bytes) -> None:
-        """A line that is no message: people may want to read it."""
+    def noise(self, line: bytes) -> str:
+        """A line that is no message: people may want to read it. Returns it as text."""
         text = line.decode("utf-8", "replace").rstrip()
         self._tail.append(text)
         print(text, file=sys.stderr)  # noqa: T201 - the worker's stderr is its log
+        return text
 
     def require_success(self) -> None:
         """Waits for its end. Raises `ConnectorFailed` when it did not end well, with what it said last."""
@@ -84,8 +86,8 @@ class Child:
         self._process.stdout.close()
 
     def _last(self) -> str:
-        """The last line that says something: most programs end with their error."""
-        said = next((line.strip() for line in reversed(self._tail) if line.strip()), "")
+        """The last line that says something: most programs end with their error, on stderr."""
+        said = self._complaint or next((line.strip() for line in reversed(self._tail) if line.strip()), "")
         return f": {said}" if said else ""
 
     def _ask(self, request: Mapping[str, Any]) -> None:
@@ -98,7 +100,8 @@ class Child:
         assert self._process.stderr
         with self._process.stderr as stderr:
             for line in stderr:
-                self.noise(line)
+                # The two streams are read side by side: of the order between them nothing is known.
+                self._complaint = self.noise(line).strip() or self._complaint
 
 
 def program(written: str, environment: str | None) -> list[str]:
