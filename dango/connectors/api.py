@@ -1,0 +1,84 @@
+"""A vendor's HTTP API that a source of dango's own asks: at a pace, with dlt's repetitions, kept to the vendor's hosts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from dlt.sources.helpers.rest_client import RESTClient
+from dlt.sources.helpers.rest_client.auth import AuthConfigBase
+from requests import Response
+
+from dango.connectors.oauth import without_query
+from dango.connectors.rest import paced_session
+from dango.dlt_internals.names import jsonpath
+from dango.errors import VendorError
+
+_LONGEST_MESSAGE = 500
+# Where vendors say what is wrong: Google and Meta, the same in a list, Salesforce, PayPal, OAuth, and others.
+_SAID = ("error.message", "[0].error.message", "[0].message", "message", "error_description", "error")
+
+
+class Api:
+    """Requests of one vendor's API; an answer that is none is an error in the vendor's own words.
+
+    Args:
+        base_url: what paths are appended to.
+        per_second: at most so many requests a second.
+        auth: how one signs in.
+        headers: of every request.
+        hints: by status, what a person should do where the vendor refuses.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        per_second: float,
+        auth: AuthConfigBase | None = None,
+        headers: Mapping[str, str] | None = None,
+        hints: Mapping[int, str] | None = None,
+    ) -> None:
+        self._client = RESTClient(base_url, dict(headers or {}), auth, session=paced_session(per_second))
+        self._hints = hints or {}
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        """The JSON at a path. Raises `VendorError`."""
+        return self._json(self._accepted(self._client.get(path, dict(params or {}))))
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The JSON that is answered to a body of JSON. Raises `VendorError`."""
+        return self._json(self._accepted(self._client.post(path, dict(body))))
+
+    @contextmanager
+    def stream(self, path: str, params: Mapping[str, Any] | None = None, **headers: str) -> Iterator[Response]:
+        """An answer that is read while it arrives, and closed behind the block. Raises `VendorError`."""
+        with self._client.get(path, dict(params or {}), headers=headers, stream=True) as response:
+            yield self._accepted(response)
+
+    def _accepted(self, response: Response) -> Response:
+        if response.ok:
+            return response
+        hint = self._hints.get(response.status_code, "")
+        raise VendorError(f"{_place(response)} answers {response.status_code}: {_said(response)}", hint)
+
+    def _json(self, response: Response) -> Any:
+        try:
+            return response.json()
+        except ValueError as error:
+            raise VendorError(f"{_place(response)} answers with what is no JSON") from error
+
+
+def _place(response: Response) -> str:
+    return without_query(response.url)
+
+
+def _said(response: Response) -> str:
+    """The vendor's reason, without what surrounds it."""
+    try:
+        body = response.json()
+    except ValueError:
+        return response.text[:_LONGEST_MESSAGE].strip() or response.reason or "no reason given"
+    found = (value for path in _SAID for value in jsonpath.find_values(path, body) if isinstance(value, str))
+    return (next(found, None) or json.dumps(body))[:_LONGEST_MESSAGE]
