@@ -1,9 +1,9 @@
-"""A vendor's HTTP API that a source of dango's own asks: at a pace, with dlt's repetitions, kept to the vendor's hosts."""
+"""A vendor's HTTP API that a source of dango's own asks: at a pace, repeated by dlt, kept to the vendor's hosts."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,6 +30,7 @@ class Api:
         auth: how one signs in.
         headers: of every request.
         hints: by status, what a person should do where the vendor refuses.
+        is_passing: whether an answer means that the same request may succeed later, where its status does not say so.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class Api:
         auth: AuthConfigBase | None = None,
         headers: Mapping[str, str] | None = None,
         hints: Mapping[int, str] | None = None,
+        is_passing: Callable[[Response], bool] | None = None,
     ) -> None:
-        self._client = RESTClient(base_url, dict(headers or {}), auth, session=paced_session(per_second))
+        session = paced_session(per_second, is_passing)
+        self._client = RESTClient(base_url, dict(headers or {}), auth, session=session)
         self._hints = hints or {}
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
@@ -50,6 +53,10 @@ class Api:
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """The JSON that is answered to a body of JSON. Raises `VendorError`."""
         return self._json(self._accepted(self._client.post(path, dict(body))))
+
+    def submit(self, path: str, form: Mapping[str, str]) -> Any:
+        """The JSON that is answered to a form. Raises `VendorError`."""
+        return self._json(self._accepted(self._client.post(path, data=dict(form))))
 
     @contextmanager
     def stream(self, path: str, params: Mapping[str, Any] | None = None, **headers: str) -> Iterator[Response]:

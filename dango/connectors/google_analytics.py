@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
-import dlt
 from dlt.sources import DltResource
 
 from dango.connectors.api import Api
 from dango.connectors.oauth import GoogleServiceAccount
-from dango.connectors.reports import by_day, windows
+from dango.connectors.reports import Cursor, by_day, windows
 from dango.errors import ArgumentError, near
 
 _SCOPE = "https://www.googleapis.com/auth/analytics.readonly"
@@ -77,9 +77,7 @@ def google_analytics(
     for name, report in (reports or {}).items():
         _require(name, report)
     return [
-        dlt.resource(_rows, name=name, write_disposition="merge", merge_key=_DAY)(
-            api, property_id, name, report, by_day(_DAY, start_date, lookback)
-        )
+        by_day(name, _DAY, start_date, lookback, partial(_rows, api, property_id, name, report))
         for name, report in {**REPORTS, **(reports or {})}.items()
     ]
 
@@ -104,9 +102,7 @@ def _require(name: str, report: Any) -> None:
 _WORDS = "https://developers.google.com/analytics/devguides/reporting/data/v1/api-schema lists them"
 
 
-def _rows(
-    api: Api, property_id: str, name: str, report: Report, cursor: dlt.sources.incremental[dt.date]
-) -> Iterator[list[dict[str, Any]]]:
+def _rows(api: Api, property_id: str, name: str, report: Report, cursor: Cursor) -> Iterator[list[dict[str, Any]]]:
     dimensions = [_DAY, *(each for each in report.get("dimensions", ()) if each != _DAY)]
     asked = {
         **report,
@@ -127,7 +123,7 @@ def _rows(
             yield list(_named(answer))
 
 
-def _ranges(cursor: dlt.sources.incremental[dt.date]) -> Iterator[dict[str, str]]:
+def _ranges(cursor: Cursor) -> Iterator[dict[str, str]]:
     """The days that are asked for, in pieces. Which day is today only the property's time zone tells."""
     yesterday = dt.datetime.now(dt.timezone.utc).date() - dt.timedelta(days=1)
     pieces = [(first, last.isoformat()) for first, last in windows(cursor, yesterday, _DAYS)]

@@ -158,7 +158,7 @@ def _whole(sheet: Mapping[str, Any]) -> Area:
 
 
 def _part(whole: Area, of: Mapping[str, int]) -> Area:
-    """A part of a sheet in the API's terms: what is not said is unbounded. Beyond the sheet nothing may be asked for."""
+    """A part of a sheet in the API's terms: what is not said is unbounded. What is beyond the sheet, it refuses."""
     return Area(
         whole.sheet,
         of.get("startRowIndex", 0),

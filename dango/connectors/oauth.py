@@ -138,6 +138,19 @@ class OAuth2Refresh(Renewed):
         return _ask(self._url, {**form, "client_id": self._client[0], "client_secret": self._client[1]})
 
 
+class OAuth2Client(Renewed):
+    """OAuth2 without a person: the client's own id and secret are exchanged for an access token."""
+
+    def __init__(self, token_url: str, client_id: str, client_secret: str) -> None:
+        super().__init__()
+        self._url = token_url
+        self._form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
+
+    def obtain(self) -> Mapping[str, Any]:
+        """Asks for a token. Raises `TokenError`."""
+        return _ask(self._url, self._form)
+
+
 class GoogleServiceAccount(Renewed):
     """A Google service account: a statement signed with its key is exchanged for an access token."""
 

@@ -8,27 +8,40 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import dlt
+from dlt.sources import DltResource
 
 from dango.conversions import moment
 from dango.errors import VendorError
 
 Days = tuple[dt.date, dt.date]
 """The first and the last of some days."""
+Cursor = dlt.sources.incremental[dt.date]
+"""Where the last load ended, or a range of days."""
 
 
-def by_day(column: str, since: str, lookback: int) -> dlt.sources.incremental[dt.date]:
-    """A cursor of days that begins a few of them before the newest: what vendors still change is read again.
+def by_day(
+    name: str, day: str, since: str, lookback: int, rows: Callable[[Cursor], Iterator[Any]], **hints: Any
+) -> DltResource:
+    """A resource whose days are read whole: each takes the place of what was loaded of it.
 
     Args:
-        column: the day of a row.
+        name: the resource's.
+        day: the column that a row's day is in.
         since: the first day of all, as text.
-        lookback: how many days before the newest are read again; the newest itself always is, as it may not be over.
+        lookback: so many days before the newest one are read again, as the vendor may still change them. The newest
+            itself always is: it may not have been over.
+        rows: what yields the rows from where a cursor stands.
+        hints: more of dlt's own.
     """
-    # Each day is read whole, and takes the place of what was loaded of it.
-    return dlt.sources.incremental(column, initial_value=moment(since).date(), lag=lookback, primary_key=())
+    start = dlt.sources.incremental(day, initial_value=moment(since).date(), lag=lookback, primary_key=())
+
+    def read(cursor: Any = start) -> Iterator[Any]:
+        yield from rows(cursor)
+
+    return dlt.resource(read, name=name, write_disposition="merge", merge_key=day, **hints)
 
 
-def windows(cursor: dlt.sources.incremental[dt.date], today: dt.date, days: int) -> Iterator[Days]:
+def windows(cursor: Cursor, today: dt.date, days: int) -> Iterator[Days]:
     """The days from where a cursor stands to today (or to its end), in pieces of so many days."""
     first, last = cursor.start_value, today
     assert first is not None

@@ -91,9 +91,18 @@ class _Paced(HTTPAdapter):
         return super().send(request, *arguments, **options)
 
 
-def paced_session(per_second: float) -> Session:
-    """A session that sends at most so many requests a second, repeated ones included, and raises for no status."""
-    session, pace = Client(raise_for_status=False).session, Pace(per_second)
+def paced_session(per_second: float, is_passing: Callable[[Response], bool] | None = None) -> Session:
+    """A session that sends at most so many requests a second, repeated ones included, and raises for no status.
+
+    Args:
+        per_second: how many.
+        is_passing: which answers are asked for again, besides those of a status that dlt repeats by itself.
+    """
+
+    def again(response: Response | None, error: BaseException | None) -> bool:
+        return response is not None and is_passing is not None and is_passing(response)
+
+    session, pace = Client(raise_for_status=False, retry_condition=again).session, Pace(per_second)
     for scheme in ("http://", "https://"):
         session.mount(scheme, _Paced(pace))
     return session

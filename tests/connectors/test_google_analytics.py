@@ -132,7 +132,7 @@ def test_what_google_leaves_out_is_told_once(caplog):
 
 
 def test_a_property_that_may_not_be_seen_is_told_with_what_to_do():
-    with vendor(Property({})) as server, pytest.raises(Exception) as caught:  # noqa: PT011 - looked at below
+    with vendor(Property({})) as server, pytest.raises(Exception) as caught:
         list(source(server, property_id="9"))
     error = root_cause(caught.value)
     assert isinstance(error, VendorError)
@@ -147,7 +147,7 @@ def test_tokens_that_are_used_up_are_told(monkeypatch):
     def answer(asked):
         return token(asked, SCOPE) if asked.path == "/token" else refused(said, 429, "RESOURCE_EXHAUSTED")
 
-    with vendor(answer) as server, pytest.raises(Exception) as caught:  # noqa: PT011 - looked at below
+    with vendor(answer) as server, pytest.raises(Exception) as caught:
         list(source(server))
     error = root_cause(caught.value)
     assert said in error.message
