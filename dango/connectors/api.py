@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from dlt.sources.helpers.rest_client import RESTClient
 from dlt.sources.helpers.rest_client.auth import AuthConfigBase
-from requests import Response
+from dlt.sources.helpers.rest_client.client import RESTClient
+from requests import RequestException, Response
+from urllib3.exceptions import HTTPError
 
 from dango.connectors.oauth import without_query
 from dango.connectors.rest import paced_session
@@ -59,10 +60,23 @@ class Api:
         return self._json(self._accepted(self._client.post(path, data=dict(form))))
 
     @contextmanager
-    def stream(self, path: str, params: Mapping[str, Any] | None = None, **headers: str) -> Iterator[Response]:
-        """An answer that is read while it arrives, and closed behind the block. Raises `VendorError`."""
-        with self._client.get(path, dict(params or {}), headers=headers, stream=True) as response:
-            yield self._accepted(response)
+    def stream(self, path: str, params: Mapping[str, Any], *answers: int, **headers: str) -> Iterator[Response]:
+        """An answer that is read while it arrives, and closed behind the block.
+
+        Args:
+            path: what is asked for.
+            params: of the query.
+            answers: statuses that are no errors here.
+            headers: of this request.
+
+        Raises:
+            VendorError: when the vendor refuses, or breaks off.
+        """
+        with self._client.get(path, dict(params), headers=headers, stream=True) as response:
+            try:
+                yield response if response.status_code in answers else self._accepted(response)
+            except (RequestException, HTTPError) as error:
+                raise VendorError(f"{_place(response)} breaks off in the middle of its answer", "sync again") from error
 
     def _accepted(self, response: Response) -> Response:
         if response.ok:
