@@ -1,4 +1,4 @@
-"""Raw events of Amplitude, which exports them by the hour in which they arrived: archives of compressed lines of JSON."""
+"""Raw events of Amplitude, which exports them by the hour of their arrival: archives of compressed lines of JSON."""
 
 from __future__ import annotations
 

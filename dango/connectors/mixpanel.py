@@ -58,7 +58,7 @@ def _events(api: Api, project_id: str, cursor: Cursor) -> Iterator[list[dict[str
             "time_in_ms": "true",
         }
         with api.stream("api/2.0/export", asked, Accept="text/plain") as response:
-            for page in json_lines.pages(response.iter_lines(), "Mixpanel"):
+            for page in json_lines.pages(response.iter_lines(1 << 16), "Mixpanel"):
                 yield list(map(_row, page))
 
 
