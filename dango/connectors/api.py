@@ -47,9 +47,21 @@ class Api:
         self._client = RESTClient(base_url, dict(headers or {}), auth, session=session)
         self._hints = hints or {}
 
-    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
-        """The JSON at a path. Raises `VendorError`."""
-        return self._json(self._accepted(self._client.get(path, dict(params or {}))))
+    def get(
+        self, path: str, params: Mapping[str, Any] | None = None, is_answer: Callable[[Response], bool] | None = None
+    ) -> Any:
+        """The JSON at a path.
+
+        Args:
+            path: what is asked for.
+            params: of the query.
+            is_answer: whether an error of the vendor's is none here.
+
+        Raises:
+            VendorError: when the vendor refuses.
+        """
+        response = self._client.get(path, dict(params or {}))
+        return self._json(response if is_answer and is_answer(response) else self._accepted(response))
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """The JSON that is answered to a body of JSON. Raises `VendorError`."""

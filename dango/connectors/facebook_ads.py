@@ -72,7 +72,7 @@ def facebook_ads(
     lookback: int = 28,
     attribution_windows: Sequence[str] | None = None,
     reports: Mapping[str, Report] | None = None,
-    version: str = "v23.0",
+    version: str = "v26.0",
     base_url: str = "https://graph.facebook.com",
 ) -> list[DltResource]:
     """Results by day, which are merged, and the account's campaigns, ad sets, ads and creatives, which are replaced.

@@ -12,7 +12,7 @@ from dlt.sources import DltResource
 
 from dango.connectors.api import Api
 from dango.connectors.oauth import GoogleServiceAccount
-from dango.connectors.reports import Cursor, by_day, windows
+from dango.connectors.reports import Cursor, by_day, to_today
 from dango.errors import ArgumentError, near
 
 _SCOPE = "https://www.googleapis.com/auth/analytics.readonly"
@@ -114,24 +114,14 @@ def _rows(api: Api, property_id: str, name: str, report: Report, cursor: Cursor)
         "returnPropertyQuota": True,
     }
     told: set[str] = set()
-    for dates in _ranges(cursor):
+    for first, last in to_today(cursor, _DAYS):
+        dates = {"startDate": first.isoformat(), "endDate": last.isoformat() if last else "today"}
         for answer in _pages(api, property_id, {**asked, "dateRanges": [dates]}):
             for warning in _warnings(answer, name):
                 if warning not in told:
                     told.add(warning)
                     _LOG.warning(warning)
             yield list(_named(answer))
-
-
-def _ranges(cursor: Cursor) -> Iterator[dict[str, str]]:
-    """The days that are asked for, in pieces. Which day is today only the property's time zone tells."""
-    yesterday = dt.datetime.now(dt.timezone.utc).date() - dt.timedelta(days=1)
-    pieces = [(first, last.isoformat()) for first, last in windows(cursor, yesterday, _DAYS)]
-    if cursor.end_value is None or cursor.end_value > yesterday + dt.timedelta(days=1):
-        first = pieces.pop()[0] if pieces else yesterday
-        pieces.append((first, "today"))
-    for first, last in pieces:
-        yield {"startDate": first.isoformat(), "endDate": last}
 
 
 def _pages(api: Api, property_id: str, asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

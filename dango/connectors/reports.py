@@ -53,6 +53,16 @@ def windows(cursor: Cursor, today: dt.date, days: int) -> Iterator[Days]:
         first = end + dt.timedelta(days=1)
 
 
+def to_today(cursor: Cursor, days: int) -> Iterator[tuple[dt.date, dt.date | None]]:
+    """The same where only the vendor knows which day it is: the last piece has no end, and begins before today."""
+    yesterday = dt.datetime.now(dt.timezone.utc).date() - dt.timedelta(days=1)
+    pieces: list[tuple[dt.date, dt.date | None]] = [*windows(cursor, yesterday, days)]
+    if cursor.end_value is None or cursor.end_value > yesterday + dt.timedelta(days=1):
+        first = pieces.pop()[0] if pieces else yesterday
+        pieces.append((first, None))
+    yield from pieces
+
+
 def awaited(
     ask: Callable[[], Mapping[str, Any]],
     is_over: Callable[[Mapping[str, Any]], bool],

@@ -39,7 +39,7 @@ class Account:
             self.busy -= 1
             return refused("There have been too many calls from this ad-account.", 80004)
         _, version, first, *rest = asked.path.split("/")
-        assert version == "v23.0"
+        assert version == "v26.0"
         if first == "act_7":
             return self.account(rest, asked)
         return self.results(first, asked) if rest else self.job(first)
@@ -119,7 +119,7 @@ def test_results_are_rows_by_day_whose_numbers_are_numbers(warehouse):
         (TODAY, "1", 12, Decimal("1.10")), (TODAY, "2", 12, Decimal("1.10"))
     ]  # fmt: skip
     assert ask("SELECT action_type, value, _7d_click FROM insights__actions") == [("purchase", 3.0, 2.0)]
-    (job,) = (asked.form for asked in server.to("/v23.0/act_7/insights"))
+    (job,) = (asked.form for asked in server.to("/v26.0/act_7/insights"))
     assert (job["level"], job["time_increment"]) == ("ad", "1")
     assert json.loads(job["action_attribution_windows"]) == ["7d_click", "1d_view"]
     assert not any(TOKEN in str(asked.query) + asked.body for asked in server.asked)
