@@ -18,8 +18,11 @@ from dango.dlt_internals.names import jsonpath
 from dango.errors import VendorError
 
 _LONGEST_MESSAGE = 500
-# Where vendors say what is wrong: Google and Meta, the same in a list, Salesforce, PayPal, OAuth, and others.
-_SAID = ("error.message", "[0].error.message", "[0].message", "message", "error_description", "error")
+# Where vendors say what is wrong: Google and Meta, Salesforce, Intuit, PayPal, OAuth, and others.
+_SAID = (
+    "error.message", "[0].message", "Fault.Error[0].Detail", "fault.error[0].message", "message", "error_description",
+    "error",
+)  # fmt: skip
 
 
 class Api:
