@@ -10,6 +10,7 @@ import dlt
 import pyarrow as pa
 from dlt.sources import DltResource
 from pyarrow import csv
+from requests import Response
 
 from dango.connectors.api import Api
 from dango.connectors.oauth import OAuth2Client
@@ -150,15 +151,26 @@ def _results(api: Api, path: str, kinds: Mapping[str, pa.DataType]) -> Iterator[
     part: dict[str, Any] = {"maxRecords": _RECORDS}
     while True:
         with api.stream(path, part, Accept="text/csv") as response:
-            response.raw.decode_content = True
-            try:
-                yield from _tables(response.raw, kinds)
-            except (pa.ArrowInvalid, KeyError) as error:
-                raise VendorError(f"a result of Salesforce's cannot be read: {error}") from error
+            yield from _whole(response, kinds)
             locator = response.headers.get("Sforce-Locator", "null")
         if locator == "null":
             return
         part["locator"] = locator
+
+
+def _whole(response: Response, kinds: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
+    """The rows of one part. Raises `VendorError` where they are fewer than it says."""
+    response.raw.decode_content = True
+    count = 0
+    try:
+        for table in _tables(response.raw, kinds):
+            count += table.num_rows
+            yield table
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise VendorError(f"a result of Salesforce's cannot be read: {error}") from error
+    told = response.headers.get("Sforce-NumberOfRecords")
+    if told is not None and int(told) != count:
+        raise VendorError(f"a result of Salesforce's has {count} of {told} records", "sync again")
 
 
 def _tables(file: Any, kinds: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:

@@ -126,7 +126,8 @@ def test_results_are_rows_by_day_whose_numbers_are_numbers(warehouse):
 
 
 def test_the_second_load_replaces_the_days_to_which_actions_may_be_added(warehouse):
-    days = {TODAY - n * DAY: [ad(1), ad(2)] for n in range(6)}
+    bought = [{"action_type": "purchase", "value": "3"}]
+    days = {TODAY - n * DAY: [ad(1, actions=bought), ad(2)] for n in range(6)}
     account = Account(days)
     with vendor(account) as server:
         warehouse.load(source(server, since=TODAY - 6 * DAY, lookback=2))
@@ -139,6 +140,7 @@ def test_the_second_load_replaces_the_days_to_which_actions_may_be_added(warehou
         (TODAY - DAY, "3", Decimal("1.10")), (TODAY, "9", Decimal("1.10")),
     ]  # fmt: skip
     assert ask("SELECT count(*) FROM insights WHERE date_start <= current_date - 3") == [(6,)]
+    assert ask("SELECT count(*) FROM insights__actions") == [(3,)]
 
 
 def test_pages_are_followed_by_their_cursors(monkeypatch):

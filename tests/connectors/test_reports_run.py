@@ -52,7 +52,8 @@ def project(vendors):
     }
     secrets = {
         "web": {"api_key": "k3y"}, "ads": {"token": test_facebook_ads.TOKEN},
-        "ga": {"credentials": key_file(url["ga"])}, "crm": {"client_secret": "s3cret"}, "sheet": {"credentials": key_file(url["sheet"])},
+        "ga": {"credentials": key_file(url["ga"])},
+        "crm": {"client_secret": "s3cret"}, "sheet": {"credentials": key_file(url["sheet"])},
     }  # fmt: skip
     sources = [
         {
@@ -72,8 +73,9 @@ def project(vendors):
 
 
 COUNTS = """
-SELECT (SELECT count(*) FROM web.overview), (SELECT count(*) FROM ga.overview), (SELECT count(*) FROM ads.insights),
-    (SELECT count(*) FROM crm.account), (SELECT count(*) FROM sheet.orders)
+SELECT (SELECT count(*) FROM raw_web.overview), (SELECT count(*) FROM raw_ga.overview),
+    (SELECT count(*) FROM raw_ads.insights), (SELECT count(*) FROM raw_crm.account),
+    (SELECT count(*) FROM raw_sheet.orders)
 """
 
 
@@ -98,7 +100,7 @@ def test_a_range_of_days_takes_the_place_of_what_was_loaded_of_it(write, dango, 
     assert [each.json["date_range"] for each in server.asked[asked:]] == [
         [(TODAY - 7 * DAY).isoformat(), (TODAY - 6 * DAY).isoformat()]
     ]
-    assert rows("SELECT visitors, count(*) FROM web.overview GROUP BY 1 ORDER BY 1") == [(1, 7), (7, 2)]
+    assert rows("SELECT visitors, count(*) FROM raw_web.overview GROUP BY 1 ORDER BY 1") == [(1, 7), (7, 2)]
 
 
 def test_a_source_tells_its_objects_and_whether_they_can_be_read(write, dango, vendors):

@@ -35,6 +35,7 @@ class Organisation:
         self.records, self.fields, self.slow, self.ends = records, fields, slow, ends
         self.jobs, self.numbers = {}, count(1)
         self.part = 100
+        self.lost = 0
 
     def __call__(self, asked):
         if asked.path == "/services/oauth2/token":
@@ -82,10 +83,12 @@ class Organisation:
         text = io.StringIO()
         writer = csv.DictWriter(text, job["names"], quoting=csv.QUOTE_ALL, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(job["rows"][begin : begin + self.part])
+        rows = job["rows"][begin : begin + self.part]
+        writer.writerows(rows[self.lost :])
         left = begin + self.part < len(job["rows"])
         locator = str(begin + self.part) if left else "null"
-        return Answer(text.getvalue(), headers={"Content-Type": "text/csv", "Sforce-Locator": locator})
+        headers = {"Sforce-Locator": locator, "Sforce-NumberOfRecords": str(len(rows))}
+        return Answer(text.getvalue(), headers={"Content-Type": "text/csv", **headers})
 
 
 @pytest.fixture
@@ -192,6 +195,13 @@ def test_a_result_that_is_no_table_is_told():
     shop = Organisation({"Account": [account(1, Seats__c="many")]})
     with vendor(shop) as server:
         assert "cannot be read" in failure(lambda: source(server)).message
+
+
+def test_a_result_that_is_cut_short_is_told():
+    shop = Organisation({"Account": [account(1), account(2)]})
+    shop.lost = 1
+    with vendor(shop) as server:
+        assert "has 1 of 2 records" in failure(lambda: source(server)).message
 
 
 def test_an_object_that_may_not_be_read_is_told():
