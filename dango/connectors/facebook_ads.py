@@ -195,7 +195,7 @@ def _of_days(api: Api, account: str, asked: Mapping[str, str], days: Days) -> It
 def _is_over(job: Mapping[str, Any]) -> bool:
     status = job.get("async_status")
     return status in ("Job Failed", "Job Skipped") or (
-        status == "Job Completed" and job.get("async_percent_completion") == 100
+        status == "Job Completed" and job.get("async_percent_completion", 100) == 100
     )
 
 

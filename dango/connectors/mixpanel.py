@@ -12,7 +12,7 @@ from dlt.sources.helpers.rest_client.auth import HttpBasicAuth
 
 from dango.connectors import json_lines
 from dango.connectors.api import Api
-from dango.connectors.reports import Cursor, by_day, windows
+from dango.connectors.reports import Cursor, by_day, to_today
 
 _PER_SECOND = 1.0
 # Of 60 exports an hour, so that a first load of years passes.
@@ -50,11 +50,11 @@ def mixpanel(
 
 def _events(api: Api, project_id: str, cursor: Cursor) -> Iterator[list[dict[str, Any]]]:
     today = dt.datetime.now(dt.timezone.utc).date()
-    for first, last in windows(cursor, today, _DAYS):
+    for first, last in to_today(cursor, _DAYS):
         asked = {
             "project_id": project_id,
             "from_date": first.isoformat(),
-            "to_date": last.isoformat(),
+            "to_date": (last or today).isoformat(),
             "time_in_ms": "true",
         }
         with api.stream("api/2.0/export", asked, Accept="text/plain") as response:
