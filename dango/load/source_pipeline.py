@@ -67,6 +67,8 @@ class SourcePipeline:
 
         The history has what people want to know of it, masked. What stays is for the project's owner alone.
         """
+        # At once, for a process that is killed comes to no end.
+        self._folder.chmod(0o700)
         try:
             yield
         finally:
