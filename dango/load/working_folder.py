@@ -103,7 +103,7 @@ def fits(known: Loads, loads: Loads, schemas: Collection[str]) -> bool:
 
 
 def make_private(folder: Path) -> None:
-    """Takes from all others what dlt lets them read. That no other comes this far holds only where the folder is now."""
+    """Takes from others what dlt lets them read: that none comes this far holds only where the folder is now."""
     for place, _, files in os.walk(folder):
         Path(place).chmod(0o700)
         for name in files:

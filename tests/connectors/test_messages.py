@@ -48,7 +48,7 @@ def of_airbyte(line: dict[str, Any]) -> streams.Message | None:
 )
 def test_a_message_that_is_none_ends_the_run_and_is_shown(read: Read, line: dict[str, Any]) -> None:
     program: Any = Program()
-    with pytest.raises(ConnectorFailed, match="`connector` sends a message that is none: {"):
+    with pytest.raises(ConnectorFailed, match="`connector` sends a message that is none: "):
         list(streams.messages([json.dumpb(line)], read, program))
 
 
