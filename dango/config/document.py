@@ -49,7 +49,7 @@ class Document:
         self.path = path
         self.name = name
         self._smallest = smallest
-        self.text = _read(path, name) if text is None else text
+        self.text = read_text(path, name) if text is None else text
         known = parsed.read(cache, name, self.text) if cache else None
         self.data: dict[str, Any] = self._parsed() if known is None else known
         if cache and known is None:
@@ -63,6 +63,11 @@ class Document:
         """`file:line:column` of the key at `loc`."""
         line, column = self.where(loc)
         return f"{self.name}:{line}:{column}"
+
+    @property
+    def tags(self) -> dict[tuple[str | int, ...], str]:
+        """Tags that are not YAML's own, as `!ENV`, by where they stand; what they tag is plain in `data`."""
+        return self._tree.tags()
 
     def value(self, loc: Loc) -> Any:
         """What stands at `loc`; None where nothing does."""
@@ -199,7 +204,8 @@ class Document:
         return edited
 
 
-def _read(path: Path, name: str) -> str:
+def read_text(path: Path, name: str) -> str:
+    """What a text file of at most 5 MB holds, its line ends as they are. Raises `ConfigError`."""
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise ConfigError([Problem(f"larger than {_MAX_BYTES // 1_000_000} MB", file=name)])

@@ -1,0 +1,136 @@
+"""What another tool's file comes to is put into a project: `sources.yml` and `secrets.toml`, all of it or nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dango.adding import change, names, with_document, write
+from dango.config.document import Document
+from dango.errors import ConfigError
+from dango.imports import formats
+from dango.imports.found import Carried, Imported, Target
+from dango.imports.ledger import Note
+from dango.project import Project
+from dango.secrets import project_mask
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be written; nothing is yet.
+
+    Attributes:
+        project: whose files are to change.
+        imported: the file, as it was read.
+        edited: `sources.yml` as it would be.
+        sources: those that are added.
+        targets: the destinations that are added.
+        present: names of the file's sources and destinations that the project has already; these are left as they are.
+        refused: names, in the file, of sources that cannot be carried over.
+        notes: everything that is not carried over.
+    """
+
+    project: Project
+    imported: Imported
+    edited: Document
+    sources: tuple[Carried, ...]
+    targets: tuple[Target, ...]
+    present: tuple[str, ...]
+    refused: tuple[str, ...]
+    notes: tuple[Note, ...]
+
+    @property
+    def diff(self) -> str:
+        """What changes in `sources.yml`, as a unified diff."""
+        return project_mask(self.project)(self.project.document.diff(self.edited))
+
+    @property
+    def secrets(self) -> dict[str, tuple[str, ...]]:
+        """By their section in `secrets.toml` the names of the secrets that are stored, never their values."""
+        return {".".join(section): tuple(names(values)) for section, values in self._sections.items() if values}
+
+    @property
+    def unset(self) -> tuple[str, ...]:
+        """The variables that the added sources refer to and that are not set."""
+        after = with_document(self.project, self.edited)
+        problems = [each for carried in self.sources for each in after.unset(after.source(carried.name))]
+        return tuple(dict.fromkeys(each.hint for each in problems))
+
+    def write(self) -> None:
+        """Writes it. Raises `DangoError` where a file was changed meanwhile, or cannot be written."""
+        if self.sources or self.targets:
+            write(self.project, self.edited, self._sections)
+
+    @property
+    def _sections(self) -> dict[tuple[str, ...], Any]:
+        return {
+            **{("destination", each.name): each.secrets for each in self.targets},
+            **{("sources", each.name): each.made.secrets for each in self.sources},
+        }
+
+
+def plan(project: Project, file: Path, kind: str = "") -> Plan:
+    """Reads a file of another tool, and what it would make of the project.
+
+    Args:
+        project: whose it is to be.
+        file: the file.
+        kind: one of `formats.FORMATS`; found by what the file holds where empty.
+
+    Raises:
+        ConfigError: where the file, or `sources.yml`, cannot be read.
+        UsageError: where it is no file of a tool that is known.
+    """
+    imported = formats.read(file, os.path.relpath(file), _folder(project, file), kind)
+    there = {source.name for source in project.config.sources}
+    known = project.config.destinations
+    targets = tuple(each for each in imported.targets if each.name not in known)
+    document = project.document
+    for target in targets:
+        document = document.set_value(("destinations",), target.name, dict(target.block))
+    before = with_document(project, document)
+    notes = [*imported.notes]
+    added: list[Carried] = []
+    present = [each.name for each in imported.targets if each.name in known]
+    refused = [*imported.refused]
+    for carried in imported.sources:
+        if carried.name in there:
+            present.append(carried.name)
+            continue
+        try:
+            before = change(before, carried.made).after
+        except ConfigError as error:
+            refused.append(carried.was)
+            notes.append(_faulty(carried, error))
+            continue
+        added.append(carried)
+        notes += _lacking(before, carried)
+    return Plan(project, imported, before.document, tuple(added), targets, tuple(present), tuple(refused), tuple(notes))
+
+
+def _folder(project: Project, file: Path) -> str:
+    """Where the file's relative paths begin, from the project's folder."""
+    here = os.path.relpath(file.resolve().parent, project.root)
+    return "" if here == "." else Path(here).as_posix()
+
+
+def _faulty(carried: Carried, error: ConfigError) -> Note:
+    said = "; ".join(problem.message for problem in error.problems)
+    return Note(
+        carried.place, carried.path, f"it is no source as it stands: {said}", "mend it there, or add it by hand"
+    )
+
+
+def _lacking(project: Project, carried: Carried) -> Iterator[Note]:
+    """What the source's registry entry needs besides."""
+    source = project.source(carried.name)
+    entry = project.entry(source)
+    if entry is None:
+        return
+    values = {**source.block, **carried.made.secrets}
+    if lacks := [spec.name for spec in entry.missing(values)]:
+        what = f"dango's `{source.type}` needs {', '.join(f'`{each}`' for each in lacks)}, and the file has none"
+        yield Note(carried.place, carried.path, what, f"dango source edit {carried.name}")
