@@ -17,6 +17,8 @@ from dango.imports.ledger import Note
 from dango.project import Project
 from dango.secrets import project_mask
 
+_RELATIVE = "what is a relative path in them begins in the project's folder, not in the file's"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -84,7 +86,8 @@ def plan(project: Project, file: Path, kind: str = "") -> Plan:
         ConfigError: where the file, or `sources.yml`, cannot be read.
         UsageError: where it is no file of a tool that is known.
     """
-    imported = formats.read(file, os.path.relpath(file), _folder(project, file), kind)
+    folder = _folder(project, file)
+    imported = formats.read(file, os.path.relpath(file), folder, kind)
     there = {source.name for source in project.config.sources}
     known = project.config.destinations
     targets = tuple(each for each in imported.targets if each.name not in known)
@@ -93,6 +96,8 @@ def plan(project: Project, file: Path, kind: str = "") -> Plan:
         document = document.set_value(("destinations",), target.name, dict(target.block))
     before = with_document(project, document)
     notes = [*imported.notes]
+    if folder:
+        notes.append(Note(f"{os.path.relpath(file)}:1:1", "settings", _RELATIVE, "look through them"))
     added: list[Carried] = []
     present = [each.name for each in imported.targets if each.name in known]
     refused = [*imported.refused]
@@ -113,7 +118,9 @@ def plan(project: Project, file: Path, kind: str = "") -> Plan:
 
 def _folder(project: Project, file: Path) -> str:
     """Where the file's relative paths begin, from the project's folder."""
-    here = os.path.relpath(file.resolve().parent, project.root)
+    above = file.resolve().parent
+    # getdango's file stands where dango's does.
+    here = os.path.relpath(above.parent if above.name == ".dango" else above, project.root)
     return "" if here == "." else Path(here).as_posix()
 
 

@@ -11,7 +11,7 @@ RULES = Rules(
     left={
         "sink": (
             "DataHub's server is not written to: the tables are in dango's destination",
-            "nothing, or `sync` both",
+            "nothing; what runs with DataHub may go on doing so",
         ),
         "transformers": ("records are not transformed", "`processors:` of the source do much of it"),
         "datahub_api": ("no server is asked", "nothing, unless the source asks for it (`ctx.graph`): it does not run"),
@@ -42,7 +42,10 @@ def read(root: Part, found: Found) -> None:
     settings = Reading(root.ledger, name).of(config.value, config.loc)
     config.take_all(besides=_STATEFUL)
     stateful.take_all(besides="state_provider")
-    settings.plain.get(_STATEFUL, {}).pop("state_provider", None)
+    for each in (settings.plain, settings.secrets):
+        each.get(_STATEFUL, {}).pop("state_provider", None)
+        if each.get(_STATEFUL) == {}:
+            del each[_STATEFUL]
     item = {
         "name": name,
         "type": "datahub",

@@ -127,7 +127,7 @@ def _native(part: Part, kind: str, reading: Reading, name: str) -> Block:
     if found := _VERIFIED.fullmatch(module):
         do = f"dango source fetch {found[1]}; then `source_module: {found[1]}`"
         part.ledger.note(body.at("source_module"), "a source that getdango brings along", do)
-    elif part.ledger.given.folder not in ("", ".dango"):
+    elif part.ledger.given.folder:
         what = "a module of custom_sources/ is not copied"
         part.ledger.note(body.at("source_module"), what, f"copy it, if it is one: custom_sources/{module}")
     block: dict[str, Any] = {"source_module": module, "source_function": body.needed("source_function")}
@@ -148,12 +148,12 @@ def _native(part: Part, kind: str, reading: Reading, name: str) -> Block:
 
 def _files(part: Part, kind: str, reading: Reading, name: str) -> Block:
     body = _body(part, kind)
-    folder = posixpath.join(part.ledger.given.moved(f"./{_relative(body.needed('directory'))}"), "")
+    folder = body.needed("directory")
+    folder = folder if folder.startswith("/") else part.ledger.given.moved(f"./{folder}").removeprefix("./")
     pattern = body.text("file_pattern") or ("*.csv" if kind == "csv" else "*")
     if body.value.get("notes"):
         body.note("notes", "notes on a folder", "`description:` of the source")
-    location = folder.removeprefix("./") + pattern
-    return "files", {"location": location, "table": name}, {}, []
+    return "files", {"location": posixpath.join(folder, pattern), "table": name}, {}, []
 
 
 def _bucket(part: Part, kind: str, reading: Reading, name: str) -> Block:
@@ -189,10 +189,6 @@ def _rest(part: Part, kind: str, reading: Reading, name: str) -> Block:
     body = part.part(kind)
     values, keys = parameters(body, reading)
     return "rest_api", *rest.block(body, values, keys, reading), []
-
-
-def _relative(path: str) -> str:
-    return path.removeprefix("./") if not path.startswith("/") else path
 
 
 _READERS: Mapping[str, Callable[[Part, str, Reading, str], Block]] = {

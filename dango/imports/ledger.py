@@ -85,8 +85,8 @@ class Ledger:
             return
         known = _found(self.rules.left, loc)
         inner = list(_inner(value))
-        deeper = inner and (loc in self._around or any(_leads_on(each, loc) for each in self._patterns))
-        if known is None and deeper:
+        of_rules = known is None and any(_leads_on(each, loc) for each in self._patterns)
+        if inner and (loc in self._around or of_rules):
             for key, item in inner:
                 yield from self._rest((*loc, key), item)
         elif loc:
@@ -141,6 +141,8 @@ class Part:
     def items(self, key: str) -> list[Any]:
         """The list under a key; empty where there is none. Raises `ConfigError` where it is no list."""
         value = self.value.get(key)
+        if not value:
+            self.ledger.settle(self.at(key))
         if value is None:
             return []
         if not isinstance(value, list):

@@ -21,7 +21,6 @@ RULES = Rules(
         "processor": ("records go to no processor of OpenMetadata's", "`processors:` of the source do much of it"),
         "stage": ("nothing is staged", "nothing"),
         "bulkSink": (_SERVER, "nothing"),
-        "workflowConfig": (_SERVER, "nothing"),
         "workflowConfig.openMetadataServerConfig": (_SERVER, "nothing"),
         "workflowConfig.loggerLevel": ("what is logged is asked for by command", "dango -v sync"),
         "workflowConfig.successThreshold": (
@@ -29,6 +28,7 @@ RULES = Rules(
             "`max_errors:` of the source",
         ),
         "workflowConfig.raiseOnError": ("a failure always fails the sync", "`max_errors:` of the source"),
+        "workflowConfig.*": ("how OpenMetadata runs a workflow", "nothing"),
     },
 )
 

@@ -9,6 +9,11 @@ from dataclasses import dataclass
 
 from dango.imports.ledger import Part
 
+_WITH_VALUE = (
+    *("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "-r", "--requirement", "-c", "--constraint"),
+    *("--trusted-host", "--no-binary", "--only-binary", "--config-settings"),
+)
+"""Options of pip whose value is the next word."""
 _SIGNED_IN = re.compile(r"https?://[^/\s]*@")
 
 
@@ -63,7 +68,7 @@ class Plugin:
             return [], False
         made = []
         fetched = False
-        for each in shlex.split(re.sub(r"\s+@\s+", "@", re.sub(r"(^|\s)(-e|--editable)[\s=]+", " ", written))):
+        for each in _words(written):
             if each.startswith("-") or "$" in each or _SIGNED_IN.search(each):
                 what = "an option of pip, a variable or a password in what is to be installed"
                 do = "write the requirement by hand, under `environment: requirements:` of the source"
@@ -77,6 +82,18 @@ class Plugin:
                 owner.at("pip_url"), what, "pin a commit (`…@COMMIT`): the address may change what it gives"
             )
         return made, fetched
+
+
+def _words(written: str) -> list[str]:
+    """What pip would be given: requirements, and options with what belongs to them."""
+    text = re.sub(r"(^|\s)(-e|--editable)[\s=]+", " ", written)
+    made: list[str] = []
+    for each in shlex.split(re.sub(r"\s+@\s+", "@", text)):
+        if made and made[-1] in _WITH_VALUE:
+            made[-1] += f"={each}"
+        else:
+            made.append(each)
+    return made
 
 
 def plugins(root: Part, kind: str) -> dict[str, Plugin]:
