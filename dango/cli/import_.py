@@ -72,7 +72,8 @@ def _document(plan: Plan, unset: tuple[str, ...], dry_run: bool, code: int) -> d
 def _show(plan: Plan, unset: tuple[str, ...], dry_run: bool) -> None:
     from dango.cli import show
 
-    typer.echo(f"{plan.imported.title}, with {len(plan.imported.sources) + len(plan.imported.refused)} sources")
+    count = len(plan.imported.sources) + len(plan.imported.refused)
+    typer.echo(f"{plan.imported.title}, with {count} source{'' if count == 1 else 's'}")
     if plan.sources:
         rows = [(each.name, each.type, _plain(each.was), each.place) for each in plan.sources]
         show.table(("source", "type", "was", "where"), rows)

@@ -60,8 +60,7 @@ class Plugin:
         variant = str(self.part.value.get("variant") or "")
         if not written:
             by = f" (variant {variant})" if variant else ""
-            path = self.said("executable")
-            if not path.startswith(("./", "../", "/")):
+            if "/" not in self.said("executable"):
                 what = f"the file does not say which package brings {self.base}{by}"
                 do = f"`environment: {{requirements: [{self.base}]}}` of the source, or what the hub says: `pip_url`"
                 self.part.ledger.note(self.part.loc, what, do)

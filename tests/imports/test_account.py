@@ -75,7 +75,9 @@ def is_accounted(imported: Imported, loc: Loc, value: Any, stored: set[str]) -> 
     where = path(loc)
     named = any(where == note.path or where.startswith((f"{note.path}.", f"{note.path}[")) for note in imported.notes)
     rules = (pattern.split(".") for pattern in formats.FORMATS[imported.format].rules.ignored)
-    ignored = any(len(rule) <= len(loc) and all(p in ("*", str(k)) for p, k in zip(rule, loc, strict=False)) for rule in rules)
+    ignored = any(
+        len(rule) <= len(loc) and all(p in ("*", str(k)) for p, k in zip(rule, loc, strict=False)) for rule in rules
+    )
     turned = any(re.fullmatch(pattern, where) for pattern in TURNED[imported.format])
     return named or ignored or turned or {str(value), text(value)} & stored or f"env:{value}" in stored
 
