@@ -29,7 +29,7 @@ def import_(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written, and write nothing.")] = False,
     json: Json = False,
 ) -> None:
-    """Take over the sources of another tool's file, and say what it cannot."""
+    """Take over the sources of another tool's file."""
     from dango import importing
 
     plan = importing.plan(open_project(), file.expanduser(), kind)
