@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,29 +91,45 @@ def plan(project: Project, file: Path, kind: str = "") -> Plan:
     there = {source.name for source in project.config.sources}
     known = project.config.destinations
     targets = tuple(each for each in imported.targets if each.name not in known)
+    present = [each.name for each in imported.targets if each.name in known]
+    present += [each.name for each in imported.sources if each.name in there]
     document = project.document
     for target in targets:
         document = document.set_value(("destinations",), target.name, dict(target.block))
-    before = with_document(project, document)
-    notes = [*imported.notes]
-    if folder:
+    wanted = [each for each in imported.sources if each.name not in there]
+    added, faulty, after = _added(with_document(project, document), wanted)
+    notes = [*imported.notes, *(_faulty(carried, error) for carried, error in faulty)]
+    notes += [note for carried in added for note in _lacking(after, carried)]
+    if folder and imported.sources:
         notes.append(Note(f"{os.path.relpath(file)}:1:1", "settings", _RELATIVE, "look through them"))
-    added: list[Carried] = []
-    present = [each.name for each in imported.targets if each.name in known]
-    refused = [*imported.refused]
-    for carried in imported.sources:
-        if carried.name in there:
-            present.append(carried.name)
-            continue
+    refused = (*imported.refused, *(carried.was for carried, _ in faulty))
+    return Plan(project, imported, after.document, tuple(added), targets, tuple(present), refused, tuple(notes))
+
+
+def _added(
+    before: Project, wanted: Sequence[Carried]
+) -> tuple[list[Carried], list[tuple[Carried, ConfigError]], Project]:
+    """The sources that can be, those that cannot with why, and the project with the former."""
+    try:
+        after = with_document(before, before.document.append_items(("sources",), [each.made.item for each in wanted]))
+        _ = after.config
+    except ConfigError:
+        return _one_by_one(before, wanted)
+    return [*wanted], [], after
+
+
+def _one_by_one(
+    before: Project, wanted: Sequence[Carried]
+) -> tuple[list[Carried], list[tuple[Carried, ConfigError]], Project]:
+    added, faulty = [], []
+    for carried in wanted:
         try:
             before = change(before, carried.made).after
         except ConfigError as error:
-            refused.append(carried.was)
-            notes.append(_faulty(carried, error))
-            continue
-        added.append(carried)
-        notes += _lacking(before, carried)
-    return Plan(project, imported, before.document, tuple(added), targets, tuple(present), tuple(refused), tuple(notes))
+            faulty.append((carried, error))
+        else:
+            added.append(carried)
+    return added, faulty, before
 
 
 def _folder(project: Project, file: Path) -> str:

@@ -128,13 +128,19 @@ class Document:
 
         Raises `ConfigError` where the text does not allow that without changing anything else.
         """
+        return self.append_items(loc, [value])
+
+    def append_items(self, loc: Loc, values: Sequence[Mapping[Any, Any]]) -> Document:
+        """With more items at the end of the list at `loc`, in one edit. Raises `ConfigError` as `append_item` does."""
         from dango.config.text import yaml_edits
 
+        if not values:
+            return self
         *parents, key = loc
         wanted = self._copy()
         mapping = _at(wanted, parents)
-        mapping[key] = [*(_at(self.data, loc) or []), value]
-        return self._edited(lambda text: yaml_edits.with_item(text, loc, value), wanted, loc)
+        mapping[key] = [*(_at(self.data, loc) or []), *values]
+        return self._edited(lambda text: yaml_edits.with_items(text, loc, values), wanted, loc)
 
     def remove_item(self, loc: Loc) -> Document:
         """Without the list item at `loc`; comments above and below it stay.

@@ -50,6 +50,7 @@ RULES = Rules(
         "state_backend": (f"Meltano's states are {_ELSEWHERE}: the first sync loads everything", _SINCE),
         "hub_url_auth": ("Meltano's hub is not asked", "nothing"),
         "environments.*.env": ("variables for all plugins", "set them in .env"),
+        "environments.*.config.plugins.*.*.*": ("what an environment says otherwise", "say it at the plugin itself"),
         "environments.*.state_id_suffix": (f"Meltano's states are {_ELSEWHERE}", "nothing"),
         "plugins.mappers": ("records are not mapped", "`processors:` of the source, or of a resource"),
         "plugins.orchestrators": ("dango runs when it is called", "cron, or what else runs things: dango sync"),
@@ -75,6 +76,7 @@ RULES = Rules(
     },
 )
 
+_HOME = "MELTANO_PROJECT_ROOT"
 _SENSITIVE = ("password", "hidden")
 _POSTGRES = {"host": "host", "port": "port", "username": "user", "password": "password"}
 _FILES = ("target-csv", "target-jsonl", "target-parquet")
@@ -100,6 +102,9 @@ def _overlays(root: Part) -> dict[str, Part]:
     """By a plugin's name the settings that the default environment has for it."""
     default = root.text("default_environment")
     made: dict[str, Part] = {}
+    known = [each.value.get("name") for each in root.parts("environments")]
+    if default and default not in known:
+        root.note("default_environment", "no environment of this name stands here", "dango import the file that has it")
     for environment in root.parts("environments"):
         if not default or environment.value.get("name") != default:
             do = "where it is that one which is wanted: change sources.yml, or have a project of its own for it"
@@ -157,7 +162,7 @@ def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _extractor(plugin: Plugin, python: str, overlays: Mapping[str, Part], targets: Sequence[str], found: Found) -> None:
     part = plugin.part
     name = found.name(plugin.name)
-    settings = _settings(plugin, overlays, Reading(part.ledger, name, sensitive=_sensitive(plugin)))
+    settings = _settings(plugin, overlays, Reading(part.ledger, name, sensitive=_sensitive(plugin), home=_HOME))
     replication: dict[str, dict[str, str]] = {}
     streams: list[str] = []
     for each in plugin.lineage:
@@ -225,7 +230,7 @@ def _loader(plugin: Plugin, overlays: Mapping[str, Part], found: Found) -> str:
 
 
 def _target(plugin: Plugin, config: Part, found: Found) -> str:
-    kind, reading = plugin.base, Reading(config.ledger, plugin.name)
+    kind, reading = plugin.base, Reading(config.ledger, plugin.name, home=_HOME)
     if kind == "target-duckdb":
         key = next((key for key in ("filepath", "path", "database") if config.value.get(key)), "filepath")
         return destinations.duckdb(config, plugin.name, str(reading.text(config.text(key), config.at(key))), found)

@@ -32,6 +32,7 @@ class Reading:
         ledger: the account of the file.
         source: the source's name, by which a variable is called that is new.
         variables: whether `$NAME` and `${NAME}` in a text mean the environment.
+        home: the variable that the tool sets to the file's folder.
         sensitive: settings that are secret, whatever they are called, with dots where they stand deeper.
     """
 
@@ -39,6 +40,7 @@ class Reading:
     source: str
     variables: bool = True
     sensitive: Collection[str] = ()
+    home: str = ""
 
     def settings(self, part: Part, key: str) -> Settings:
         """The settings under a key, which are settled by that. Raises `ConfigError` where they are no mapping."""
@@ -115,6 +117,9 @@ class Reading:
         if found is None:
             return _literal(text)
         name = found["bare"] or found["braced"]
+        below = text[found.end() :]
+        if self.home == name and found.start() == 0 and below.startswith("/") and "$" not in below:
+            return self.ledger.given.moved(f".{below}")
         if found.span() != (0, len(text)):
             name = re.sub(r"\W", "_", "_".join(map(str, (self.source, *keys)))).upper()
             what = "a variable is a part of this text, and sources.yml takes one as a whole value alone"
