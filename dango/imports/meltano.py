@@ -149,13 +149,17 @@ def _of_config(part: Part, reading: Reading) -> Settings:
 
 def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings whose names have dots in them as the mappings that taps are given."""
-    made: dict[str, Any] = {}
+    made = {name: value for name, value in settings.items() if "." not in name}
     for name, value in settings.items():
         *parents, key = name.split(".")
-        inner = made
+        inner: Any = made
         for parent in parents:
-            inner = inner.setdefault(parent, {})
-        inner[key] = value
+            inner = inner.setdefault(parent, {}) if isinstance(inner, dict) else None
+        if isinstance(inner, dict):
+            inner[key] = value
+        else:
+            # What stands under the name before the dot holds nothing.
+            made[name] = value
     return made
 
 

@@ -60,7 +60,7 @@ def read(root: Part, found: Found) -> None:
         block["service_type"] = _SERVICES.get(service.lower(), service)
     if was != name:
         block["service_name"] = was
-    if workflow := _workflow(source, connection, reading):
+    if workflow := _workflow(source, connection, reading, f"{block.get('service_type', 'Database')}Metadata"):
         block["workflow"] = workflow
     item = {
         "name": name,
@@ -79,13 +79,11 @@ _SERVICES = {
 }
 
 
-def _workflow(source: Part, connection: Part, reading: Reading) -> dict[str, Any]:
+def _workflow(source: Part, connection: Part, reading: Reading, usual: str) -> dict[str, Any]:
     """What the workflow says of its source besides what dango has words for; secrets have no place there."""
     made: dict[str, Any] = {}
-    said = source.part("sourceConfig").value.get("config")
-    usual = isinstance(said, dict) and set(said) == {"type"}
     settings = reading.settings(source, "sourceConfig")
-    if settings.plain and not usual:
+    if settings.plain and settings.plain != {"config": {"type": usual}}:
         made["sourceConfig"] = settings.plain
     known = ("type", "sourcePythonClass", "connectionOptions")
     others = {key: value for key, value in connection.value.items() if key not in known}

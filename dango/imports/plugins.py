@@ -96,8 +96,12 @@ def _words(written: str) -> list[str]:
 
 
 def plugins(root: Part, kind: str) -> dict[str, Plugin]:
-    """The plugins of a kind, by their names. Raises `ConfigError` where one inherits from itself."""
-    parts = {each.needed("name"): each for each in root.part("plugins").parts(kind)}
+    """The plugins of a kind, by their names. Raises `ConfigError` where two have one, or one inherits from
+    itself."""
+    parts: dict[str, Part] = {}
+    for each in root.part("plugins").parts(kind):
+        if parts.setdefault(each.needed("name"), each) is not each:
+            raise each.ledger.wrong(each.at("name"), "is the name of another plugin")
     return {name: _plugin(parts, name, ()) for name in parts}
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from dango.imports.ledger import Part
 
 _WILD = re.compile(r"[*?\[]")
-_HINTED = ("replication-method", "replication-key")
+_METHOD = "replication-method"
+_HINTED = (_METHOD, "replication-key")
 _KEYS = ("table-key-properties", "view-key-properties", "key-properties")
 
 
@@ -57,8 +58,12 @@ def replication(plugin: Part) -> dict[str, dict[str, str]]:
         if not isinstance(said, Mapping):
             raise plugin.ledger.wrong(of_stream.loc, "should be a mapping")
         _rest(of_stream)
-        wanted = {"method": said.get("replication-method"), "key": said.get("replication-key")}
-        if read := {key: str(value) for key, value in wanted.items() if value is not None}:
+        wanted = {"method": said.get(_METHOD), "key": said.get("replication-key")}
+        read = {key: str(value) for key, value in wanted.items() if value is not None}
+        if read.get("method") == "INCREMENTAL" and "key" not in read:
+            do = f"`replication: {{{stream}: {{method: INCREMENTAL, key: …}}}}`, where the tap does not say it itself"
+            of_stream.note(_METHOD, "the key by which it is read is not said here", do)
+        elif read:
             made[stream] = read
     return made
 

@@ -81,18 +81,6 @@ def test_a_tap_of_meltano_loads_rows_after_one_command(
     assert asked.json["rows"] == [[8]] or asked.json["rows"] == [{"n": 8}]
 
 
-@pytest.mark.slow
-def test_a_secret_reaches_the_tap_as_deep_as_it_stood(dango: Dango, root: Path, write: Write) -> None:
-    tap = TAP.replace("fault = os", 'open("told", "w").write(json.dumps(config))\nfault = os')
-    write({"sources": EMPTY, "taps/tap.py": tap, "meltano.yml": LOCAL, ".env": "SHOP_USER=ann\n"})
-    (root / "out").mkdir()
-    assert dango("import", "meltano.yml").code == 0
-    assert dango("sync").code == 0
-    told = yaml.safe_load((root / "told").read_text())
-    assert told["auth"] == {"user": "ann", "client_secret": "Q8secretQ8"}
-    assert told["token"] == "Q7secretQ7"
-
-
 @pytest.mark.parametrize(
     ("name", "count"),
     [

@@ -50,6 +50,10 @@ BAD = {
         "plugins: {extractors: [{name: a, inherit_from: b}, {name: b, inherit_from: a}]}\n",
         "loop.yml:1:62: `plugins.extractors[1].inherit_from` leads back to the plugin itself",
     ),
+    "twice.yml": (
+        "plugins: {extractors: [{name: a}, {name: a}]}\n",
+        "twice.yml:1:36: `plugins.extractors[1].name` is the name of another plugin",
+    ),
     "scalar.yml": (
         "source: {type: [a], config: {}}\n",
         "scalar.yml:1:10: `source.type` should be text, this is a list",
@@ -158,3 +162,75 @@ def test_an_unknown_key_is_named_as_a_whole_and_its_known_neighbours_are_carried
     assert [(note.place, note.path) for note in imported.notes] == [
         ("file.yml:5:7", "plugins.extractors[0].typo"), ("file.yml:6:1", "more"),
     ]  # fmt: skip
+
+
+def test_settings_of_meltano_are_put_over_each_other_and_dots_lead_deeper(read: Read) -> None:
+    imported = read("""\
+default_environment: dev
+environments:
+  - name: dev
+    config: {plugins: {extractors: [{name: t, select: [a.*], config: {c: from dev, login.user: me}}]}}
+plugins:
+  extractors:
+    - name: base
+      pip_url: base
+      settings: [{name: a, value: default}, {name: b, value: default}, {name: d, kind: password}]
+      config: {b: from base, c: from base, login.token: hidden, d: gone}
+    - {name: t, inherit_from: base, config: {c: from t, d: $D, file: $MELTANO_PROJECT_ROOT/a/b.json}}
+""")
+    made = {each.name: each.made for each in imported.sources}
+    assert made["t"].item["singer"] == {
+        "tap": "base",
+        "config": {
+            "a": "default", "b": "from base", "d": "env:D", "file": "./a/b.json", "c": "from dev",
+            "login": {"user": "me"},
+        },
+    }  # fmt: skip
+    assert made["t"].secrets == {"secrets": {"login": {"token": "hidden"}}}
+    assert made["base"].secrets == {"secrets": {"login": {"token": "hidden"}, "d": "gone"}}
+    assert named(imported) == {
+        "environments[0].config.plugins.extractors[0].select": "what an environment says otherwise",
+    }
+
+
+def test_an_environment_that_is_not_there_and_one_that_is_not_the_default_are_named(read: Read) -> None:
+    imported = read("default_environment: dev\nenvironments: [{name: prod, env: {A: b}}]\n")
+    assert named(imported) == {
+        "default_environment": "no environment of this name stands here",
+        "environments[0]": "an environment that is not the default one",
+    }
+
+
+def test_what_pip_is_told_besides_requirements_is_named(read: Read) -> None:
+    text = "-e ./taps/a --extra-index-url https://pypi.example/simple 'tap-b @ https://x.example/b.whl' tap-c[all]<2"
+    item, _ = only(imported := read(f'plugins: {{extractors: [{{name: t, pip_url: "{text}"}}]}}', folder="old"))
+    assert item["environment"] == {
+        "allow_urls": True, "requirements": ["./old/taps/a", "tap-b@https://x.example/b.whl", "tap-c[all]<2"],
+    }  # fmt: skip
+    assert [note.what for note in imported.notes] == [
+        "an option of pip, a variable or a password in what is to be installed",
+        "it is fetched from an address, which `allow_urls: true` says is meant",
+    ]
+
+
+def test_a_name_with_dots_that_leads_nowhere_stays_as_it_is(read: Read) -> None:
+    item, _ = only(read("plugins: {extractors: [{name: t, pip_url: t, config: {x.b: 1, x: {c: 2}, y: 3, y.z: 4}}]}"))
+    assert item["singer"]["config"] == {"x": {"c": 2, "b": 1}, "y": 3, "y.z": 4}
+
+
+def test_how_a_stream_is_read_is_carried_where_it_is_said_whole(read: Read) -> None:
+    streams = "a: {replication-method: INCREMENTAL}, b: {replication-method: INCREMENTAL, replication-key: k}"
+    imported = read(f"plugins: {{extractors: [{{name: t, pip_url: t, metadata: {{{streams}}}}}]}}")
+    assert only(imported)[0]["singer"]["replication"] == {"b": {"method": "INCREMENTAL", "key": "k"}}
+    assert list(named(imported)) == ["plugins.extractors[0].metadata.a.replication-method"]
+
+
+def test_a_workflow_of_openmetadata_that_is_not_the_usual_one_is_carried_whole(read: Read) -> None:
+    text = (
+        "source:\n  type: customDatabase\n  serviceName: s\n"
+        "  serviceConnection: {config: {type: CustomDatabase, sourcePythonClass: a.B}}\n"
+        "  sourceConfig: {config: {type: KIND}}\n"
+    )
+    assert "workflow" not in only(read(text.replace("KIND", "DatabaseMetadata")))[0]["openmetadata"]
+    item, _ = only(read(text.replace("KIND", "DatabaseLineage")))
+    assert item["openmetadata"]["workflow"] == {"sourceConfig": {"config": {"type": "DatabaseLineage"}}}
