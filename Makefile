@@ -108,7 +108,7 @@ layers: .venv/.stamp-dev ## who may import whom
 	.venv/bin/lint-imports --no-logo
 
 docs: .venv/.stamp-dev ## write what is generated of the documentation (that it is fresh is a part of `test`)
-	WRITE_DOCS=1 $(python) -m pytest -q -m 'not slow' tests/test_docs.py tests/test_sources_yml_page.py
+	WRITE_DOCS=1 $(python) -m pytest -q -m 'not slow' tests/test_docs.py tests/test_sources_yml_page.py tests/test_coming_over_page.py
 
 site: .venv/.stamp-dev ## build the documentation as a site with search, in build/site
 	NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build --strict

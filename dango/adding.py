@@ -52,7 +52,7 @@ class Change:
     @property
     def secrets(self) -> tuple[str, ...]:
         """The names of the secrets that are stored, never their values."""
-        return tuple(_names(self.made.secrets))
+        return tuple(names(self.made.secrets))
 
 
 def change(project: Project, made: Made, replaces: str = "") -> Change:
@@ -77,23 +77,33 @@ def save(change: Change) -> None:
     Raises:
         DangoError: where `sources.yml` was changed meanwhile, or a file cannot be written; both are then as they were.
     """
-    if not _unchanged(change.project.document):
+    write(change.project, change.edited, {("sources", change.made.item["name"]): change.made.secrets})
+
+
+def write(project: Project, edited: Document, secrets: Mapping[tuple[str, ...], Mapping[str, Any]]) -> None:
+    """Writes secrets, by their sections, then `sources.yml`; where one of it fails, all is as it was.
+
+    Raises:
+        DangoError: where `sources.yml` was changed meanwhile, or a file cannot be written.
+    """
+    if not _unchanged(project.document):
         raise DangoError(
-            f"{change.project.document.name} was changed meanwhile, in an editor perhaps; nothing was stored",
+            f"{project.document.name} was changed meanwhile, in an editor perhaps; nothing was stored",
             "the same once more, with the file as it is now",
         )
-    file = change.project.root / SECRETS_FILE
+    file = project.root / SECRETS_FILE
     before = file.read_bytes() if file.exists() else None
-    if change.made.secrets:
-        file.parent.mkdir(exist_ok=True)
-        secret_store.store(file, ("sources", change.made.item["name"]), change.made.secrets)
+    kept = {section: values for section, values in secrets.items() if values}
     try:
-        change.edited.save()
+        for section, values in kept.items():
+            file.parent.mkdir(exist_ok=True)
+            secret_store.store(file, section, values)
+        edited.save()
     except BaseException:
         # Ctrl-C, too, leaves both files as they were.
         if before is None:
             file.unlink(missing_ok=True)
-        elif change.made.secrets:
+        elif kept:
             replace_text(file, before.decode("utf-8"), 0o600)
         raise
 
@@ -183,10 +193,11 @@ def ask(
             yield value
 
 
-def _names(named: Mapping[str, Any], path: str = "") -> Iterator[str]:
+def names(named: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """The names of what a section holds, with dots where it stands deeper."""
     for key, value in named.items():
         if isinstance(value, Mapping):
-            yield from _names(value, f"{path}{key}.")
+            yield from names(value, f"{path}{key}.")
         else:
             yield f"{path}{key}"
 

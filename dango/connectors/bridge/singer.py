@@ -14,6 +14,7 @@ from dlt.common import json
 from dlt.sources import DltSource
 
 from dango.connectors.bridge.child import Child, Files, program
+from dango.connectors.bridge.foreign import deep
 from dango.connectors.bridge.options import options
 from dango.connectors.bridge.streams import Message, Record, Run, State, Stream, Told, chosen
 from dango.errors import ArgumentError, ConnectorFailed, near
@@ -50,7 +51,7 @@ def singer(
         ConnectorFailed: when the tap cannot say which streams it has.
     """
     command = program(tap, environment)
-    settings = {**(config or {}), **(secrets or {})}
+    settings = deep({}, config or {}, secrets or {})
     catalog = _discovered(tap, command, settings, resources)
     entries = {_name(each): each for each in catalog}
     selected = chosen(entries, resources, tap) if entries else list(resources)
@@ -83,7 +84,7 @@ def about(tap: str, environment: str | None = None, **asked: Any) -> About:
     except (ConnectorFailed, ValueError, KeyError, TypeError):
         # Older taps have no such option.
         told = ()
-    settings = {**(asked.get("config") or {}), **(asked.get("secrets") or {})}
+    settings = deep({}, asked.get("config") or {}, asked.get("secrets") or {})
     try:
         catalog = _discovered(tap, command, settings, ())
     except ConnectorFailed:
