@@ -53,8 +53,8 @@ def test_values_that_only_bson_has_arrive_as_what_they_are(write: Write, dango: 
     code, key = uuid.uuid4(), ObjectId()
     document = {
         "_id": key, "price": Decimal128("12.340"), "big": Int64(2**62), "bytes": b"\0\xff",
-        "code": Binary.from_uuid(code), "moment": dt.datetime(2024, 1, 2, 3, 4, 5, 678000), "clock": Timestamp(86400, 1),
-        "like": Regex("^a"),
+        "code": Binary.from_uuid(code), "moment": dt.datetime(2024, 1, 2, 3, 4, 5, 678000),
+        "clock": Timestamp(86400, 1), "like": Regex("^a"),
         "least": MinKey(), "lines": [{"sku": ObjectId(), "price": Decimal128("0.1")}], "set": {"$x": 2},
     }  # fmt: skip
     write({"sources": source("mongodb", {"database": "shop"})})
