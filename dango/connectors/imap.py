@@ -175,9 +175,13 @@ def _folders(connection: imaplib.IMAP4) -> list[str]:
         head, literal = (line[0], line[1]) if isinstance(line, tuple) else (line, None)
         found = _LISTED.match(head or b"")
         if found and rb"\noselect" not in found["flags"].lower():
-            name = literal if literal is not None else found["name"].strip(b'"')
+            name = literal if literal is not None else _unquoted(found["name"])
             names.append(_decoded(name.decode()))
     return names
+
+
+def _unquoted(name: bytes) -> bytes:
+    return re.sub(rb"\\(.)", rb"\1", name[1:-1]) if name.startswith(b'"') else name
 
 
 def _ok(answer: tuple[str, list[Any]]) -> list[Any]:

@@ -6,13 +6,12 @@ The position is kept in dlt's state, which is loaded together with the messages;
 from __future__ import annotations
 
 import datetime as dt
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import dlt
 from confluent_kafka import (
@@ -26,6 +25,7 @@ from confluent_kafka import (
 )
 from dlt.sources import DltResource
 
+from dango.connectors.payloads import READ, Form, Start, require_time, shown
 from dango.connectors.places import existing
 from dango.errors import SourceError, near
 from dango.failed import Failed
@@ -37,8 +37,6 @@ SILENT_SECONDS = 60
 MESSAGES_AT_ONCE = 1000
 KEY = ("topic", "partition", "offset")
 COLUMNS = (*KEY, "timestamp", "key", "value", "headers")
-Form = Literal["json", "text", "bytes"]
-Start = Literal["earliest", "latest", "time"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +154,8 @@ def _cluster(servers: str, settings: Mapping[str, Any] | None, ca_file: str | No
 
 
 def _beginning(start: Start, start_time: dt.datetime | None) -> Start | int:
-    if start != "time":
-        return start
-    if start_time is None:
-        raise SourceError("`start: time` needs a `start_time`", "start_time: 2024-01-01T00:00:00Z")
-    return int(start_time.timestamp() * 1000)
+    require_time(start, start_time)
+    return int(start_time.timestamp() * 1000) if start == "time" and start_time else start
 
 
 def _partitions(consumer: Consumer) -> dict[str, list[int]]:
@@ -184,20 +179,13 @@ class Reading:
             return {
                 **place,
                 "timestamp": None if kind == TIMESTAMP_NOT_AVAILABLE else _moment(milliseconds),
-                "key": _READ[self.key](message.key()),
-                "value": _READ[self.value](message.value()),
-                "headers": [{"key": name, "value": _shown(value)} for name, value in _headers(message)],
+                "key": READ[self.key](message.key()),
+                "value": READ[self.value](message.value()),
+                "headers": [{"key": name, "value": shown(value)} for name, value in _headers(message)],
             }
         except ValueError as error:
             entity = "/".join(str(part) for part in place.values())
-            return Failed({**place, "value": _shown(message.value())}, error, entity)
-
-
-_READ: Mapping[Form, Callable[[bytes | None], Any]] = {
-    "json": lambda data: None if data is None else json.loads(data),
-    "text": lambda data: None if data is None else data.decode(),
-    "bytes": lambda data: data,
-}
+            return Failed({**place, "value": shown(message.value())}, error, entity)
 
 
 def _headers(message: Message[Any, Any]) -> list[tuple[str, Any]]:
@@ -206,10 +194,6 @@ def _headers(message: Message[Any, Any]) -> list[tuple[str, Any]]:
 
 def _moment(milliseconds: int) -> dt.datetime:
     return dt.datetime.fromtimestamp(milliseconds / 1000, dt.timezone.utc)
-
-
-def _shown(data: bytes | str | None) -> str | None:
-    return data.decode(errors="backslashreplace") if isinstance(data, bytes) else data
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def _body(message: EmailMessage, kind: Literal["plain", "html"]) -> str | None:
     if part is None:
         return None
     try:
-        return str(part.get_content())
+        return str(part.get_content()).replace("\r\n", "\n")
     except LookupError:  # a character set that nobody knows
         return _data(part).decode(errors="replace")
 

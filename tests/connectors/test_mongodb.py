@@ -15,7 +15,8 @@ from bson.datetime_ms import DatetimeMS
 
 from dango.connectors import mongodb
 from dango.errors import SourceError
-from tests.connectors.loading import Dango, Rows, Write, certificate, closed_port, loaded, source
+from tests.certificates import certificate
+from tests.connectors.loading import Dango, Rows, Write, closed_port, loaded, source
 from tests.connectors.mongo_server import serving
 
 PASSWORD = "pw-of-the-tests"
