@@ -27,6 +27,7 @@ from dlt.sources import DltResource
 
 from dango.connectors.payloads import READ, Form, Start, require_time, shown
 from dango.connectors.places import existing
+from dango.connectors.turns import in_turn
 from dango.errors import SourceError, near
 from dango.failed import Failed
 from dango.probe import Inspection, Table
@@ -205,25 +206,23 @@ class Read:
     begin: Start | int
     """An integer is a time in milliseconds."""
     turn: threading.Lock
-    """One topic at a time: each consumer has threads and buffers of its own."""
 
 
 def _messages(topic: str, read: Read) -> Iterator[list[dict[str, Any] | Failed] | None]:
-    """Pages of rows; None as long as it is not this topic's turn."""
-    while not read.turn.acquire(blocking=False):
-        yield None
-    try:
-        with read.cluster.opened() as consumer:
-            offsets: dict[str, int] = dlt.current.resource_state().setdefault("offsets", {})
-            # A table that is written anew wants all messages, loaded before or not.
-            known = {} if dlt.current.resource().write_disposition == "replace" else dict(offsets)
-            stretches = list(_stretches(consumer, topic, known, read.begin))
-            for page in _pages(consumer, stretches):
-                yield [read.reading.row(message) for message in page]
-            # Of control records and of what compaction took away there are offsets, and no messages.
-            offsets.update({str(stretch.partition): stretch.end for stretch in stretches})
-    finally:
-        read.turn.release()
+    # Each consumer has threads and buffers of its own.
+    yield from in_turn(read.turn, _rows(topic, read))
+
+
+def _rows(topic: str, read: Read) -> Iterator[list[dict[str, Any] | Failed]]:
+    with read.cluster.opened() as consumer:
+        offsets: dict[str, int] = dlt.current.resource_state().setdefault("offsets", {})
+        # A table that is written anew wants all messages, loaded before or not.
+        known = {} if dlt.current.resource().write_disposition == "replace" else dict(offsets)
+        stretches = list(_stretches(consumer, topic, known, read.begin))
+        for page in _pages(consumer, stretches):
+            yield [read.reading.row(message) for message in page]
+        # Of control records and of what compaction took away there are offsets, and no messages.
+        offsets.update({str(stretch.partition): stretch.end for stretch in stretches})
 
 
 @dataclass(frozen=True, slots=True)

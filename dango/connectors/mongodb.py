@@ -2,10 +2,12 @@
 
 # Annotations are not postponed: dlt looks at that of `incremental`, and knows no names of this file.
 
+import threading
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from decimal import Decimal
+from functools import partial
 from itertools import islice
 from typing import Any, cast
 
@@ -23,6 +25,7 @@ from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError, S
 
 from dango.connectors.cursor_columns import as_table
 from dango.connectors.places import existing
+from dango.connectors.turns import in_turn
 from dango.errors import SourceError, near
 from dango.probe import Inspection, Table
 
@@ -36,6 +39,7 @@ _FORBIDDEN, _REFUSED = 13, 18  # the server's codes
 _KINDS = {"datetime": "timestamp", "int": "bigint", "Int64": "bigint"}
 
 Document = dict[str, Any]
+Opened = Callable[[], AbstractContextManager[Database[Document]]]
 
 
 def collections(
@@ -59,29 +63,38 @@ def collections(
     Raises:
         SourceError: when the server cannot be reached or refuses, or there is no collection of a name.
     """
-    opened = _database(url, database, read_preference, tls_ca_file)
-    with translated(opened):
-        names = _names(opened)
+    opened = partial(_opened, url, database, read_preference, tls_ca_file)
+    with opened() as found:
+        names, where = _names(found), found.name
     for name in collection_names or ():
         if name not in names:
             raise SourceError(
-                f"there is no collection `{name}`{near(name, names)} in the database `{opened.name}`",
+                f"there is no collection `{name}`{near(name, names)} in the database `{where}`",
                 f"its collections: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}",
                 loc=("resources", name),
             )
-    left_out = dict.fromkeys(leave_out or (), 0)
+    left_out, turn = dict.fromkeys(leave_out or (), 0), threading.Lock()
     return [
-        dlt.resource(_documents, name=name, primary_key="_id")(opened[name], left_out)
+        dlt.resource(_documents, name=name, primary_key="_id")(opened, name, left_out, turn)
         for name in collection_names or names
     ]
 
 
 def _documents(
-    collection: Collection[Document],
+    opened: Opened,
+    name: str,
     left_out: Mapping[str, int],
+    turn: threading.Lock,
     incremental: dlt.sources.incremental[Any] | None = None,
+) -> Iterator[list[Document] | None]:
+    yield from in_turn(turn, _pages(opened, name, left_out, incremental))
+
+
+def _pages(
+    opened: Opened, name: str, left_out: Mapping[str, int], incremental: dlt.sources.incremental[Any] | None
 ) -> Iterator[list[Document]]:
-    with translated(collection.database, collection.name):
+    with opened() as database:
+        collection = database[name]
         query = {} if incremental is None else _between(collection, incremental)
         with collection.find(query, left_out or None, batch_size=DOCUMENTS_AT_ONCE) as cursor:
             while page := list(islice(cursor, DOCUMENTS_AT_ONCE)):
@@ -116,49 +129,61 @@ def _as(kind: type[Any] | None, value: Any) -> Any:
     return Decimal128(value) if isinstance(value, Decimal) else value
 
 
-def _database(
+@contextmanager
+def _opened(
     url: str, database: str | None, read_preference: str | None = None, tls_ca_file: str | None = None
-) -> Database[Document]:
-    """The database, of which nothing has been asked yet. Raises `SourceError`."""
+) -> Iterator[Database[Document]]:
+    """The database. Raises `SourceError` for what goes wrong with it."""
+    with _client(url, read_preference, tls_ca_file) as client:
+        found = _named(client, database)
+        try:
+            yield found
+        except ServerSelectionTimeoutError as error:
+            raise SourceError(
+                f"no MongoDB server answers: {_unreachable(client) or error}",
+                "is the host right, and does its firewall (Atlas: Network Access) let this machine in?",
+            ) from error
+        except OperationFailure as error:
+            said = str((error.details or {}).get("errmsg") or error)
+            raise SourceError(
+                f"MongoDB refuses the database `{found.name}`: {said}", _remedy(error.code, found.name)
+            ) from error
+        except PyMongoError as error:
+            raise SourceError(f"MongoDB, the database `{found.name}`: {error}") from error
+
+
+def _client(url: str, read_preference: str | None, tls_ca_file: str | None) -> MongoClient[Document]:
     options: dict[str, Any] = {
         "readPreference": read_preference,
         "tlsCAFile": str(existing(tls_ca_file, "certificate")) if tls_ca_file else None,
     }
     try:
-        client: MongoClient[Document] = MongoClient(
+        return MongoClient(
             url,
             appname="dango",
             connect=False,
-            serverSelectionTimeoutMS=CONNECT_SECONDS * 1000,
-            connectTimeoutMS=CONNECT_SECONDS * 1000,
+            serverSelectionTimeoutMS=int(CONNECT_SECONDS * 1000),
+            connectTimeoutMS=int(CONNECT_SECONDS * 1000),
             **{name: value for name, value in options.items() if value is not None},
         )
+    except ConfigurationError as error:
+        raise _unusable(error) from error
+
+
+def _named(client: MongoClient[Document], database: str | None) -> Database[Document]:
+    try:
         return client.get_database(database or client.get_default_database().name, codec_options=_CODECS)
     except ConfigurationError as error:
-        # Of a URL without a database, of one that is none, and of a name that no DNS knows.
-        raise SourceError(
-            f"MongoDB's URL cannot be used: {error}",
-            "it looks like mongodb+srv://user:password@host; in a password, what is no letter or digit is"
-            " written as in any URL: @ is %40",
-        ) from error
+        raise _unusable(error) from error
 
 
-@contextmanager
-def translated(database: Database[Document], collection: str = "") -> Iterator[None]:
-    """What goes wrong with a server, in its own words and without the state of its cluster."""
-    where = f"{database.name}.{collection}" if collection else f"the database `{database.name}`"
-    try:
-        yield
-    except ServerSelectionTimeoutError as error:
-        raise SourceError(
-            f"no MongoDB server answers: {_unreachable(database) or error}",
-            "is the host right, and does its firewall (Atlas: Network Access) let this machine in?",
-        ) from error
-    except OperationFailure as error:
-        said = str((error.details or {}).get("errmsg") or error)
-        raise SourceError(f"MongoDB refuses {where}: {said}", _remedy(error.code, database.name)) from error
-    except PyMongoError as error:
-        raise SourceError(f"MongoDB, {where}: {error}") from error
+def _unusable(error: ConfigurationError) -> SourceError:
+    """Of a URL that is none, or has no database, and of a name that no DNS knows."""
+    return SourceError(
+        f"MongoDB's URL cannot be used: {error}",
+        "it looks like mongodb+srv://user:password@host; in a password, what is no letter or digit is written as in"
+        " any URL: @ is %40",
+    )
 
 
 def _remedy(code: int | None, database: str) -> str:
@@ -169,11 +194,9 @@ def _remedy(code: int | None, database: str) -> str:
     return ""
 
 
-def _unreachable(database: Database[Document]) -> str:
-    servers = database.client.topology_description.server_descriptions().values()
-    return "; ".join(
-        f"{host}:{port}: {server.error}" for server in servers for host, port in [server.address] if server.error
-    )
+def _unreachable(client: MongoClient[Document]) -> str:
+    servers = client.topology_description.server_descriptions().items()
+    return "; ".join(f"{host}:{port}: {server.error}" for (host, port), server in servers if server.error)
 
 
 def _names(database: Database[Document]) -> list[str]:
@@ -224,8 +247,7 @@ def inspect(
     url: str, database: str | None = None, read_preference: str | None = None, tls_ca_file: str | None = None, **_: Any
 ) -> Inspection:
     """Asks a server for its databases, and for the collections of one. Raises `SourceError`."""
-    opened = _database(url, database, read_preference, tls_ca_file)
-    with translated(opened):
+    with _opened(url, database, read_preference, tls_ca_file) as opened:
         names = _names(opened)
         version = str(opened.client.server_info().get("version", ""))
         return Inspection(

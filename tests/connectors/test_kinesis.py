@@ -120,7 +120,7 @@ def test_a_key_that_is_refused_is_told_and_not_shown(write: Write, dango: Dango)
         write({"sources": source("kinesis", fields(url), ["orders"])})
         said = dango("source", "test", "shop", env=ENV)
     assert said.code != 0
-    assert "Kinesis refuses ListStreams: The security token included in the request is invalid" in said.err + said.out
+    assert "Kinesis refuses ListStreams: " in said.err + said.out
     assert KEYS["secret_access_key"] not in said.err + said.out
 
 

@@ -83,7 +83,7 @@ def test_after_a_sync_that_failed_in_the_middle_the_next_one_loads_each_document
         server.batches_left = 2
         failed = dango("sync", env=env)
         assert failed.code == 1
-        assert "shop.orders: interrupted at shutdown" in failed.err
+        assert "the database `shop`: interrupted at shutdown" in failed.err
 
         server.batches_left = None
         assert loaded(dango("sync", "--json", env=env)) == {"orders": 3000}
