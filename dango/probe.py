@@ -49,12 +49,16 @@ class Table:
     """About how many; None where that is not known without counting."""
     view: bool = False
     columns: tuple[str, ...] = ()
+    resumes: bool = False
+    """Whether the source itself goes on from where it stood, so that nothing need be said of how it is loaded."""
 
     @property
     def proposals(self) -> tuple[dict[str, Any], ...]:
         """The ways to load it, as `resources:` has them, the best first; everything, every time, is always
         among them."""
         everything: dict[str, Any] = {"write_disposition": "replace"}
+        if self.resumes:
+            return ({}, everything)
         key: Any = self.primary_key[0] if len(self.primary_key) == 1 else list(self.primary_key)
         merged = [
             {"write_disposition": "merge", "primary_key": key, "cursor": {"field": cursor}}

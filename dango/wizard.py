@@ -211,6 +211,8 @@ def said(hints: Mapping[str, Any]) -> str:
             return f"what changed, by {cursor}, merged on {keys}" if cursor else f"everything, merged on {keys}"
         case "append":
             return f"only new rows, by {cursor}"
+        case None:
+            return "what is new"
         case _:
             return "everything, every time"
 
