@@ -6,11 +6,13 @@ import base64
 from typing import Any
 
 import dlt
+import requests
 import sqlalchemy as sa
 from dlt.sources import DltSource
 
 from dango.connectors import sql, sql_catalog
 from dango.connectors.oauth import GoogleServiceAccount
+from dango.errors import SourceError
 from dango.probe import Inspection
 
 SCOPES = ("https://www.googleapis.com/auth/bigquery",)
@@ -34,7 +36,7 @@ def tables(
 
     Raises:
         TokenError: when Google lets nobody in by these credentials.
-        SourceError: when there is no table of a name.
+        SourceError: when Google is not reached, or there is no table of a name.
         MissingPackage: when the dialect is not installed.
     """
     return sql.tables(_entered(project, dataset, credentials, location), table_names=table_names)
@@ -47,7 +49,12 @@ def inspect(project: str, dataset: str, credentials: str, location: str | None =
 
 def _entered(project: str, dataset: str, credentials: str, location: str | None) -> str:
     """The dataset's URL. A token is asked for first: the client tries in vain for ten minutes, and says nothing."""
-    GoogleServiceAccount(project, credentials=credentials, scopes=SCOPES).obtain()
+    try:
+        GoogleServiceAccount(project, credentials=credentials, scopes=SCOPES).obtain()
+    except requests.ConnectionError as error:
+        raise SourceError(
+            "no connection to where Google gives tokens", "the network, a proxy or a firewall is in the way"
+        ) from error
     query = {"credentials_base64": base64.b64encode(credentials.encode()).decode()}
     query |= {"location": location} if location else {}
     return sa.URL.create("bigquery", host=project, database=dataset, query=query).render_as_string()

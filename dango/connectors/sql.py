@@ -150,8 +150,8 @@ class Rows(Exact):
             )
         super().__init__(engine, backend, table, columns, incremental=incremental, **kwargs)
         if self.cursor_column is not None:
-            self.last_value = _fitted(self.last_value, self.cursor_column.type)
-            self.end_value = _fitted(self.end_value, self.cursor_column.type)
+            self.last_value = fitted(self.last_value, self.cursor_column.type)
+            self.end_value = fitted(self.end_value, self.cursor_column.type)
         if self.on_cursor_value_missing == "raise":
             # A row without a cursor is an error that dlt tells; SQL would leave it out and say nothing.
             self.on_cursor_value_missing = "include"
@@ -225,7 +225,7 @@ def _too_large(where: str, kind: str, other: str) -> SourceError:
     )
 
 
-def _fitted(value: Any, kind: Any) -> Any:
+def fitted(value: Any, kind: Any) -> Any:
     """An instant in the form in which the cursor's column is compared; what has no zone is in UTC."""
     if not isinstance(value, dt.datetime):
         return value

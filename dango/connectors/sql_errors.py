@@ -78,9 +78,14 @@ def _words(error: BaseException | None, url: sa.URL) -> str:
     if refused := _refusal(error):
         port = f":{url.port}" if url.port else ""
         return f"no connection to {url.host}{port}: {refused.strerror}"
-    arguments: tuple[object, ...] = getattr(error, "args", ())
-    said = arguments[1] if len(arguments) == 2 and isinstance(arguments[0], int) else error
-    return " ".join((said.decode(errors="replace") if isinstance(said, bytes) else str(said)).split())
+    arguments: object = getattr(error, "args", ())
+    while isinstance(arguments, tuple) and len(arguments) == 1:
+        (arguments,) = arguments
+    numbered = isinstance(arguments, tuple) and len(arguments) == 2 and isinstance(arguments[0], int)
+    said = arguments[1] if numbered and isinstance(arguments, tuple) else error
+    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    # FreeTDS says everything twice.
+    return " ".join(dict.fromkeys(" ".join(line.split()) for line in text.splitlines()))
 
 
 def _refusal(error: BaseException | None) -> OSError | None:

@@ -237,17 +237,7 @@ WAREHOUSES: Mapping[str, Rules] = {
         (sqltypes.Float, _float),
         (sqltypes.Interval, _said(_cast(_LONGEST))),
         (sqltypes.Time, _unless_zoned(_LONGEST)),
-        (
-            (
-                sqltypes.Integer,
-                sqltypes.String,
-                sqltypes.LargeBinary,
-                sqltypes.DateTime,
-                sqltypes.Date,
-                sqltypes.Boolean,
-            ),
-            lambda kind: kind,
-        ),
+        (_PLAIN, lambda kind: kind),
         (object, _said(_cast(_LONGEST))),
     ),
     "snowflake": (
