@@ -106,6 +106,10 @@ class Option:
     required: bool = False
     secret: bool = False
     help: str = ""
+    choices: tuple[Any, ...] = ()
+    """The only values that it takes; empty where it takes any of its kind."""
+    when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    """The values of other options with which alone it means anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,8 @@ class About:
     options: tuple[Option, ...] = ()
     streams: tuple[str, ...] = ()
     """Its resources, as far as it tells them."""
+    problems: tuple[str, ...] = ()
+    """What it could not be asked, and why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,9 +172,9 @@ def describe(job: Job, send: Send) -> None:
         send(told)
 
 
-def about(job: Job, send: Send) -> None:
+def about(probe: Probe, send: Send) -> None:
     """Sends what the source says `About` itself, or a `RunError`."""
-    _ask(Probe(job), send, lambda resolved, mask: _told(resolved, job, mask))
+    _ask(probe, send, lambda resolved, mask: _told(resolved, probe.job, mask))
 
 
 def address(job: Job, send: Send) -> None:
@@ -270,11 +270,14 @@ def _told(resolved: Resolved, job: Job, mask: Mask) -> Iterator[About]:
     from dango.sources import probing
 
     found = probing.about(resolved, job)
-    # A default may be made of what is secret.
-    options = (
-        replace(each, default=mask(str(each.default)) if each.default else each.default) for each in found.options
-    )
-    yield replace(found, options=tuple(options))
+    options = (replace(each, default=_unseen(each.default, mask)) for each in found.options)
+    yield replace(found, options=tuple(options), problems=tuple(map(mask, found.problems)))
+
+
+def _unseen(default: Any, mask: Mask) -> Any:
+    """A default; as masked text where it is made of what is secret."""
+    text = str(default)
+    return default if mask(text) == text else mask(text)
 
 
 def _tested(resolved: Resolved, probe: Probe, mask: Mask) -> Iterator[Tested]:

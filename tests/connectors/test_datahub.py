@@ -102,7 +102,7 @@ def test_a_source_of_datahubs_own_and_one_of_the_projects_are_loaded_a_table_for
     assert (root / "closed").read_text() == "once "
 
     told = {each["name"]: each for each in dango("source", "describe", "mine", "--json").json["options"]}
-    assert (told["count"]["kind"], told["count"]["default"]) == ("integer", "2")
+    assert (told["count"]["kind"], told["count"]["default"]) == ("integer", 2)
 
     # Again, of which nothing is new: each entity has one row of each aspect.
     said = dango("sync", "mine", env={"FAULT": "report"})

@@ -82,7 +82,7 @@ def test_a_tap_of_the_sdk_loads_goes_on_and_recovers(
     assert told["streams"] == ["orders"]
     options = {each["name"]: each for each in told["options"]}
     assert (options["token"]["required"], options["token"]["secret"]) == (True, True)
-    assert (options["pages"]["default"], options["pages"]["help"]) == ("3", "How many to read")
+    assert (options["pages"]["default"], options["pages"]["help"]) == (3, "How many to read")
     said = dango("sync", env={"ROWS": "9", "FAULT": "8"})
     assert said.code == 1
     assert "RuntimeError: refused ***" in said.err

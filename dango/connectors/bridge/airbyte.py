@@ -77,9 +77,9 @@ def about(connector: str, environment: str | None = None, **asked: Any) -> About
     told = options(found.specification())
     try:
         return About(told, tuple(map(_name, found.catalog())))
-    except ConnectorFailed:
+    except ConnectorFailed as error:
         # Before it is told what it needs, it may not be able to say.
-        return About(told)
+        return About(told, problems=(f"which streams it has, it does not say: {error.message}",))
 
 
 class _Asked:
