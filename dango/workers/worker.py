@@ -73,12 +73,12 @@ def load(job: Job, send: Send) -> None:
                 outcome = pipeline.load(job, resolved, folder, tell, records)
         skipped = tuple(Skipped(name, run_error(error, job, mask)) for name, error in outcome.left_out)
         result = replace(result, status=outcome.status, tables=outcome.tables, skipped=skipped)
-        result = replace(result, processors=outcome.processors)
         paths = outcome.paths
     for told in failures:
         result = replace(result, status="held" if told.exit_code == Held.exit_code else "failed", error=told)
     if job.profile:
         result = replace(result, profile=profile(steps.ended(), sampler.seconds, paths))
+    result = replace(result, processors=records.processors)
     send(replace(result, failed=records.sample(), failed_count=records.failed).ended())
 
 

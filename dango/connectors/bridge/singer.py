@@ -80,9 +80,9 @@ def about(tap: str, environment: str | None = None, **asked: Any) -> About:
     problems: list[str] = []
     try:
         child = Child(tap, [*command, "--about", "--format=json"])
-        said = json.loadb(b"".join(child.lines()))
+        said = b"".join(child.lines())
         child.require_success()
-        told = options(said["settings"])
+        told = options(json.loadb(said)["settings"])
     except ConnectorFailed as error:
         # Older taps have no such option.
         problems.append(f"what it may be told, it does not say: --about: {error.message}")
