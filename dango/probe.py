@@ -66,13 +66,23 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """What a source says when it is asked whether it reaches what it reads."""
+
+    problem: str = ""
+    final: bool = False
+    """Whether rows need not be asked for, too: to give one it would read everything."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tested:
-    """Whether one resource gives a row."""
+    """Whether one resource gives a row; or, of the connector's own check, whether that went well."""
 
     resource: str
     seconds: float
     rows: int = 0
     error: RunError | None = None
+    check: bool = False
 
 
 @dataclass(frozen=True, slots=True)

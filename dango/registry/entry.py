@@ -82,6 +82,10 @@ class Function(Strict):
         default=None,
         description="called with the same arguments; gives a `dango.probe.About`: options and streams",
     )
+    check: Reference | None = Field(
+        default=None,
+        description="called with the same arguments; gives a `dango.probe.Checked`, or None where nobody can tell",
+    )
 
 
 class Verified(Strict):

@@ -269,15 +269,7 @@ def _inspected(resolved: Resolved, probe: Probe) -> Iterator[Inspection]:
 def _told(resolved: Resolved, job: Job, mask: Mask) -> Iterator[About]:
     from dango.sources import probing
 
-    found = probing.about(resolved, job)
-    options = (replace(each, default=_unseen(each.default, mask)) for each in found.options)
-    yield replace(found, options=tuple(options), problems=tuple(map(mask, found.problems)))
-
-
-def _unseen(default: Any, mask: Mask) -> Any:
-    """A default; as masked text where it is made of what is secret."""
-    text = str(default)
-    return default if mask(text) == text else mask(text)
+    yield probing.masked(probing.about(resolved, job), mask)
 
 
 def _tested(resolved: Resolved, probe: Probe, mask: Mask) -> Iterator[Tested]:

@@ -22,7 +22,7 @@ from dango.connectors.bridge.foreign import deep
 from dango.connectors.bridge.options import options
 from dango.connectors.bridge.streams import Fatal, Message, Record, Run, State, Stream, chosen
 from dango.errors import ArgumentError, ConnectorFailed
-from dango.probe import About
+from dango.probe import About, Checked
 
 _MANIFESTS = "source-declarative-manifest"
 
@@ -82,6 +82,15 @@ def about(connector: str, environment: str | None = None, **asked: Any) -> About
         return About(told, problems=(f"which streams it has, it does not say: {error.message}",))
 
 
+def check(connector: str, environment: str | None = None, **asked: Any) -> Checked:
+    """Whether a connector reaches what it reads, as it says itself. Arguments as of `airbyte`."""
+    settings = deep({}, asked.get("config") or {}, asked.get("secrets") or {})
+    try:
+        return Checked(_Asked(connector, environment, settings).problem())
+    except ConnectorFailed as error:
+        return Checked(error.message)
+
+
 class _Asked:
     """A connector's program, and what it is told."""
 
@@ -105,6 +114,11 @@ class _Asked:
     def catalog(self) -> list[dict[str, Any]]:
         """What the connector says of its streams. Raises `ConnectorFailed`."""
         return [stream for said in self._answers("discover", "CATALOG") for stream in said["catalog"]["streams"]]
+
+    def problem(self) -> str:
+        """Why it does not reach what it reads; empty where it does."""
+        said = [answer["connectionStatus"] for answer in self._answers("check", "CONNECTION_STATUS")]
+        return next((str(each.get("message")) for each in said if each["status"] != "SUCCEEDED"), "")
 
     def specification(self) -> Mapping[str, Any]:
         """The JSON Schema of its settings; a manifest's stands in it, and the program that runs it tells another."""

@@ -8,7 +8,8 @@ on stdin, so that no secret is an argument; answers are lines of JSON on what wa
     {"type": "STATE", "value": …}
     {"type": "ERROR", "stream": …, "entity": …, "message": …, "trace": …}
     {"type": "FAILED", "message": …, "place": …, "trace": …}
-    {"type": "LIST", "names": […]}   {"type": "SPEC", "schema": …}   {"type": "CHECK", "problem": …}
+    {"type": "SPEC", "schema": …}
+    {"type": "CHECK", "problem": …}     # none where the connector cannot tell
 
 Whatever the connector prints goes to stderr.
 """

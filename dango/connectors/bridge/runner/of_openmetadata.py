@@ -40,9 +40,11 @@ def spec(request: Request, say: Say) -> None:
 def check(request: Request, say: Say) -> None:
     """Calls the connector's own test, as far as it has one."""
     source, _ = _made(request)
-    source.prepare()
-    source.test_connection()
-    source.close()
+    try:
+        source.prepare()
+        source.test_connection()
+    finally:
+        source.close()
     say("CHECK", problem="")
 
 
