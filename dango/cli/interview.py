@@ -265,8 +265,9 @@ def _told_for_options(project: Project, subject: Subject, asked: Asked) -> Subje
 def _told(project: Project, change: Change, subject: Subject, name: str) -> Subject:
     """The same, with the fields of which the connector tells itself."""
     about = adding.specification(change, lambda message: typer.echo(message, err=True))
-    for problem in about.problems if not about.options else ():
-        typer.echo(f"{problem}\nits settings are typed as JSON", err=True)
+    if not about.options:
+        why = "\n".join(about.problems) or "it does not say what it may be told"
+        typer.echo(f"{why}\nits settings are typed as JSON", err=True)
     section = secrets_of(project.root / SECRETS_FILE, ("sources", name))
     return _knowing(project, answers.told(subject, about, section), name)
 

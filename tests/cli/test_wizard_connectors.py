@@ -163,7 +163,7 @@ def test_a_connector_that_is_not_there_is_told_and_what_names_it_asked_again(
         ("Name of the source", CLEAR + "shop" + ENTER),
         ("Program", "tap-nowhere" + ENTER),
         ("Packages that bring it", ENTER),
-        ("no program `tap-nowhere`", ""),
+        ("tap-nowhere`", ""),
         ("It cannot be asked what it may be told.", ENTER),
         ("Packages that bring it", "\x1b[Z"),
         ("Program", CLEAR + "python taps/tap.py" + ENTER),

@@ -94,7 +94,12 @@ def _answer(child: Child, kind: str) -> Mapping[str, Any] | None:
     found: Mapping[str, Any] | None = None
     fatal: Fatal | None = None
     for line in child.lines():
-        said = json.loadb(line)
+        try:
+            said = json.loadb(line)
+        except ValueError:
+            # Half a line of one that was killed; its exit code says so.
+            child.noise(line)
+            continue
         found = said if said["type"] == kind else found
         fatal = _fatal(said) if said["type"] == "FAILED" else fatal
     if fatal is not None:

@@ -13,6 +13,7 @@ import dlt
 from dlt.common import json
 from dlt.sources import DltSource
 
+from dango.connectors.bridge.catalogs import Catalogs
 from dango.connectors.bridge.child import Child, Files, program
 from dango.connectors.bridge.foreign import deep
 from dango.connectors.bridge.options import options
@@ -52,7 +53,12 @@ def singer(
     """
     command = program(tap, environment)
     settings = deep({}, config or {}, secrets or {})
-    catalog = _discovered(tap, command, settings, resources)
+    catalogs = Catalogs(source, command, settings)
+    catalog = catalogs.kept()
+    if catalog is None:
+        catalog = _discovered(tap, command, settings, resources)
+        if catalog:
+            catalogs.keep(catalog)
     entries = {_name(each): each for each in catalog}
     selected = chosen(entries, resources, tap) if entries else list(resources)
     for name, said in (replication or {}).items():
@@ -69,11 +75,11 @@ def singer(
             asked += ["--state", files.write("state.json", state)]
         return Child(tap, [*command, *asked])
 
-    run = Run(start, _message, streams, keep=on_error == "skip", part=_bookmark)
+    run = Run(start, _message, streams, keep=on_error == "skip", part=_bookmark, failed=catalogs.forget)
     return dlt.source(lambda: [run.resource(stream) for stream in streams], name=source, section=source)()
 
 
-def about(tap: str, environment: str | None = None, **asked: Any) -> About:
+def about(source: str, tap: str, environment: str | None = None, **asked: Any) -> About:
     """What a tap may be told, as taps of Meltano's SDK say by `--about`, and its streams. Arguments as of `singer`."""
     command = program(tap, environment)
     told: tuple[Option, ...] = ()
@@ -91,6 +97,7 @@ def about(tap: str, environment: str | None = None, **asked: Any) -> About:
     settings = deep({}, asked.get("config") or {}, asked.get("secrets") or {})
     try:
         catalog = _discovered(tap, command, settings, ())
+        Catalogs(source, command, settings).keep(catalog)
     except ConnectorFailed as error:
         # Before it is told what it needs, most cannot say which streams there are.
         problems.append(f"which streams it has, it does not say: {error.message}")

@@ -15,6 +15,7 @@ from typing import Any
 
 Request = dict[str, Any]  # what is asked, and what is said besides
 Say = Callable[..., None]
+MODULE, PACKAGE = "datahub", "acryl-datahub"
 GROUP = "datahub.ingestion.source.plugins"
 
 

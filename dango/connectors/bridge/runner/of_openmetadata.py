@@ -12,6 +12,7 @@ from typing import Any
 
 Request = dict[str, Any]
 Say = Callable[..., None]
+MODULE, PACKAGE = "metadata", "openmetadata-ingestion"
 
 # What stands before an entity's name in its whole name, the nearest first.
 _PARENTS = (

@@ -14,6 +14,7 @@ from typing import Any
 
 Request = dict[str, Any]
 Say = Callable[..., None]
+MODULE, PACKAGE = "vdk", "vdk-data-sources"
 
 _AT_ONCE = 8
 _COALESCED = 1000
