@@ -69,6 +69,17 @@ SETTINGS = {
 if __name__ == "__main__":
     main()
 """
+SHOP = """
+  - name: shop
+    type: singer
+    singer:
+      tap: python taps/tap.py
+      config:
+        region: us
+        pages: 3
+        tags: [a, b]
+        of_its_own: 1
+"""
 OPTIONS = ("--set", "tap=python taps/tap.py", "--set", "config.region=us", "--yes")
 
 
@@ -177,6 +188,33 @@ def test_a_connector_that_is_not_there_is_told_and_what_names_it_asked_again(
     )
     assert it.ends() == 0
     assert files(root)[0].endswith("      config: {token: env:TOKEN, region: eu, pages: 3}\n")
+
+
+@pytest.mark.slow
+def test_a_connector_that_is_changed_is_asked_again_with_what_is_there(
+    root: Path, terminal: Callable[..., Terminal], write: Callable[[Mapping[str, str]], None]
+) -> None:
+    write({
+        "sources": EMPTY.replace(" []", SHOP),
+        ".dlt/secrets.toml": '[sources.shop.secrets]\ntoken = "Q7secretQ7"\n',
+    })  # fmt: skip
+    it = terminal("source", "edit", "shop", "--no-test")
+    it.answer(
+        ("python taps/tap.py", ENTER),
+        ("Packages that bring it", ENTER),
+        ("token (Enter keeps the present one)", ENTER),
+        ("region", ENTER),
+        ("pages", CLEAR + "5" + ENTER),
+        ("proxy.password", ENTER),
+        ("Set any of", ENTER),
+        ("a, b", CLEAR + "c" + ENTER),
+        ("-        pages: 3", ""),
+        ("Write this?", ENTER),
+        ("Load it now?", "n"),
+    )
+    assert it.ends() == 0
+    after = SHOP.replace("pages: 3", "pages: 5").replace("[a, b]", "[c]")
+    assert files(root) == (EMPTY.replace(" []", after), '[sources.shop.secrets]\ntoken = "Q7secretQ7"\n')
 
 
 def test_options_say_single_settings_and_what_the_connector_needs_is_named(

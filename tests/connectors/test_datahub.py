@@ -175,7 +175,7 @@ def test_files_and_tables_by_hand_are_loaded_as_they_stand(
     assert (said.code, said.out.startswith("its own check: well")) == (0, True), said.err
     said = dango("source", "test", "nowhere")
     assert (said.code, "unable to open database file" in said.out + said.err) == (1, True)
-    assert "aspects: a row" in dango("source", "test", "files").out
+    assert "aspects: a row" in dango("source", "test", "hand").out
 
 
 def test_what_is_gone_is_flagged_by_a_source_that_keeps_state(
