@@ -1,4 +1,4 @@
-"""What taps have said of their streams, kept for a day: to say it takes most of them as long as to load what is new.
+"""What connectors have said of their streams, kept for a day: to say it takes most as long as to load what is new.
 
 It counts for the same program, as old as it is, with the same settings. A run that fails forgets it, and so does
 `dango source describe`.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ Catalog = list[dict[str, Any]]
 
 
 class Catalogs:
-    """The catalog of one source's tap.
+    """The catalog of one source's connector.
 
     Args:
         source: the source's name.
@@ -35,17 +35,20 @@ class Catalogs:
         asked = [[each, _changed(root / each)] for each in command]
         self._asked = json.dumps([asked, settings], sort_keys=True, default=str)
 
-    def kept(self) -> Catalog | None:
-        """What the tap has said; None where that is not known, or old."""
+    def known(self, discover: Callable[[], Catalog]) -> Catalog:
+        """What the connector has said; where that is not known, or old, it is asked."""
         found = parsed.read(self._folder, self._name, self._asked)
         if found is None or not 0 <= time.time() - found["at"] < _SECONDS:
-            return None
+            return self.asked(discover)
         catalog: Catalog = found["streams"]
         return catalog
 
-    def keep(self, catalog: Catalog) -> None:
-        """Keeps what the tap says now."""
-        parsed.keep(self._folder, self._name, self._asked, {"at": time.time(), "streams": catalog})
+    def asked(self, discover: Callable[[], Catalog]) -> Catalog:
+        """What the connector says now, kept from here on."""
+        catalog = discover()
+        if catalog:
+            parsed.keep(self._folder, self._name, self._asked, {"at": time.time(), "streams": catalog})
+        return catalog
 
     def forget(self) -> None:
         """The next run asks anew."""

@@ -54,11 +54,7 @@ def singer(
     command = program(tap, environment)
     settings = deep({}, config or {}, secrets or {})
     catalogs = Catalogs(source, command, settings)
-    catalog = catalogs.kept()
-    if catalog is None:
-        catalog = _discovered(tap, command, settings, resources)
-        if catalog:
-            catalogs.keep(catalog)
+    catalog = catalogs.known(lambda: _discovered(tap, command, settings, resources))
     entries = {_name(each): each for each in catalog}
     selected = chosen(entries, resources, tap) if entries else list(resources)
     for name, said in (replication or {}).items():
@@ -96,8 +92,7 @@ def about(source: str, tap: str, environment: str | None = None, **asked: Any) -
         problems.append(f"what it may be told, it does not say: `{tap} --about --format=json` gives no settings")
     settings = deep({}, asked.get("config") or {}, asked.get("secrets") or {})
     try:
-        catalog = _discovered(tap, command, settings, ())
-        Catalogs(source, command, settings).keep(catalog)
+        catalog = Catalogs(source, command, settings).asked(lambda: _discovered(tap, command, settings, ()))
     except ConnectorFailed as error:
         # Before it is told what it needs, most cannot say which streams there are.
         problems.append(f"which streams it has, it does not say: {error.message}")
