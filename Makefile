@@ -75,7 +75,7 @@ long: .venv/.stamp-dev ## the tests that `make ci` leaves out
 	$(python) -m pytest -n $(JOBS) --dist loadgroup -m long
 
 test-connectors: .venv/.stamp-dev ## connectors of other frameworks, unmodified, each in its own environment
-	$(python) -m pytest -n $(JOBS) tests/connectors/test_singer.py tests/connectors/test_singer_sdk.py \
+	$(python) -m pytest -n $(JOBS) $(wildcard tests/connectors/test_singer*.py) tests/connectors/test_foreign.py \
 		$(foreach world,airbyte datahub openmetadata vdk,tests/connectors/test_$(world).py) tests/test_environments.py
 
 faults: .venv/.stamp-dev ## kill three hundred syncs, and look for rows that are lost or doubled
