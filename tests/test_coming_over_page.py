@@ -24,9 +24,8 @@ def rules(kind: str) -> str:
     for key, why in said.ignored.items():
         ignored.setdefault(why, []).append(f"`{key}`")
     nothing = "".join(f"- {', '.join(keys)}: {why}\n" for why, keys in ignored.items())
-    return (
-        f"\nNamed, with what to do:\n\n| key | what is told | what to do |\n|---|---|---|\n{rows}\n"
-        + (f"Without meaning here, and not named:\n\n{nothing}\n" if nothing else "")
+    return f"\nNamed, with what to do:\n\n| key | what is told | what to do |\n|---|---|---|\n{rows}\n" + (
+        f"Without meaning here, and not named:\n\n{nothing}\n" if nothing else ""
     )
 
 

@@ -21,7 +21,7 @@ version: 1
 sources:
   - name: shop
     type: singer
-    singer: {tap: "python taps/tap.py", config: {account: 7}}
+    singer: {tap: "python taps/tap.py", config: {account: 7, day: 2024-01-01, at: 2024-01-01T00:00:00Z}}
 """
 
 
@@ -135,7 +135,7 @@ def test_a_preview_shows_the_first_rows_of_each_stream_and_moves_nothing(
 
 
 def test_how_a_stream_is_read_may_be_said(dango: Callable[..., Said], rows: Rows, write: Write) -> None:
-    whole = SHOP.replace("{account: 7}", "{account: 7}, replication: {events: {method: FULL_TABLE}}")
+    whole = SHOP.replace("00Z}}", "00Z}, replication: {events: {method: FULL_TABLE}}}")
     write({"sources": whole})
     for _ in range(2):
         said = dango("sync", "--resource", "events")
