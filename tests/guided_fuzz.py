@@ -54,7 +54,7 @@ class Silent:
     name = "connector"
 
     def noise(self, line: bytes) -> str:
-        return ""
+        return line.decode("utf-8", "replace")
 
 
 def lines(data: bytes) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dango.answers import Made
 from dango.imports.ledger import Note, Part
-from dango.wizard import free_name
+from dango.question import free_name
 
 
 @dataclass(frozen=True, slots=True)

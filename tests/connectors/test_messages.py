@@ -26,7 +26,7 @@ class Program:
 
     def noise(self, line: bytes) -> str:
         self.printed.append(line)
-        return ""
+        return line.decode("utf-8", "replace")
 
 
 def of_airbyte(line: dict[str, Any]) -> messages.Message | None:
