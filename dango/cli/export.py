@@ -68,7 +68,7 @@ def _show(made: Image, commands: Mapping[str, str]) -> None:
         typer.echo("\nnot in the image, and given to the container:")
         show.table(
             ("variable", "of"),
-            [(each.name, each.used_by + ("" if each.required else ", may be missing")) for each in made.secrets],
+            [(each.name, each.used_by + (", may be empty" if each.may_be_empty else "")) for each in made.secrets],
         )
     typer.echo(f"\nnext, in the project's folder:\n  {commands['build']}\n  {commands['run']}")
     if made.secrets:

@@ -48,14 +48,14 @@ class Image:
         file = ["-v", f"./{SECRETS_FILE}:/project/{SECRETS_FILE}:ro"]
         return {
             "build": shlex.join(build),
-            "run": shlex.join([*run, *_given(secret.name for secret in self.secrets if secret.required), self.name]),
+            "run": shlex.join([*run, *_given(secret.name for secret in self.secrets), self.name]),
             "with_file": shlex.join([*run, *file, *_given(self._beside_file()), self.name]),
         }
 
     def _beside_file(self) -> Iterator[str]:
         """What the file does not give: variables of its own, and those that its values stand for."""
         for secret in self.secrets:
-            if secret.required and (name := secret.refers if secret.in_file else secret.name):
+            if name := secret.refers if secret.in_file else secret.name:
                 yield name
 
 

@@ -28,14 +28,14 @@ class Secret:
     Attributes:
         name: the variable's.
         used_by: the source or the destination, or the file that sets it.
-        required: whether nothing goes on without it.
+        may_be_empty: whether it needs only to be set (`env:NAME?`).
         in_file: whether `.dlt/secrets.toml` has it, too.
         refers: the variable that its value there stands for, where that is one (`env:NAME`).
     """
 
     name: str
     used_by: str
-    required: bool = True
+    may_be_empty: bool = False
     in_file: bool = False
     refers: str = ""
 
@@ -106,7 +106,7 @@ def _of_configuration(project: Project) -> Iterator[Secret]:
 def _references(value: Any, used_by: str) -> Iterator[Secret]:
     for text in _texts(value):
         if found := ENV_REFERENCE.fullmatch(text):
-            yield Secret(found[1], used_by, required=not found[2])
+            yield Secret(found[1], used_by, may_be_empty=bool(found[2]))
 
 
 def _of_entries(project: Project) -> Iterator[Secret]:
