@@ -132,8 +132,8 @@ def build(asked: Wanted, say: Say) -> None:
     """
     if asked.is_built():
         return
-    _require_writable(asked.folder.parent)
     name = " ".join(asked.own) or "an empty one"
+    _require_writable(asked.folder.parent, name)
     with lock(asked.folder.with_suffix(".lock"), f"the environment with {name}", _WAIT, say):
         if asked.is_built():
             return
@@ -158,7 +158,7 @@ def build(asked: Wanted, say: Say) -> None:
         (asked.folder / NOTE).write_text(json.dumps(note, indent=1), encoding="utf-8")
 
 
-def _require_writable(folder: Path) -> None:
+def _require_writable(folder: Path, name: str) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -166,7 +166,7 @@ def _require_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise EnvironmentFailed(
-            f"an environment is not built yet, and {folder} cannot be written: {error.strerror}",
+            f"no environment is built with {name}, and {folder} cannot be written: {error.strerror}",
             "dango env build, where it can be: while an image is built, for instance",
         ) from error
 

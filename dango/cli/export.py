@@ -17,11 +17,6 @@ export_app = typer.Typer(help="Write what runs the project elsewhere.", no_args_
 app.add_typer(export_app, name="export")
 
 
-@export_app.callback()
-def _group() -> None:
-    """Write what runs the project elsewhere."""
-
-
 @export_app.command()
 def docker(
     output: Annotated[
