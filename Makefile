@@ -16,7 +16,7 @@ PART ?= 1/1
 on_oldest =
 quick = not slow and not long
 
-.PHONY: help demo test slow long test-connectors faults leaks fuzz equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints audit format clean
+.PHONY: help demo test slow long test-connectors faults leaks fuzz guided-fuzz equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints audit format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-16s %s\n' "$$name" "$$what"; done
@@ -83,6 +83,13 @@ faults: .venv/.stamp-dev ## kill three hundred syncs, and look for rows that are
 
 fuzz: .venv/.stamp-dev ## ten thousand files that no project should have
 	FUZZ=10000 $(python) -m pytest -n $(JOBS) tests/test_fuzz.py
+
+# Atheris has wheels for Linux alone. TARGET=messages: this one alone.
+TARGET ?= messages yaml_edits toml_edits templates moments conditions
+SECONDS ?= 60
+guided-fuzz: .venv/.stamp-dev ## look for inputs that reach what no other has reached, a minute for each reader; SECONDS=600
+	for target in $(TARGET); do echo "$$target:"; \
+		$(python) -m uv run -q --isolated --no-project --python $(python) --with atheris --with-editable . -- python -m tests.guided_fuzz $$target $(SECONDS); done
 
 leaks: .venv/.stamp-dev ## plant secrets in every place, make everything fail, and look for them everywhere
 	LEAKS=2,3,4 $(python) -m pytest -n $(JOBS) tests/faults/test_leaks.py

@@ -90,7 +90,7 @@ def _load(job: Job, resolved: Resolved, folder: Path, progress: Progress, record
     if whole:
         working_folder.begin_anew(folder)
     source_pipeline = SourcePipeline(job, folder, progress)
-    with source_pipeline.traceless(), source_pipeline.leased():
+    with source_pipeline.discreet(), source_pipeline.leased():
         permit = partial(_refuse_emptying, source_pipeline, job)
         if _ERRORS in source_pipeline.recover(permit):
             records.discard()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import shutil
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -85,7 +86,7 @@ def renewed(folder: Path, *, pending: bool) -> str:
 
 def note(folder: Path, loads: Loads) -> None:
     """Says which loads of the destination the folder knows."""
-    replace_text(folder / NOTE, json.dumps(loads))
+    replace_text(folder / NOTE, json.dumps(loads), 0o600)
 
 
 def noted(folder: Path) -> Loads | None:
@@ -100,6 +101,14 @@ def noted(folder: Path) -> Loads | None:
 def fits(known: Loads, loads: Loads, schemas: Collection[str]) -> bool:
     """Whether the loads of a pipeline's schemas are those that were known. One that has none yet knows no load."""
     return all(known.get(name) == loads.get(name) for name in schemas or loads)
+
+
+def make_private(folder: Path) -> None:
+    """Takes from others what dlt lets them read: that none comes this far holds only where the folder is now."""
+    for place, _, files in os.walk(folder):
+        Path(place).chmod(0o700)
+        for name in files:
+            (Path(place) / name).chmod(0o600)
 
 
 # --- what a run that is given up, or killed, must find again ------------------------------------------

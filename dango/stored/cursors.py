@@ -69,7 +69,7 @@ def moved(wish: CursorWish, folder: Path) -> tuple[Moved, ...]:
         return ()
     job = wish.job
     source_pipeline = SourcePipeline(job, folder, _silent(job))
-    with source_pipeline.traceless(), source_pipeline.leased():
+    with source_pipeline.discreet(), source_pipeline.leased():
         source_pipeline.recover(lambda packages: None)
         pipeline = source_pipeline.pipeline
         # Another machine may have synced since it was planned, and held the source until now.

@@ -62,11 +62,11 @@ def airbyte(
         states.update({_key(each): each for each in state or ()})
         return asked.child("read", catalog={"streams": configured}, state=state)
 
-    def message(line: dict[str, Any]) -> Message | None:
-        return _message(line, names, states)
+    def read(line: dict[str, Any]) -> Message | None:
+        return message(line, names, states)
 
     streams = [_stream(name, each) for name, each in zip(selected, configured, strict=True)]
-    run = Run(start, message, streams, keep=on_error == "skip", part=_part)
+    run = Run(start, read, streams, keep=on_error == "skip", part=_part)
     return dlt.source(lambda: [run.resource(stream) for stream in streams], name=source, section=source)()
 
 
@@ -125,7 +125,7 @@ class _Asked:
                 continue
             if isinstance(said, dict) and said.get("type") == kind:
                 found.append(said)
-            elif isinstance(said, dict) and (told := _message(said, {}, {})):
+            elif isinstance(said, dict) and (told := message(said, {}, {})):
                 fatal = told if isinstance(told, Fatal) else fatal
         if fatal is not None:
             raise ConnectorFailed(f"`{self._connector}`: {fatal.message}")
@@ -181,7 +181,13 @@ def _stream(name: str, configured: Mapping[str, Any]) -> Stream:
     return Stream(name, configured["stream"].get("json_schema") or {}, key, disposition)
 
 
-def _message(line: dict[str, Any], names: Mapping[tuple[str, str], str], states: dict[str, Any]) -> Message | None:
+def message(line: dict[str, Any], names: Mapping[tuple[str, str], str], states: dict[str, Any]) -> Message | None:
+    """A line of a connector's.
+
+    Args:
+        names: what its streams are called here, by namespace and name.
+        states: the newest of each stream, which is kept up to date.
+    """
     match line.get("type"):
         case "RECORD":
             record = line["record"]

@@ -68,7 +68,7 @@ def singer(
             asked += ["--state", files.write("state.json", state)]
         return Child(tap, [*command, *asked])
 
-    run = Run(start, _message, streams, keep=on_error == "skip", part=_bookmark)
+    run = Run(start, message, streams, keep=on_error == "skip", part=_bookmark)
     return dlt.source(lambda: [run.resource(stream) for stream in streams], name=source, section=source)()
 
 
@@ -187,7 +187,8 @@ def _bookmark(stored: Any, state: Any, name: str) -> Any:
     return {**kept, "bookmarks": {**kept.get("bookmarks", {}), name: state["bookmarks"][name]}}
 
 
-def _message(line: dict[str, Any]) -> Message | None:
+def message(line: dict[str, Any]) -> Message | None:
+    """A line of a tap's. Raises `ConnectorFailed` where it asks for files to be read."""
     kind = line.get("type")
     if kind == "RECORD":
         return Record(line["stream"], line["record"])

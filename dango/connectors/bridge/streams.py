@@ -178,7 +178,7 @@ class Run:
         """What has waited, then what comes, to the end of the program."""
         yield from self._waited(name)
         page: list[dict[str, Any]] = []
-        for message in self._messages():
+        for message in self._said():
             if type(message) is Record and message.stream == name:
                 page.append(message.data)
             elif isinstance(message, Wrong):
@@ -225,7 +225,7 @@ class Run:
         """Reads to the end first: so what came after the last state can be left out, and all streams are known."""
         if self._ended:
             return
-        for message in self._messages():
+        for message in self._said():
             if isinstance(message, Wrong):
                 yield _failed(message)
             else:
@@ -251,24 +251,9 @@ class Run:
             told = self._fatal.message if self._fatal.whole else f"`{self._child.name}`: {self._fatal.message}"
             raise ConnectorFailed(told, place=self._fatal.place) from Elsewhere(self._fatal.trace or str(error))
 
-    def _messages(self) -> Iterator[Message]:
+    def _said(self) -> Iterator[Message]:
         assert self._child
-        for line in self._lines:
-            try:
-                parsed = json.loadb(line)
-            except ValueError:
-                parsed = None
-            if not isinstance(parsed, dict):
-                if line.strip():
-                    self._child.noise(line)
-                continue
-            try:
-                message = self._read(parsed)
-            except (KeyError, TypeError) as error:
-                said = line[:200].decode("utf-8", "replace").rstrip()
-                raise ConnectorFailed(f"`{self._child.name}` sends a message that is none: {said}") from error
-            if message is not None:
-                yield message
+        return messages(self._lines, self._read, self._child)
 
     def _store(self, stored: dict[str, Any], name: str) -> None:
         """Keeps the state with the rows: that of this stream alone, as long as others may be left out."""
@@ -276,6 +261,45 @@ class Run:
             stored["value"] = self._state
         elif self._part is not None:
             stored["value"] = self._part(stored.get("value"), self._state, name)
+
+
+def messages(
+    lines: Iterable[bytes], read: Callable[[dict[str, Any]], Message | None], child: Child
+) -> Iterator[Message]:
+    """What a program says, of all that it prints; the rest is passed on to people.
+
+    Args:
+        lines: its stdout.
+        read: a line, parsed, as a message; None where it is none that matters here.
+        child: the program.
+
+    Raises:
+        ConnectorFailed: for a message that is not as its kind has to be.
+    """
+    for line in lines:
+        try:
+            parsed = json.loadb(line)
+        except ValueError:
+            parsed = None
+        if not isinstance(parsed, dict):
+            if line.strip():
+                child.noise(line)
+            continue
+        try:
+            message = _well_formed(read(parsed))
+        except (KeyError, TypeError, AttributeError) as error:
+            said = line[:200].decode("utf-8", "replace").rstrip()
+            raise ConnectorFailed(f"`{child.name}` sends a message that is none: {said}") from error
+        if message is not None:
+            yield message
+
+
+def _well_formed(message: Message | None) -> Message | None:
+    """The message, whose texts are texts and whose records are records. Raises `TypeError`."""
+    match message:
+        case Record(str(), dict()) | Told(str(), dict()) | Wrong(str(), str()) | Fatal(str()) | State() | None:
+            return message
+    raise TypeError(type(message).__name__)
 
 
 def chosen(streams: Iterable[str], resources: Sequence[str], connector: str) -> list[str]:

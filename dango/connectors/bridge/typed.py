@@ -53,7 +53,7 @@ def kind_of(said: Any) -> Kind | None:
 
 def columns(schema: Schema) -> dict[str, dict[str, Any]]:
     """dlt's hints for the columns whose types are told."""
-    found = {name: kind_of(said) for name, said in (schema.get("properties") or {}).items()}
+    found = {name: kind_of(said) for name, said in _properties(schema).items()}
     return {name: {"name": name, "data_type": kind.data_type} for name, kind in found.items() if kind is not None}
 
 
@@ -65,7 +65,7 @@ class Table:
     """
 
     def __init__(self, schema: Schema) -> None:
-        kinds = {str(name): kind_of(said) for name, said in (schema.get("properties") or {}).items()}
+        kinds = {str(name): kind_of(said) for name, said in _properties(schema).items()}
         self._kinds = {name: kind for name, kind in kinds.items() if kind is not None and kind.arrow is not None}
         self._flat = bool(kinds) and len(kinds) == len(self._kinds)
 
@@ -92,13 +92,22 @@ def _array(values: list[Any], kind: Kind) -> pa.Array:
     return pa.array(values, kind.arrow)
 
 
+def _properties(schema: Schema) -> Mapping[str, Any]:
+    properties = schema.get("properties")
+    return properties if isinstance(properties, Mapping) else {}
+
+
 def _branches(said: Any) -> list[Mapping[str, Any]]:
     if not isinstance(said, Mapping):
         return [{}]
-    unions = [part for key in ("anyOf", "oneOf") for part in said.get(key) or ()]
+    unions = [part for key in ("anyOf", "oneOf") for part in _listed(said.get(key))]
     return [branch for part in unions for branch in _branches(part)] or [said]
 
 
 def _names(branch: Mapping[str, Any]) -> set[str]:
-    named = branch.get("type", ())
-    return {named} if isinstance(named, str) else set(named)
+    named = branch.get("type")
+    return {str(name) for name in _listed([named] if isinstance(named, str) else named)}
+
+
+def _listed(said: Any) -> list[Any]:
+    return said if isinstance(said, list) else []
