@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dango.cli.app import Json, app, emit, open_project
+from dango.cli.app import Json, app, emit, line, open_project
 
 if TYPE_CHECKING:
     from dango.exporting.docker import Image
@@ -47,6 +47,7 @@ def docker(
             "files": tuple(str(file.path) for file in files),
             "brings": made.brings,
             "secrets": made.secrets,
+            "doubtful": made.doubtful,
             "commands": dict(commands),
         })  # fmt: skip
         return
@@ -57,6 +58,8 @@ def docker(
 
 def _show(made: Image, commands: Mapping[str, str]) -> None:
     typer.echo(f"\nin the image: {', '.join(made.brings)}")
+    for keys in made.doubtful:
+        line(f".dango/sources.yml: `{keys}` looks like a secret, and is in the image", "env:NAME", "warning")
     if made.secrets:
         from dango.cli import show
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dango.errors import UsageError
 from dango.exporting import needs
 from dango.exporting.needs import REQUIREMENTS_FILE, Secret
 from dango.project import SOURCES_FILE, Project
@@ -31,6 +32,7 @@ class Image:
         ignore: the text of the list of what the build may see.
         brings: what of the project is in the image.
         secrets: what is not, and must be given to the container.
+        doubtful: keys of `sources.yml` whose values are in the image and may be secret.
         name: the image's.
     """
 
@@ -38,6 +40,7 @@ class Image:
     ignore: str
     brings: tuple[str, ...]
     secrets: tuple[Secret, ...]
+    doubtful: tuple[str, ...]
     name: str
 
     def commands(self, dockerfile: str) -> Mapping[str, str]:
@@ -69,12 +72,18 @@ def image(project: Project) -> Image:
 
     Raises:
         ConfigError: where `sources.yml` is none.
+        UsageError: where it holds a secret in plain text.
     """
+    plain = dict(needs.in_plain_text(project))
+    if certain := [keys for keys, is_certain in plain.items() if is_certain]:
+        raise UsageError(
+            f"{SOURCES_FILE}: `{certain[0]}` is a secret, and the image would hold it",
+            "write there env:NAME, or put the value into .dlt/secrets.toml: neither is in the image",
+        )
     brings = needs.files(project)
     dockerfile = "\n\n".join("\n".join(part) for part in _parts(project, brings) if part) + "\n"
-    return Image(
-        dockerfile, _ignore(project, brings), tuple(brings), tuple(needs.secrets(project)), _name(project.root)
-    )
+    secrets = tuple(needs.secrets(project))
+    return Image(dockerfile, _ignore(project, brings), tuple(brings), secrets, tuple(plain), _name(project.root))
 
 
 def _parts(project: Project, brings: list[str]) -> Iterator[list[str]]:

@@ -13,7 +13,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from dango.config.models import Source
 from dango.project import ENV_FILE, ENV_REFERENCE, SOURCES_FILE, Project
-from dango.secrets import CONFIG_FILE, REFERENCE, SECRETS_FILE, read_toml
+from dango.secrets import CONFIG_FILE, REFERENCE, SECRETS_FILE, hidden, read_toml
 
 REQUIREMENTS_FILE = "requirements.txt"
 _ALWAYS = (SOURCES_FILE, CONFIG_FILE, REQUIREMENTS_FILE, "custom_sources", "registry")
@@ -51,6 +51,24 @@ def secrets(project: Project) -> list[Secret]:
     for each in found:
         once.setdefault(each.name, each)
     return list(once.values())
+
+
+def in_plain_text(project: Project) -> Iterator[tuple[str, bool]]:
+    """What stands in `sources.yml` itself and is a secret: its path of keys, and whether that is certain.
+
+    It is where an entry of the registry says so; otherwise its key, or a password in an address, makes it likely.
+    """
+    for source in project.config.sources:
+        entry = project.entry(source)
+        names = {field.name for field in entry.secrets} if entry else set()
+        loc, values = source.expandable()
+        for keys, value in _leaves(values):
+            if hidden(value, keys[-1], names) != value:
+                yield ".".join((source.name, *loc, *keys)), bool(names & {*keys})
+    for destination in project.config.destinations.values():
+        for keys, value in _leaves(destination.parameters):
+            if hidden(value, keys[-1]) != value:
+                yield ".".join(("destinations", destination.name, *keys)), False
 
 
 def files(project: Project) -> list[str]:

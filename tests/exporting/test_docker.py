@@ -115,6 +115,19 @@ def test_it_names_every_secret_and_holds_none(dango: Callable[..., Said], root: 
     assert "./.dlt/secrets.toml:/project/.dlt/secrets.toml:ro" in with_file
 
 
+def test_a_secret_in_plain_text_is_refused_and_what_looks_like_one_is_told_of(
+    dango: Callable[..., Said], write: Callable[[Mapping[str, str]], None]
+) -> None:
+    write({"sources": SOURCES.replace('"env:SHOP_TOKEN"', "plain-Q9")})
+    said = dango("export", "docker")
+    assert (said.code, "`shop.dlt_native.function_kwargs.token` looks like a secret" in said.err) == (0, True)
+    write({"sources": SOURCES.replace("repo: shop}", "repo: shop, token: plain-Q9}")})
+    said = dango("export", "docker", "--force")
+    assert (said.code, said.out) == (2, "")
+    assert "`issues.github.token` is a secret, and the image would hold it" in said.err
+    assert "plain-Q9" not in said.err
+
+
 def test_the_image_has_what_a_sync_reads_and_nothing_else(
     dango: Callable[..., Said], root: Path, tmp_path: Path
 ) -> None:
