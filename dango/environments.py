@@ -226,11 +226,18 @@ def _fingerprint(requirement: str, root: Path) -> str:
     path = Path(requirement)
     if not path.is_absolute():
         return requirement
-    files = [path] if path.is_file() else sorted(file for suffix in _SOURCE for file in path.rglob(f"*.{suffix}"))
     held = hashlib.sha256()
-    for file in files:
+    for file in [path] if path.is_file() else _sources(path):
         held.update(f"{os.path.relpath(file, path)}\0".encode() + file.read_bytes())
     return f"{os.path.relpath(path, root)} {held.hexdigest()}"
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    """The files of a package that is being written, in an order of their own; not what building it leaves there."""
+    for file in sorted(file for suffix in _SOURCE for file in folder.rglob(f"*.{suffix}")):
+        parts = file.relative_to(folder).parts
+        if parts[0] != "build" and not any(part.startswith(".") for part in parts):
+            yield file
 
 
 @cache

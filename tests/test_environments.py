@@ -210,6 +210,9 @@ def test_environments_and_state_may_stand_elsewhere_and_the_project_is_only_read
     # A copy of the project, in which every file is younger, wants the same.
     for file in (root / "old").iterdir():
         file.touch()
+    # Setuptools leaves it when it builds.
+    (root / "old" / "build").mkdir()
+    (root / "old" / "build" / "pricing.py").write_text("VERSION = 1\n")
     assert dango("sync", "old", env={**elsewhere, "PATH": "/nowhere", "UV_OFFLINE": "1", "PIP_NO_INDEX": "1"}).code == 0
     (root / "old" / "pricing.py").write_text("VERSION = 3\n")
     assert dango("sync", "old", env=elsewhere).code == 0
