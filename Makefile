@@ -75,7 +75,7 @@ long: .venv/.stamp-dev ## the tests that `make ci` leaves out
 	$(python) -m pytest -n $(JOBS) --dist loadgroup -m long
 
 test-connectors: .venv/.stamp-dev ## connectors of other frameworks, unmodified, each in its own environment
-	$(python) -m pytest -n $(JOBS) tests/connectors/test_singer.py tests/connectors/test_singer_sdk.py \
+	$(python) -m pytest -n $(JOBS) $(wildcard tests/connectors/test_singer*.py) tests/connectors/test_foreign.py \
 		$(foreach world,airbyte datahub openmetadata vdk,tests/connectors/test_$(world).py) tests/test_environments.py
 
 faults: .venv/.stamp-dev ## kill three hundred syncs, and look for rows that are lost or doubled
@@ -84,8 +84,8 @@ faults: .venv/.stamp-dev ## kill three hundred syncs, and look for rows that are
 fuzz: .venv/.stamp-dev ## ten thousand files that no project should have
 	FUZZ=10000 $(python) -m pytest -n $(JOBS) tests/test_fuzz.py
 
-# Atheris has wheels for Linux alone. TARGET=messages: this one alone.
-TARGET ?= messages yaml_edits toml_edits templates moments conditions
+# Atheris has wheels for Linux alone. TARGET=lines: this one alone.
+TARGET ?= lines yaml_edits toml_edits templates moments conditions
 SECONDS ?= 60
 guided-fuzz: .venv/.stamp-dev ## look for inputs that reach what no other has reached, a minute for each reader; SECONDS=600
 	for target in $(TARGET); do echo "$$target:"; \
@@ -108,7 +108,7 @@ layers: .venv/.stamp-dev ## who may import whom
 	.venv/bin/lint-imports --no-logo
 
 docs: .venv/.stamp-dev ## write what is generated of the documentation (that it is fresh is a part of `test`)
-	WRITE_DOCS=1 $(python) -m pytest -q -m 'not slow' tests/test_docs.py tests/test_sources_yml_page.py
+	WRITE_DOCS=1 $(python) -m pytest -q -m 'not slow' tests/test_docs.py tests/test_sources_yml_page.py tests/test_coming_over_page.py
 
 site: .venv/.stamp-dev ## build the documentation as a site with search, in build/site
 	NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build --strict

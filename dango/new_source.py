@@ -18,9 +18,9 @@ from dango.errors import DangoError, UsageError
 from dango.fetch import is_of_dlt
 from dango.files import require_inside
 from dango.project import NATIVE, Project
+from dango.question import checked_name
 from dango.registry.entries import no_type
 from dango.resources import shipped
-from dango.wizard import checked_name
 
 _CONFTEST = "conftest.py"
 

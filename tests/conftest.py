@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import pytest
 
-pytest_plugins = ["tests.fixtures_postgres", "tests.fixtures_mariadb"]
+pytest_plugins = ["tests.fixtures_postgres", "tests.fixtures_mariadb", "tests.fixtures_dovecot"]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,9 @@ with atheris.instrument_imports(include=["dango"]):
     from dango.config.conditions import columns as columns_of
     from dango.config.conditions import fault
     from dango.config.document import Document
-    from dango.connectors.bridge import airbyte, foreign, singer, streams
+    from dango.connectors.bridge import airbyte, foreign, singer
+    from dango.connectors.bridge.messages import Record, Told, messages
+    from dango.connectors.bridge.naming import Names
     from dango.connectors.bridge.typed import Table, columns
     from dango.conversions import CONVERSIONS, convert
     from dango.errors import DangoError
@@ -55,17 +57,17 @@ class Silent:
         return ""
 
 
-def messages(data: bytes) -> None:
+def lines(data: bytes) -> None:
     """What a connector says is read, or it has failed; and what it says of types fits any record."""
     for read in (singer.message, foreign.message, lambda line: airbyte.message(line, {}, {})):
         schema: Mapping[str, Any] = {}
         try:
-            for message in streams.messages(data.splitlines(), read, Silent()):  # type: ignore[arg-type]
-                if isinstance(message, streams.Told):
+            for message in messages.messages(data.splitlines(), read, Silent()):  # type: ignore[arg-type]
+                if isinstance(message, Told):
                     schema = message.schema
                     columns(schema)
-                elif isinstance(message, streams.Record):
-                    Table(schema).batch([message.data])
+                elif isinstance(message, Record):
+                    Table(schema, Names(())).batch([message.data])
         except DangoError:
             continue
 
@@ -120,7 +122,7 @@ def conditions(data: bytes) -> None:
 
 
 SEEDS: Mapping[Callable[[bytes], None], tuple[bytes, ...]] = {
-    messages: tuple(json.dumps(message).encode() for message in MESSAGES),
+    lines: tuple(json.dumps(message).encode() for message in MESSAGES),
     yaml_edits: (YAML,),
     toml_edits: (TOML,),
     templates: (b"${a}/x${b|int}", b"${a|epoch}{b}{{c}}", b"${a|json}"),

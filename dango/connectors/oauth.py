@@ -139,6 +139,23 @@ class OAuth2Refresh(Renewed):
         return _ask(self._url, {**form, "client_id": self._client[0], "client_secret": self._client[1]})
 
 
+class OAuth2Client(Renewed):
+    """OAuth2 without a person: the client's own id and secret are exchanged for an access token."""
+
+    def __init__(self, token_url: str, client_id: str, client_secret: str, *, basic: bool = False) -> None:
+        super().__init__()
+        self._url = token_url
+        self._client = (client_id, client_secret)
+        self._basic = basic
+
+    def obtain(self) -> Mapping[str, Any]:
+        """Asks for a token. Raises `TokenError`."""
+        form = {"grant_type": "client_credentials"}
+        if self._basic:
+            return _ask(self._url, form, self._client)
+        return _ask(self._url, {**form, "client_id": self._client[0], "client_secret": self._client[1]})
+
+
 class GoogleServiceAccount(Renewed):
     """A Google service account: a statement signed with its key is exchanged for an access token."""
 

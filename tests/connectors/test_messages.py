@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from dlt.common import json
 
-from dango.connectors.bridge import airbyte, foreign, singer, streams
+from dango.connectors.bridge import airbyte, foreign, messages, singer
+from dango.connectors.bridge.naming import Names
 from dango.connectors.bridge.typed import Table, columns
 from dango.errors import ConnectorFailed
 
-Read = Callable[[dict[str, Any]], streams.Message | None]
+Read = Callable[[dict[str, Any]], messages.Message | None]
 
 
 class Program:
@@ -28,7 +29,7 @@ class Program:
         return ""
 
 
-def of_airbyte(line: dict[str, Any]) -> streams.Message | None:
+def of_airbyte(line: dict[str, Any]) -> messages.Message | None:
     return airbyte.message(line, {}, {})
 
 
@@ -49,13 +50,14 @@ def of_airbyte(line: dict[str, Any]) -> streams.Message | None:
 def test_a_message_that_is_none_ends_the_run_and_is_shown(read: Read, line: dict[str, Any]) -> None:
     program: Any = Program()
     with pytest.raises(ConnectorFailed, match="`connector` sends a message that is none: "):
-        list(streams.messages([json.dumpb(line)], read, program))
+        list(messages.messages([json.dumpb(line)], read, program))
 
 
 def test_what_is_no_message_at_all_is_passed_on() -> None:
     program: Any = Program()
     lines = [b"hello\n", b'{"type": "RECORD", "stream"', b"[1]\n", b"\xff\xfe\n", b"\n", b'{"type": "other"}\n']
-    assert list(streams.messages(lines, singer.message, program)) == []
+    said = list(messages.messages(lines, singer.message, program))
+    assert said == [messages.Half('{"type": "RECORD", "stream"')]
     assert program.printed == [b"hello\n", b'{"type": "RECORD", "stream"', b"[1]\n", b"\xff\xfe\n"]
 
 
@@ -63,4 +65,4 @@ def test_what_is_no_message_at_all_is_passed_on() -> None:
 def test_a_schema_that_says_nothing_sensible_types_nothing(said: Any) -> None:
     schema = {"properties": said}
     assert columns(schema) == {}
-    assert Table(schema).batch([{"a": 1}]) == [{"a": 1}]
+    assert Table(schema, Names(())).batch([{"a": 1}]) == [{"a": 1}]

@@ -111,6 +111,14 @@ def test_a_custom_connector_loads_a_table_for_each_kind_of_entity_and_tells_what
     failed = "select distinct entity, message, stack_trace like '%Traceback%' from raw_listed._dango_errors"
     assert rows(failed) == [("broken", "no columns: not enough values to unpack (expected 2, got 1)", True)]
     assert (root / "closed").read_text() == "once once "
+    said = dango("source", "test", "listed")
+    assert (said.code, "its own check: well" in said.out) == (0, True), said.err
+    (root / "tables.csv").unlink()
+    said = dango("source", "test", "listed")
+    assert (said.code, "its own check: failed" in said.out) == (1, True)
+    said = dango("sync", "listed")
+    assert said.code == 1
+    assert "FileNotFoundError" in said.err
 
 
 PROTOBUF = '''\
