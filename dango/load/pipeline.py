@@ -28,6 +28,7 @@ from dango.load.room import require_room
 from dango.load.schema_changes import Change, Columns
 from dango.load.source_pipeline import SourcePipeline, connecting, made
 from dango.paths import TablePath, collecting
+from dango.project import Project
 from dango.sources.record_errors import RecordErrors
 from dango.sources.resolve import Resolved, build
 
@@ -120,7 +121,7 @@ def reachable(job: Job) -> None:
     """Connects to the job's destination and changes nothing there. Raises `DestinationError` or `Held`."""
     if job.destination.name == job.destination.type == "duckdb" and not destinations.embedded_file(job.root).exists():
         return
-    with tempfile.TemporaryDirectory(prefix="dry-", dir=job.root / ".dango") as folder:
+    with tempfile.TemporaryDirectory(prefix="dry-", dir=Project(job.root).state) as folder:
         pipeline = made(job, Path(folder), Progress(job.source.name, lambda event: None))
         with connecting(job), dataset.writing(pipeline, job):
             pipeline.sync_destination()

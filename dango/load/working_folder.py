@@ -22,6 +22,7 @@ from dango.dlt_internals import packages as dlt_packages
 from dango.errors import StateCorrupt
 from dango.files import replace_text
 from dango.job import Job
+from dango.project import Project
 
 NOTE = "basis.json"
 
@@ -48,7 +49,7 @@ def opened(folder: Path, make: Callable[[], dlt.Pipeline], job: Job, say: Callab
         if not isinstance(pipeline.destination_client(), WithStateSync):
             shutil.rmtree(folder)
             aside.rename(folder)
-            raise StateCorrupt(job.source.name, folder.relative_to(job.root), error) from error
+            raise StateCorrupt(job.source.name, _named(folder, job), error) from error
         say(f"{_named(folder, job)} cannot be read ({error}); it was moved to {aside.name}, and state is restored")
         return pipeline
 
@@ -62,7 +63,7 @@ def _read(pipeline: dlt.Pipeline) -> dlt.Pipeline:
 
 
 def _named(folder: Path, job: Job) -> str:
-    return folder.relative_to(job.root).as_posix()
+    return Project(job.root).shown(folder)
 
 
 def set_aside(folder: Path) -> Path:

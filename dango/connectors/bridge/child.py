@@ -21,6 +21,7 @@ from typing import Any
 from dango.conversions import convert
 from dango.errors import ArgumentError, ConnectorFailed
 from dango.lock import alive
+from dango.project import Project
 
 _TAIL = 20
 _SECONDS_TO_END = 2.0
@@ -135,7 +136,7 @@ class Files:
     """
 
     def __init__(self) -> None:
-        above = Path(os.environ.get("DLT_PROJECT_DIR") or Path.cwd()) / ".dango" / "bridge"
+        above = Project(Path(os.environ.get("DLT_PROJECT_DIR") or Path.cwd())).state / "bridge"
         above.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in above.iterdir():
             pid = left.name.partition("-")[0]
