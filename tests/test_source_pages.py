@@ -23,31 +23,33 @@ REGISTRY = Registry()
 ENTRIES = [REGISTRY.entry(identity) for identity in REGISTRY.ids]
 CATEGORIES = {"crm": "CRM", "people": "People and hiring", "database": "Databases", "generic": "Anything else"}
 CHECKED = {
-    "spec_checked": "the vendor's description", "mock_run": "its documentation", "live_run": "the real thing",
+    "spec_checked": "the vendor's description", "mock_run": "a server like it", "live_run": "the real thing",
     "vendored": "not here", "untested": "nothing yet",
 }  # fmt: skip
 HEAD = """# Sources
 
 Written by `make docs` from the entries in `registry/`; do not edit.
 
-{count} sources come with dango, each with a page that says how to get in, what it loads, and how far it is tested; `dango docs NAME`
-shows it offline, those of your own entries too. What is not here is loaded all the same: by the entries for
-[any REST API](rest_api.md), [GraphQL](graphql.md), [files](files.md) and [any database](sql.md), by the
-[connectors of other frameworks](../CONNECTORS.md), by [any dlt source](../REGISTRY_BYPASS.md), and by
+{count} sources come with dango. The page of each says how to get in, what it loads, and how far it is tested;
+`dango docs NAME` shows it offline, and the pages of your own entries, too. What is not here is loaded all the same: by
+the entries for [any REST API](rest_api.md), [GraphQL](graphql.md), [files](files.md) and [any database](sql.md), by
+[connectors of other frameworks](../CONNECTORS.md), by [any dlt source](../REGISTRY_BYPASS.md), or by
 [a function of your own](../../custom_sources/README.md).
 
-All of those that read an API ask no faster than their page says, and ask again where the answer is 429 or an error of the server:
-after as long as the vendor says, otherwise after pauses that grow.
+APIs are asked no faster than the page says. Where one answers with 429 or an error of the server, it is asked again
+after as long as it says, otherwise after pauses that grow.
 
-*Tables* that depend on what there is are "live". *New* counts those of which a sync reads only what is new. *Tested
-against* says how far an entry was tried; [each check of each entry](STATUS.md) is run by `make registry`.
+*Tables*: how many are known beforehand; "live" where that depends on what is there. *New*: of how many a sync reads
+only what is new. *Tested against*: how far an entry was tried; `make registry` runs [every check of it](STATUS.md).
 """
 
 
 def index() -> str:
     """All entries by category, as they tell it themselves."""
     parts = [HEAD.format(count=len(ENTRIES))]
-    by_category = sorted(ENTRIES, key=lambda entry: (title(entry.category), entry.title.lower()))
+    by_category = sorted(
+        ENTRIES, key=lambda entry: (entry.category == "generic", title(entry.category), entry.title.lower())
+    )
     for category, entries in groupby(by_category, key=lambda entry: entry.category):
         header = ("source", "what it loads", "tables", "new", "tested against")
         parts.append(f"\n## {title(category)}\n\n{table(header, map(row, entries))}\n")
@@ -66,7 +68,7 @@ def row(entry: Entry) -> tuple[str, ...]:
         f"[{entry.title}]({entry.id}.md)",
         f"{entry.summary}.{also}",
         str(len(known)) if known else "live",
-        str(new) if any(each.write for each in known) else "",
+        str(new) if any(each.write for each in known) else "–",
         CHECKED[entry.maturity],
     )
 
@@ -93,7 +95,7 @@ def test_the_pages_of_the_sources_are_fresh() -> None:
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.id)
 def test_a_page_has_no_part_that_says_nothing(entry: Entry) -> None:
     lines = page(entry).splitlines()
-    assert not [line for line in lines if "None" in line.replace("no_access", "") and "`None`" in line]
+    assert not any("`None`" in line or "``" in line.replace("```", "") for line in lines)
     headings = [number for number, line in enumerate(lines) if line.startswith("## ")]
     assert all(not following.startswith("#") for number in headings for following in lines[number + 1 : number + 3])
     assert all(cell.strip() for line in lines if line.startswith("| `") for cell in line.split("|")[1:3])
