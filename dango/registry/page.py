@@ -235,7 +235,9 @@ def _checked(entry: Entry) -> str:
         case "mock_run":
             return "It is loaded from servers that answer as such an API does, in full and then what is new."
         case "live_run" if needs_environment(entry):
-            return "Real connectors run in it, as their authors publish them."
+            return (
+                "Connectors that are written for the framework run in it, unmodified, in an environment of their own."
+            )
         case "live_run":
             return (
                 f"It is loaded from the real thing{f' (`{service}`)' if service else ''}, in full and then what is new."
