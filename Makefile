@@ -16,7 +16,7 @@ PART ?= 1/1
 on_oldest =
 quick = not slow and not long
 
-.PHONY: help demo test slow long test-connectors faults leaks fuzz guided-fuzz equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints audit format clean
+.PHONY: help demo test slow long test-connectors registry faults leaks fuzz guided-fuzz equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints audit format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-16s %s\n' "$$name" "$$what"; done
@@ -78,6 +78,10 @@ test-connectors: .venv/.stamp-dev ## connectors of other frameworks, unmodified,
 	$(python) -m pytest -n $(JOBS) $(wildcard tests/connectors/test_singer*.py) tests/connectors/test_foreign.py \
 		$(foreach world,airbyte datahub openmetadata vdk,tests/connectors/test_$(world).py) tests/test_environments.py
 
+# ONLY="stripe github": these rows alone are written anew.
+registry: .venv/.stamp-dev ## check every entry of the registry, and write docs/sources/STATUS.md; ONLY="stripe github"
+	$(python) -m tests.registry.status $(ONLY) -n $(JOBS)
+
 faults: .venv/.stamp-dev ## kill three hundred syncs, and look for rows that are lost or doubled
 	FAULTS=300 $(python) -m pytest -n $(JOBS) tests/faults/test_kills.py
 
@@ -108,7 +112,7 @@ layers: .venv/.stamp-dev ## who may import whom
 	.venv/bin/lint-imports --no-logo
 
 docs: .venv/.stamp-dev ## write what is generated of the documentation (that it is fresh is a part of `test`)
-	WRITE_DOCS=1 $(python) -m pytest -q -m 'not slow' tests/test_docs.py tests/test_sources_yml_page.py tests/test_coming_over_page.py
+	WRITE_DOCS=1 $(python) -m pytest -q -m 'not slow' tests/test_docs.py tests/test_sources_yml_page.py tests/test_coming_over_page.py tests/test_source_pages.py
 
 site: .venv/.stamp-dev ## build the documentation as a site with search, in build/site
 	NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build --strict
