@@ -49,12 +49,16 @@ class Table:
     """About how many; None where that is not known without counting."""
     view: bool = False
     columns: tuple[str, ...] = ()
+    resumes: bool = False
+    """Whether the source itself goes on from where it stood, so that nothing need be said of how it is loaded."""
 
     @property
     def proposals(self) -> tuple[dict[str, Any], ...]:
         """The ways to load it, as `resources:` has them, the best first; everything, every time, is always
         among them."""
         everything: dict[str, Any] = {"write_disposition": "replace"}
+        if self.resumes:
+            return ({}, everything)
         key: Any = self.primary_key[0] if len(self.primary_key) == 1 else list(self.primary_key)
         merged = [
             {"write_disposition": "merge", "primary_key": key, "cursor": {"field": cursor}}
@@ -66,13 +70,23 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """What a source says when it is asked whether it reaches what it reads."""
+
+    problem: str = ""
+    final: bool = False
+    """Whether rows need not be asked for, too: to give one it would read everything."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tested:
-    """Whether one resource gives a row."""
+    """Whether one resource gives a row; or, of the connector's own check, whether that went well."""
 
     resource: str
     seconds: float
     rows: int = 0
     error: RunError | None = None
+    check: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +120,10 @@ class Option:
     required: bool = False
     secret: bool = False
     help: str = ""
+    choices: tuple[Any, ...] = ()
+    """The only values that it takes; empty where it takes any of its kind."""
+    when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    """The values of other options with which alone it means anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +133,8 @@ class About:
     options: tuple[Option, ...] = ()
     streams: tuple[str, ...] = ()
     """Its resources, as far as it tells them."""
+    problems: tuple[str, ...] = ()
+    """What it could not be asked, and why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Tables of a DuckDB file, read as Arrow and without the right to change anything."""
 
-from __future__ import annotations
+# Annotations are not postponed: dlt looks at that of `incremental`, and knows no names of this file.
 
 import datetime as dt
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ import dlt
 import duckdb
 from dlt.sources import DltResource
 
+from dango.connectors.cursor_columns import as_table
 from dango.connectors.places import existing
-from dango.connectors.sql_catalog import as_table
 from dango.duckdb_text import quoted
 from dango.errors import SourceError, near
 from dango.probe import Inspection

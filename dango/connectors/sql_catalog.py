@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,12 +10,24 @@ import sqlalchemy as sa
 from dlt.sources.credentials import ConnectionStringCredentials
 from sqlalchemy.engine.interfaces import ReflectedColumn
 
-from dango.connectors.sql import engine_of, translated, url_of
+from dango.connectors import sql_dialects as dialects
+from dango.connectors.cursor_columns import as_table
+from dango.connectors.sql import engine_of, url_of
+from dango.connectors.sql_errors import translated
+from dango.connectors.sql_types import Rules, reading
+from dango.connectors.warehouse_types import RowVersion, rules_of
 from dango.probe import Inspection, Table
 
-_VERSIONS = {"sqlite": "SELECT sqlite_version()", "oracle": "SELECT banner FROM v$version", "mssql": "SELECT @@version"}
-_USERS = {"sqlite": "", "oracle": "SELECT user FROM dual", "mssql": "SELECT suser_sname()"}
-_SYSTEM = {"information_schema", "performance_schema", "mysql", "sys", "pg_catalog", "pg_toast"}
+_SYSTEM = {
+    "information_schema", "performance_schema", "mysql", "sys", "system", "pg_catalog", "pg_toast", "pg_internal",
+    "pg_extension", "crdb_internal", "guest", "db_accessadmin", "db_backupoperator", "db_datareader", "db_datawriter",
+    "db_ddladmin", "db_denydatareader", "db_denydatawriter", "db_owner", "db_securityadmin",
+}  # fmt: skip
+_KINDS = (
+    ((sa.DateTime, RowVersion), "timestamp"),
+    (sa.Date, "date"),
+    (sa.Integer, "bigint"),
+)
 
 # Partitions are read through their table.
 _POSTGRES = """
@@ -41,20 +52,12 @@ WHERE constraint_schema = coalesce(:schema, database()) AND constraint_name = 'P
 ORDER BY table_name, ordinal_position
 """
 
-_CHANGED = re.compile(
-    r"(^|_)(updated?(at|on)?|modified(at|on)?|modification|changed?(at|on)?|edited|lastmod(ified)?|mtime|touched)(_|$)"
-    r"|^last_(update|change|mod|edit)|system_?modstamp|row_?version"
-)
-_CREATED = re.compile(
-    r"(^|_)(created?(at|on)?|creation|inserted|added|registered|occurred|recorded|ctime|event|timestamp|ts)(_|$)"
-)
-_OTHER = 2
-_TIME = re.compile(r"(?i)^(timestamp|datetime|smalldatetime)")
-_WHOLE = re.compile(r"(?i)^(u?(tiny|small|medium|big|huge)?int(eger|[0-9]+)?|(big|small)?serial|number\(\d+\))\b")
-
 
 def inspect(
-    credentials: ConnectionStringCredentials | Mapping[str, Any] | str, schema: str | None = None, **_: Any
+    credentials: ConnectionStringCredentials | Mapping[str, Any] | str,
+    schema: str | None = None,
+    connect: Mapping[str, Any] | None = None,
+    **_: Any,
 ) -> Inspection:
     """Asks a database live; a few queries, however many tables there are.
 
@@ -65,7 +68,7 @@ def inspect(
     url = url_of(credentials)
     with translated(url), warnings.catch_warnings():
         warnings.simplefilter("ignore", sa.exc.SAWarning)  # of types that SQLAlchemy does not know
-        engine = engine_of(url)
+        engine = engine_of(url, connect)
         try:
             with engine.connect() as connection:
                 return _inspected(connection, schema)
@@ -76,7 +79,7 @@ def inspect(
 def _inspected(connection: sa.Connection, schema: str | None) -> Inspection:
     dialect = connection.dialect.name
     asked = {"postgresql": _postgres, "mysql": _mysql, "mariadb": _mysql}.get(dialect, _any)
-    user = str(_one(connection, _USERS.get(dialect, "SELECT current_user")) or "")
+    user = str(_one(connection, dialects.of(dialect).user) or "")
     schemas = tuple(name for name in sa.inspect(connection).get_schema_names() if name.lower() not in _SYSTEM)
     tables = asked(connection, schema)
     return Inspection(
@@ -93,12 +96,11 @@ def _one(connection: sa.Connection, query: str) -> Any:
 
 
 def _server(connection: sa.Connection) -> str:
-    said = str(_one(connection, _VERSIONS.get(connection.dialect.name, "SELECT version()")))
+    known = dialects.of(connection.dialect.name)
     # PostgreSQL goes on with its compiler.
-    said = said.partition(" on ")[0].splitlines()[0]
-    product = {"sqlite": "SQLite", "mysql": "MySQL", "mariadb": "MariaDB"}.get(connection.dialect.name, "")
-    product = "MariaDB" if "mariadb" in said.lower() else product
-    return said if not product or said.lower().startswith(product.lower()) else f"{product} {said}"
+    said = str(_one(connection, known.version) or "").partition(" on ")[0].partition("\n")[0]
+    product = "MariaDB" if "mariadb" in said.lower() else known.product
+    return said if said.lower().startswith(product.lower()) else f"{product} {said}".strip()
 
 
 def _problems(tables: tuple[Table, ...], schema: str | None, schemas: tuple[str, ...], user: str) -> Iterable[str]:
@@ -160,53 +162,16 @@ def _reflected(
 ) -> tuple[dict[str, dict[str, str]], dict[str, tuple[str, ...]]]:
     inspector = sa.inspect(connection)
     everything = sa.engine.reflection.ObjectKind.ANY
+    rules = rules_of(connection.dialect.name)
     columns = inspector.get_multi_columns(schema=schema, kind=everything)
     keys = inspector.get_multi_pk_constraint(schema=schema, kind=everything)
     return (
-        {name: {column["name"]: _kind(column) for column in found} for (_, name), found in columns.items()},
+        {name: {column["name"]: _kind(column, rules) for column in found} for (_, name), found in columns.items()},
         {name: tuple(key["constrained_columns"]) for (_, name), key in keys.items()},
     )
 
 
-def _kind(column: ReflectedColumn) -> str:
-    kind = column["type"]
-    return "unknown" if isinstance(kind, sa.types.NullType) else str(kind)
-
-
-def as_table(
-    name: str,
-    columns: Mapping[str, str],
-    key: tuple[str, ...],
-    *,
-    rows: int | None = None,
-    view: bool = False,
-    readable: bool = True,
-) -> Table:
-    """A table with what its columns' names and types (as the database calls them) say of how to load it."""
-    cursors = cursors_among(columns, key)
-    # A change is told by a time of change, and by nothing else.
-    unmoved = tuple(column for column in cursors if _rank(column) != 0 or not _is_time(columns[column]))
-    return Table(name, key, cursors, unmoved, readable, rows, view, tuple(columns))
-
-
-def cursors_among(columns: Mapping[str, str], key: tuple[str, ...]) -> tuple[str, ...]:
-    """The columns by which new rows can be found, the best first.
-
-    Times of change, times of creation, a single whole number as the key, other times; dates last, since two changes
-    of one day look alike.
-    """
-    exact = sorted((name for name, kind in columns.items() if _is_time(kind)), key=_rank)
-    days = [name for name, kind in columns.items() if not _is_time(kind) and re.match(r"(?i)date\b", kind)]
-    growing = [name for name in key if len(key) == 1 and _WHOLE.match(columns.get(name, ""))]
-    named = [name for name in exact if _rank(name) < _OTHER]
-    return (*named, *growing, *(name for name in exact if name not in named), *days)
-
-
-def _is_time(kind: str) -> bool:
-    return bool(_TIME.match(kind))
-
-
-def _rank(name: str) -> int:
-    """0: named like a time of change, 1: of creation, 2: otherwise."""
-    plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-    return 0 if _CHANGED.search(plain) else 1 if _CREATED.search(plain) else _OTHER
+def _kind(column: ReflectedColumn, rules: Rules) -> str:
+    """What the column is to whoever looks for a cursor: databases call one thing by many names, and two by one."""
+    kind = reading(column["type"], rules)
+    return next((name for known, name in _KINDS if isinstance(kind, known)), "other")
