@@ -171,6 +171,15 @@ def test_a_source_that_would_be_none_is_named_and_the_others_are_stored(dango: D
     assert list(stored(root)) == ["b"]
 
 
+def test_a_variable_of_a_destination_that_is_not_set_is_told(
+    dango: Dango, root: Path, project: Callable[[str], Path]
+) -> None:
+    project("meltano_odd.yml")
+    said = dango("import", "meltano_odd.yml", "--dry-run", "--json").json
+    assert (said["unset"], said["written"]) == (["PG_URL"], False)
+    assert "  my_pg: {type: postgres, credentials: env:PG_URL}" in said["diff"]
+
+
 def test_a_file_elsewhere_keeps_its_paths(dango: Dango, root: Path, write: Write) -> None:
     text = "plugins: {extractors: [{name: t, executable: ./taps/t, pip_url: -e ./taps/pkg}]}\n"
     write({"sources": EMPTY, "old/meltano.yml": text})
