@@ -16,7 +16,7 @@ PART ?= 1/1
 on_oldest =
 quick = not slow and not long
 
-.PHONY: help demo test slow long test-connectors faults leaks fuzz equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints audit format clean
+.PHONY: help demo test slow long test-connectors registry faults leaks fuzz guided-fuzz equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints audit format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-16s %s\n' "$$name" "$$what"; done
@@ -75,14 +75,25 @@ long: .venv/.stamp-dev ## the tests that `make ci` leaves out
 	$(python) -m pytest -n $(JOBS) --dist loadgroup -m long
 
 test-connectors: .venv/.stamp-dev ## connectors of other frameworks, unmodified, each in its own environment
-	$(python) -m pytest -n $(JOBS) tests/connectors/test_singer.py tests/connectors/test_singer_sdk.py \
+	$(python) -m pytest -n $(JOBS) $(wildcard tests/connectors/test_singer*.py) tests/connectors/test_foreign.py \
 		$(foreach world,airbyte datahub openmetadata vdk,tests/connectors/test_$(world).py) tests/test_environments.py
+
+# ONLY="stripe github": these rows alone are written anew.
+registry: .venv/.stamp-dev ## check every entry of the registry, and write docs/sources/STATUS.md; ONLY="stripe github"
+	$(python) -m tests.registry.status $(ONLY) -n $(JOBS)
 
 faults: .venv/.stamp-dev ## kill three hundred syncs, and look for rows that are lost or doubled
 	FAULTS=300 $(python) -m pytest -n $(JOBS) tests/faults/test_kills.py
 
 fuzz: .venv/.stamp-dev ## ten thousand files that no project should have
 	FUZZ=10000 $(python) -m pytest -n $(JOBS) tests/test_fuzz.py
+
+# Atheris has wheels for Linux alone. TARGET=lines: this one alone.
+TARGET ?= lines yaml_edits toml_edits templates moments conditions
+SECONDS ?= 60
+guided-fuzz: .venv/.stamp-dev ## look for inputs that reach what no other has reached, a minute for each reader; SECONDS=600
+	for target in $(TARGET); do echo "$$target:"; \
+		$(python) -m uv run -q --isolated --no-project --python $(python) --with atheris --with-editable . -- python -m tests.guided_fuzz $$target $(SECONDS); done
 
 leaks: .venv/.stamp-dev ## plant secrets in every place, make everything fail, and look for them everywhere
 	LEAKS=2,3,4 $(python) -m pytest -n $(JOBS) tests/faults/test_leaks.py
@@ -101,7 +112,7 @@ layers: .venv/.stamp-dev ## who may import whom
 	.venv/bin/lint-imports --no-logo
 
 docs: .venv/.stamp-dev ## write what is generated of the documentation (that it is fresh is a part of `test`)
-	WRITE_DOCS=1 $(python) -m pytest -q -m 'not slow' tests/test_docs.py tests/test_sources_yml_page.py
+	WRITE_DOCS=1 $(python) -m pytest -q -m 'not slow' tests/test_docs.py tests/test_sources_yml_page.py tests/test_coming_over_page.py tests/test_source_pages.py
 
 site: .venv/.stamp-dev ## build the documentation as a site with search, in build/site
 	NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build --strict

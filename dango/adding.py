@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from dango import secret_store
-from dango.answers import Made, at
+from dango.answers import Made
 from dango.config.document import Document
 from dango.config.models import DltNative, Source
 from dango.errors import DangoError, UsageError
 from dango.files import replace_text
-from dango.probe import Inspection, Probe, Tested
+from dango.job import Event
+from dango.probe import About, Inspection, Probe, Tested
 from dango.project import NATIVE, Project
 from dango.registry.entry import Entry
 from dango.registry.plugins import Plugin
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, project_mask, read_toml
+from dango.specification import at, is_option, path_of
 from dango.workers.supervision import at_work, prepare, values
 
 
@@ -52,7 +54,7 @@ class Change:
     @property
     def secrets(self) -> tuple[str, ...]:
         """The names of the secrets that are stored, never their values."""
-        return tuple(_names(self.made.secrets))
+        return tuple(names(self.made.secrets))
 
 
 def change(project: Project, made: Made, replaces: str = "") -> Change:
@@ -77,23 +79,33 @@ def save(change: Change) -> None:
     Raises:
         DangoError: where `sources.yml` was changed meanwhile, or a file cannot be written; both are then as they were.
     """
-    if not _unchanged(change.project.document):
+    write(change.project, change.edited, {("sources", change.made.item["name"]): change.made.secrets})
+
+
+def write(project: Project, edited: Document, secrets: Mapping[tuple[str, ...], Mapping[str, Any]]) -> None:
+    """Writes secrets, by their sections, then `sources.yml`; where one of it fails, all is as it was.
+
+    Raises:
+        DangoError: where `sources.yml` was changed meanwhile, or a file cannot be written.
+    """
+    if not _unchanged(project.document):
         raise DangoError(
-            f"{change.project.document.name} was changed meanwhile, in an editor perhaps; nothing was stored",
+            f"{project.document.name} was changed meanwhile, in an editor perhaps; nothing was stored",
             "the same once more, with the file as it is now",
         )
-    file = change.project.root / SECRETS_FILE
+    file = project.root / SECRETS_FILE
     before = file.read_bytes() if file.exists() else None
-    if change.made.secrets:
-        file.parent.mkdir(exist_ok=True)
-        secret_store.store(file, ("sources", change.made.item["name"]), change.made.secrets)
+    kept = {section: values for section, values in secrets.items() if values}
     try:
-        change.edited.save()
+        for section, values in kept.items():
+            file.parent.mkdir(exist_ok=True)
+            secret_store.store(file, section, values)
+        edited.save()
     except BaseException:
         # Ctrl-C, too, leaves both files as they were.
         if before is None:
             file.unlink(missing_ok=True)
-        elif change.made.secrets:
+        elif kept:
             replace_text(file, before.decode("utf-8"), 0o600)
         raise
 
@@ -148,8 +160,36 @@ def found_elsewhere(project: Project, entry: Entry, name: str) -> frozenset[str]
         spec.name
         for spec in entry.fields
         if f"SOURCES__{name}__{spec.name}".upper() in environment
-        or any(at(file, ("sources", name, *spec.name.split("__"))) is not None for file in files)
+        or any(at(file, ("sources", name, *_apart(spec.name))) is not None for file in files)
     )
+
+
+def _apart(field: str) -> tuple[str, ...]:
+    """Where a field stands in a source's section of `secrets.toml`."""
+    return path_of(field, apart=True) if is_option(field) else tuple(field.split("__"))
+
+
+def specification(change: Change, say: Callable[[str], None]) -> About:
+    """What a connector says that it may be told; its environment is built first, where it is not there.
+
+    Args:
+        change: that stores the source which names the connector.
+        say: takes how far the environment is.
+
+    Raises:
+        DangoError: where the environment cannot be built, or the connector cannot be asked.
+    """
+    project, step = change.after, ""
+    prepare(project)
+    probe = Probe(project.job(change.source), change.made.secrets)
+    for value in values(at_work(project, "about", probe, probe.job)):
+        if isinstance(value, About):
+            return value
+        if isinstance(value, Event):
+            step = step if value.step == "log" else value.step
+            if step == "environment" and value.message:
+                say(value.message)
+    raise AssertionError("a worker ends with a value or an error")
 
 
 def inspect(change: Change) -> Inspection | None:
@@ -183,10 +223,11 @@ def ask(
             yield value
 
 
-def _names(named: Mapping[str, Any], path: str = "") -> Iterator[str]:
+def names(named: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """The names of what a section holds, with dots where it stands deeper."""
     for key, value in named.items():
         if isinstance(value, Mapping):
-            yield from _names(value, f"{path}{key}.")
+            yield from names(value, f"{path}{key}.")
         else:
             yield f"{path}{key}"
 

@@ -9,24 +9,21 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dango.errors import UsageError, near
-from dango.probe import Table
+from dango.probe import About, Table
 from dango.project import NATIVE
+from dango.question import NAME, REQUIREMENTS, Question, checked_name, field_key, is_reference, required
 from dango.registry.entry import Entry, Function, RestApi
 from dango.registry.field import FieldSpec
+from dango.specification import at, is_option, path_of, specified
 from dango.wizard import (
     AS_NOW,
     EVERYTHING,
     LOADING,
-    NAME,
     ONE_BY_ONE,
     RESOURCES,
     Answers,
-    Question,
     Subject,
     applying,
-    checked_name,
-    field_key,
-    is_reference,
     table_key,
     values,
 )
@@ -53,13 +50,18 @@ def made(subject: Subject, answers: Answers) -> Made:
     for spec in asked:
         key, path = field_key(spec), _path(subject, spec)
         value, written = answers.get(key), at(subject.block, path)
-        kept = key not in answers or (value is None and spec.name in subject.stored)
+        if key not in answers and written is None and _is_needed(spec):
+            value = spec.default
+        kept = (key not in answers and value is None) or (value is None and spec.name in subject.stored)
         if kept or value == written:
             if written is not None:
                 _put(block, path, written)
         elif value is not None and not (written is None and _is_default(spec, value)):
-            _put(secrets if _is_kept_apart(subject, spec, value, written) else block, path, value)
+            apart = _is_kept_apart(subject, spec, value, written)
+            _put(secrets if apart else block, _path(subject, spec, apart=apart), value)
     item = {**subject.present, "name": answers[NAME], "type": subject.entry.id}
+    if REQUIREMENTS in answers:
+        _set(item, "environment", _environment(subject, answers[REQUIREMENTS]))
     _set(item, RESOURCES, _chosen(subject, answers))
     _set(item, subject.entry.id, _native_block(subject, block) if subject.native else block)
     return Made(item, secrets)
@@ -74,6 +76,19 @@ def placed_after(item: Mapping[str, Any], after: str, key: str, value: Any) -> d
         if name == after:
             placed[key] = value
     return placed
+
+
+def told(subject: Subject, about: About, section: Mapping[str, Any]) -> Subject:
+    """The questions about a connector that has said what it may be told, with the answers that are there already.
+
+    Args:
+        subject: what is asked for.
+        about: what the connector says.
+        section: the source's section of `secrets.toml`.
+    """
+    known = replace(subject, entry=specified(subject.entry, about))
+    there, stored = _there(known, section)
+    return replace(known, earlier={**there, **subject.earlier}, stored=subject.stored | stored)
 
 
 def unanswered(subject: Subject, answers: Answers) -> list[FieldSpec]:
@@ -91,22 +106,35 @@ def of_present(entry: Entry, item: Mapping[str, Any], section: Mapping[str, Any]
         plugin: whether it is a package's source.
     """
     subject = Subject(entry, plugin=plugin, present=item)
-    earlier: Answers = {NAME: item["name"]}
+    there, stored = _there(subject, section)
+    earlier = {NAME: item["name"], **there, RESOURCES: list(item.get(RESOURCES) or {})}
+    if environment := item.get("environment"):
+        earlier[REQUIREMENTS] = list(environment.get("requirements") or ())
+    return replace(subject, earlier=earlier, stored=stored)
+
+
+def _there(subject: Subject, section: Mapping[str, Any]) -> tuple[Answers, frozenset[str]]:
+    """The answers that a source holds, and the fields that have a value elsewhere, or one that is not shown."""
+    found: Answers = {}
     stored = set()
-    for spec in entry.fields:
-        path = _path(subject, spec)
-        written, apart = at(subject.block, path), at(section, path)
+    for spec in subject.entry.fields:
+        written = at(subject.block, _path(subject, spec))
+        apart = at(section, _path(subject, spec, apart=True))
         value = apart if written is None and not spec.secret else written
         if value is not None:
-            earlier[field_key(spec)] = value
+            found[field_key(spec)] = value
         if apart is not None or (spec.secret and written is not None):
             stored.add(spec.name)
-    earlier[RESOURCES] = list(item.get(RESOURCES) or {})
-    return replace(subject, earlier=earlier, stored=frozenset(stored))
+    return found, frozenset(stored)
 
 
 def of_options(
-    subject: Subject, name: str | None, given: Sequence[str], secrets: Sequence[str], resources: Sequence[str]
+    subject: Subject,
+    name: str | None,
+    given: Sequence[str],
+    secrets: Sequence[str],
+    resources: Sequence[str],
+    requirements: Sequence[str] = (),
 ) -> Answers:
     """The answers that options hold, but for a secret that comes on stdin.
 
@@ -116,6 +144,7 @@ def of_options(
         given: `KEY=VALUE` texts.
         secrets: `KEY=env:NAME`, or `KEY` for one that comes on stdin.
         resources: names of what is to be loaded.
+        requirements: packages of an environment of the source's own.
 
     Raises:
         UsageError: with every key that is unknown and every value that does not fit.
@@ -143,6 +172,11 @@ def of_options(
     if len(piped) > 1:
         faults.append("only one secret can come on stdin: give the others as KEY=env:NAME")
     faults += _unknown_resources(subject.entry, resources)
+    if requirements:
+        try:
+            answers[REQUIREMENTS] = required(requirements)
+        except ValueError as error:
+            faults.append(f"--requirement {error}")
     if faults:
         raise UsageError("\n".join(faults))
     return {**answers, **({RESOURCES: list(resources)} if resources else {})}
@@ -159,14 +193,6 @@ def of_stdin(subject: Subject, name: str, text: str) -> Answers:
     if value is None:
         raise UsageError(f"--secret {name}: nothing came on stdin")
     return {field_key(spec): value}
-
-
-def at(section: Mapping[str, Any], path: Sequence[str]) -> Any:
-    """What stands at a path of keys; None where nothing does."""
-    node: Any = section
-    for part in path:
-        node = node.get(part) if isinstance(node, Mapping) else None
-    return node
 
 
 def _fault(entry: Entry, spec: FieldSpec | None, name: str, value: str | None, *, is_set: bool) -> str:
@@ -203,8 +229,24 @@ def _unknown_resources(entry: Entry, names: Iterable[str]) -> list[str]:
     ]
 
 
-def _path(subject: Subject, spec: FieldSpec) -> tuple[str, ...]:
-    """Where a field stands in the block: those of credentials in a mapping of their own."""
+def _environment(subject: Subject, requirements: Sequence[str] | None) -> dict[str, Any]:
+    """The source's own environment; none without requirements."""
+    if not requirements:
+        return {}
+    proposed = subject.entry.environment
+    made = {"build_constraints": list(proposed.build_constraints)} if proposed and proposed.build_constraints else {}
+    return {**(subject.present.get("environment") or made), "requirements": list(requirements)}
+
+
+def _is_needed(spec: FieldSpec) -> bool:
+    """Whether a connector wants it said, even where that is its default."""
+    return is_option(spec.name) and spec.required
+
+
+def _path(subject: Subject, spec: FieldSpec, *, apart: bool = False) -> tuple[str, ...]:
+    """Where a field stands in the block, or apart from it: those of credentials in a mapping of their own."""
+    if is_option(spec.name):
+        return path_of(spec.name, apart=apart)
     return tuple(spec.name.split("__")) if _is_embedded(subject, spec) else (spec.name,)
 
 
@@ -222,6 +264,8 @@ def _is_kept_apart(subject: Subject, spec: FieldSpec, value: Any, written: Any) 
 
 
 def _is_default(spec: FieldSpec, value: Any) -> bool:
+    if _is_needed(spec):
+        return False
     try:
         return bool(value in (spec.default, spec.checked(spec.default)))
     except ValueError:

@@ -1,15 +1,17 @@
-"""The pages of the documentation, which dango carries with it."""
+"""The pages of the documentation: those that dango carries with it, and one for each entry of the registry."""
 
 from __future__ import annotations
 
 import re
 
 from dango.errors import DOCS, UsageError, near
+from dango.registry.entries import Registry
+from dango.registry.page import page
 from dango.resources import shipped
 
 
 class PageNotFound(UsageError):
-    """No page of the documentation, and no kind of error, has that name."""
+    """No page of the documentation, no kind of error and no source has that name."""
 
 
 def pages() -> dict[str, str]:
@@ -19,22 +21,26 @@ def pages() -> dict[str, str]:
 
 def sections() -> dict[str, str]:
     """What the page of errors says of each kind (`missing-secret`), as Markdown."""
-    page = pages()[DOCS.rpartition("/")[2].removesuffix(".md").lower()]
-    return {_anchor(heading): whole for whole, heading in re.findall(r"^(## (.+?)\n.*?)(?=^## |\Z)", page, re.M | re.S)}
+    errors = pages()[DOCS.rpartition("/")[2].removesuffix(".md").lower()]
+    return {
+        _anchor(heading): whole for whole, heading in re.findall(r"^(## (.+?)\n.*?)(?=^## |\Z)", errors, re.M | re.S)
+    }
 
 
-def lookup(name: str) -> str:
-    """A page or a section by its name, whatever its case; as Markdown.
+def lookup(name: str, registry: Registry) -> str:
+    """A page, a section or an entry by its name, whatever its case; as Markdown.
 
     Raises:
         PageNotFound: there is none.
+        ConfigError: it is an entry, and broken.
     """
-    known = pages() | sections()
-    try:
-        return known[_anchor(name)]
-    except KeyError:
-        message = f"there is no page and no kind of error `{name}`{near(_anchor(name), known)}"
-        raise PageNotFound(message, "dango docs lists them") from None
+    known, wanted = pages() | sections(), _anchor(name)
+    if wanted in known:
+        return known[wanted]
+    if wanted in registry.ids:
+        return page(registry.entry(wanted))
+    message = f"there is no page, no kind of error and no source `{name}`{near(wanted, (*known, *registry.ids))}"
+    raise PageNotFound(message, "dango docs lists them")
 
 
 def _anchor(heading: str) -> str:

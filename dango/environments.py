@@ -19,6 +19,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -35,9 +36,12 @@ from dango.registry.entry import Function
 PLACEHOLDER = "${environment}"
 """An entry whose arguments hold it runs a child program there."""
 NOTE = "environment.json"
+VARIABLE = "DANGO_ENVIRONMENTS"
+"""Names another folder for them than that of the project: one that an image brings, or that projects share."""
 _ALIKE = ("dlt", "duckdb")
 """What a worker must have in the version that dango has here: they write the same files and tables."""
 _DRIVERS = ("psycopg2-binary", "psycopg2")
+_SOURCE = ("py", "toml", "cfg", "yaml", "yml")
 _TAIL = 12
 _WAIT = 1800.0
 
@@ -111,7 +115,7 @@ def interpreter(job: Job) -> Path | None:
 
 def environments_of(project: Project) -> Path:
     """Where a project's environments stand."""
-    return project.state / "environments"
+    return project.root / os.environ.get(VARIABLE, project.state / "environments")
 
 
 def scripts(folder: Path) -> Path:
@@ -128,8 +132,8 @@ def build(asked: Wanted, say: Say) -> None:
     """
     if asked.is_built():
         return
-    asked.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = " ".join(asked.own) or "an empty one"
+    _require_writable(asked.folder.parent, name)
     with lock(asked.folder.with_suffix(".lock"), f"the environment with {name}", _WAIT, say):
         if asked.is_built():
             return
@@ -152,6 +156,19 @@ def build(asked: Wanted, say: Say) -> None:
         }  # fmt: skip
         # The last thing to be written: with it the environment is whole.
         (asked.folder / NOTE).write_text(json.dumps(note, indent=1), encoding="utf-8")
+
+
+def _require_writable(folder: Path, name: str) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            # The system says why not, if not.
+            pass
+    except OSError as error:
+        raise EnvironmentFailed(
+            f"no environment is built with {name}, and {folder} cannot be written: {error.strerror}",
+            "dango env build, where it can be: while an image is built, for instance",
+        ) from error
 
 
 def built(project: Project) -> list[Built]:
@@ -205,15 +222,22 @@ def _name(own: Sequence[str], base: Sequence[str], python: str, root: Path) -> s
 
 
 def _fingerprint(requirement: str, root: Path) -> str:
-    """Of a folder also when it was changed last: a package that is being written is built anew."""
+    """Of a folder also what it holds: a package that is being written is built anew, and a copy of it is not."""
     path = Path(requirement)
     if not path.is_absolute():
         return requirement
-    files = (
-        [path] if path.is_file() else [file for suffix in ("py", "toml", "cfg") for file in path.rglob(f"*.{suffix}")]
-    )
-    newest = max((file.stat().st_mtime_ns for file in files), default=0)
-    return f"{os.path.relpath(path, root)} {newest}"
+    held = hashlib.sha256()
+    for file in [path] if path.is_file() else _sources(path):
+        held.update(f"{os.path.relpath(file, path)}\0".encode() + file.read_bytes())
+    return f"{os.path.relpath(path, root)} {held.hexdigest()}"
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    """The files of a package that is being written, in an order of their own; not what building it leaves there."""
+    for file in sorted(file for suffix in _SOURCE for file in folder.rglob(f"*.{suffix}")):
+        parts = file.relative_to(folder).parts
+        if parts[0] != "build" and not any(part.startswith(".") for part in parts):
+            yield file
 
 
 @cache

@@ -287,8 +287,13 @@ def causes(error: BaseException) -> list[BaseException]:
 
 def near(name: str, names: Iterable[str]) -> str:
     """A clause such as ` (did you mean `x`?)`, or nothing: for the end of a message."""
-    found = get_close_matches(name, list(names), n=1, cutoff=0.6)
-    return f" (did you mean `{found[0]}`?)" if found else ""
+    found = nearest(name, names)
+    return f" (did you mean `{found}`?)" if found else ""
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The name that was probably meant; empty where none is near."""
+    return next(iter(get_close_matches(name, list(names), n=1, cutoff=0.6)), "")
 
 
 def located(problem: Problem, file: str, where: tuple[int, int]) -> Problem:

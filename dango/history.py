@@ -61,7 +61,9 @@ class History:
     def record(self, *results: RunResult) -> None:
         """Notes results, all or none; a later one of the same run and source takes its place."""
         self.file.parent.mkdir(mode=0o700, exist_ok=True)
-        is_new = not self.file.exists()
+        if is_new := not self.file.exists():
+            # SQLite makes its own files like this one: for its owner alone, wherever the folder may be copied to.
+            self.file.touch(mode=0o600)
         with self._open() as database:
             database.executescript(_ROOM) if is_new else None
             database.executemany(_TURN, ((result.run,) for result in results))

@@ -100,8 +100,8 @@ def explain(project: Project, name: str) -> list[Parameter]:
 
 def about(project: Project, name: str) -> About:
     """What a source may be told, and what it has. Raises `DangoError` when it cannot be asked."""
-    job = _jobs(project, [name])[0]
-    for value in values(at_work(project, "about", job, job)):
+    probe = Probe(_jobs(project, [name])[0])
+    for value in values(at_work(project, "about", probe, probe.job)):
         if isinstance(value, About):
             return value
     raise AssertionError("a worker ends with a value or an error")

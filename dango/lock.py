@@ -41,7 +41,7 @@ def lock(
     from filelock import FileLock, Timeout
 
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    kernel = FileLock(path)
+    kernel = FileLock(path, mode=0o600)
     try:
         try:
             kernel.acquire(timeout=_GRACE, poll_interval=_POLL)
@@ -58,6 +58,7 @@ def lock(
     try:
         since = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
         note = {"pid": os.getpid(), "since": since, "run": run}
+        _note(path).touch(mode=0o600)
         _note(path).write_text(json.dumps(note), encoding="utf-8")
         yield
     finally:

@@ -1,4 +1,4 @@
-"""A source of one's own, begun from a template: a file in `custom_sources/`, or a package that can be installed."""
+"""A source of one's own, begun from a template: a file of the project, or a package that can be installed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
+from typing import Any
 
+from dango import worlds
 from dango.adding import Change, change, save
 from dango.answers import Made
 from dango.config.kinds import corrected
@@ -17,26 +18,29 @@ from dango.errors import DangoError, UsageError
 from dango.fetch import is_of_dlt
 from dango.files import require_inside
 from dango.project import NATIVE, Project
+from dango.question import checked_name
 from dango.registry.entries import no_type
 from dango.resources import shipped
-from dango.wizard import checked_name
 
-FUNCTION = "source"
 _CONFTEST = "conftest.py"
 
 
 @dataclass(frozen=True, slots=True)
 class New:
-    """What would be written: files by their paths from the project's root, and the source's entry, if it gets one."""
+    """What would be written: files by their paths from the project's root, and the source's entry, if it gets one.
+
+    `next` are the commands that one types next.
+    """
 
     project: Project
     name: str
     files: Mapping[str, str]
+    next: tuple[str, ...]
     change: Change | None = None
 
 
-def in_project(project: Project, name: str, description: str = "") -> New:
-    """A file in `custom_sources/`, its test, and its entry in `sources.yml`; nothing is written yet.
+def in_project(project: Project, name: str, description: str = "", world: str = worlds.DEFAULT) -> New:
+    """The source's file, its test, and its entry in `sources.yml`; nothing is written yet.
 
     Raises:
         UsageError: for a name that no source can have, and for one that is there already.
@@ -48,40 +52,37 @@ def in_project(project: Project, name: str, description: str = "") -> New:
             f"`{taken[0]}` loads a module of that name, which custom_sources/{name}.py would stand in front of",
             f"another name: dango source new {_other(project, name)}",
         )
-    values = _values(name, f"custom_sources.{name}", description)
-    files = {
-        f"custom_sources/{name}.py": _filled("source/source.py", values),
-        f"tests/test_{name}.py": _filled("source/test_source.py", values),
-    }
+    made = worlds.made(world, "project", _values(name, description))
+    files = dict(made.files)
     if not (project.root / _CONFTEST).exists():
         # By it pytest finds `custom_sources`.
         files[_CONFTEST] = (shipped("templates") / "project" / _CONFTEST).read_text(encoding="utf-8")
-    _require_free(project, name, [f"custom_sources/{name}", *files])
-    block = {"source_module": name, "source_function": FUNCTION}
-    item = {"name": name, "type": NATIVE, **({"description": description} if description else {}), NATIVE: block}
-    return New(project, name, files, change(project, Made(item, {})))
+    modules = [path.removesuffix(".py") for path in files if path.startswith("custom_sources/")]
+    _require_free(project, name, [*modules, *files])
+    return New(project, name, files, made.next, _added(project, name, description, made.block))
 
 
-def as_package(project: Project, name: str, description: str = "") -> New:
-    """A package in `packages/`, which brings the source to every project where it is installed.
+def as_package(project: Project, name: str, description: str = "", world: str = worlds.DEFAULT) -> New:
+    """A package in `packages/`: it brings the source to every project where it is installed, or is what a source of
+    this project has in an environment of its own.
 
     Raises:
         UsageError: for a name that no source can have, and for one that is there already.
     """
     _require_name(project, name)
-    _require_type(project, name)
-    module, folder = f"dango_source_{name}", f"packages/{name}"
+    made, folder = worlds.made(world, "package", _values(name, description)), f"packages/{name}"
+    if made.block is None:
+        _require_type(project, name)
     _require_free(project, name, [folder])
-    values = _values(name, module, description)
-    files = {
-        f"{folder}/pyproject.toml": _filled("package/pyproject.toml", values),
-        f"{folder}/README.md": _filled("package/README.md", values),
-        f"{folder}/src/{module}/__init__.py": _filled("source/source.py", values),
-        f"{folder}/src/{module}/py.typed": "",
-        f"{folder}/src/{module}/registry/{name}.yml": _filled("package/entry.yml", values),
-        f"{folder}/tests/test_source.py": _filled("source/test_source.py", values),
-    }
-    return New(project, name, files)
+    files = {f"{folder}/{path}": text for path, text in made.files.items()}
+    return New(project, name, files, made.next, _added(project, name, description, made.block))
+
+
+def _added(project: Project, name: str, description: str, block: Mapping[str, Any] | None) -> Change | None:
+    if block is None:
+        return None
+    said = {"description": description} if description else {}
+    return change(project, Made({"name": name, "type": block["type"], **said, **block}, {}))
 
 
 def write(new: New) -> None:
@@ -173,21 +174,16 @@ def _module(native: object) -> str:
     return str(getattr(native, "source_module", "")).partition(".")[0]
 
 
-def _values(name: str, module: str, description: str) -> dict[str, str]:
+def _values(name: str, description: str) -> dict[str, str]:
     title = description or f"Orders, as the source `{name}`."
     # It stands in docstrings and in TOML.
     summary = " ".join(title.split()).replace("\\", "/").replace('"', "'")
     return {
         "name": name,
         "upper": name.upper(),
-        "module": module,
-        "distribution": f"dango-source-{name.replace('_', '-')}",
+        "camel": "".join(part.capitalize() for part in name.split("_")),
+        "dashed": name.replace("_", "-"),
         "title": name.replace("_", " ").capitalize(),
         "summary": summary,
         "quoted": json.dumps(summary, ensure_ascii=False),
     }
-
-
-def _filled(template: str, values: Mapping[str, str]) -> str:
-    text = (shipped("templates") / f"{template}.tmpl").read_text(encoding="utf-8")
-    return Template(text).substitute(values)

@@ -70,13 +70,23 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """What a source says when it is asked whether it reaches what it reads."""
+
+    problem: str = ""
+    final: bool = False
+    """Whether rows need not be asked for, too: to give one it would read everything."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tested:
-    """Whether one resource gives a row."""
+    """Whether one resource gives a row; or, of the connector's own check, whether that went well."""
 
     resource: str
     seconds: float
     rows: int = 0
     error: RunError | None = None
+    check: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +120,10 @@ class Option:
     required: bool = False
     secret: bool = False
     help: str = ""
+    choices: tuple[Any, ...] = ()
+    """The only values that it takes; empty where it takes any of its kind."""
+    when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    """The values of other options with which alone it means anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +133,8 @@ class About:
     options: tuple[Option, ...] = ()
     streams: tuple[str, ...] = ()
     """Its resources, as far as it tells them."""
+    problems: tuple[str, ...] = ()
+    """What it could not be asked, and why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ from dango.registry.validation import parse
 
 ENV_FILE = ".env"
 SOURCES_FILE = ".dango/sources.yml"
+STATE_VARIABLE = "DANGO_STATE"
+"""Names another folder for what is written while the project itself may not be."""
 NATIVE = "dlt_native"
 """The type that runs any dlt source; every other type is the id of a registry entry, or a package's source."""
 
@@ -85,7 +87,12 @@ class Project:
     @property
     def state(self) -> Path:
         """Locks, history, logs, dlt's working folders: all that is not in git."""
-        return self.root / ".dango"
+        # Of this place and not of the project: what `.env` says does not count.
+        return self.root / os.environ.get(STATE_VARIABLE, ".dango")
+
+    def shown(self, path: Path) -> str:
+        """A path as people read it: from the project's root, where it is inside."""
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
 
     @property
     def cache(self) -> Path:

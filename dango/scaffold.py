@@ -65,8 +65,8 @@ def plan(folder: Path, destination: str, example: bool) -> list[File]:
             continue
         text = source.read_text(encoding="utf-8")
         text = Template(text).substitute(values) if source.suffix == ".tmpl" else text
-        files.append(_compared(folder, name, text))
-    files.append(_compared(folder, SCHEMA_FILE, json.dumps(json_schema(), indent=1) + "\n"))
+        files.append(compared(folder, name, text))
+    files.append(compared(folder, SCHEMA_FILE, json.dumps(json_schema(), indent=1) + "\n"))
     return files
 
 
@@ -77,8 +77,10 @@ def _shipped_destinations() -> list[str]:
     return sorted(path.parent.name for path in folder.glob("*/__init__.py"))
 
 
-def write(files: Iterable[File], *, force: bool = False) -> list[File]:
+def write(files: Iterable[File], *, force: bool = False, command: str = "dango init") -> list[File]:
     """Writes what is new, and with `force` what differs. Returns what was written.
+
+    `command` is what is typed again, with `--force`.
 
     Raises:
         UsageError: when a file differs and `force` is not given; nothing is written then.
@@ -90,7 +92,7 @@ def write(files: Iterable[File], *, force: bool = False) -> list[File]:
         names = "\n".join(f"  {file.path}" for file in changed)
         raise UsageError(
             f"these files are there and would change:\n{names}",
-            "nothing was written; `dango init --force` overwrites them",
+            f"nothing was written; `{command} --force` overwrites them",
         )
     written = [file for file in files if file.state in ("new", "changed")]
     for file in written:
@@ -112,13 +114,14 @@ def _write(file: File) -> None:
         file.path.chmod(0o600)
 
 
-def _compared(folder: Path, name: str, text: str) -> File:
+def compared(folder: Path, name: str, text: str) -> File:
+    """A file in a folder, compared with what is there. Raises `UsageError` where it cannot be one."""
     path = folder / name
     require_inside(path, folder)
     if not path.exists():
         return File(path, text, "new")
     if path.is_dir():
-        raise UsageError(f"{path} is a folder; a project has a file there")
+        raise UsageError(f"{path} is a folder, and a file is to stand there")
     # Not `read_text`: whatever line ends and bytes are kept (of a .gitignore) stay as they are.
     present = path.read_bytes().decode("utf-8", "surrogateescape")
     if present == text:

@@ -7,19 +7,17 @@ source they are read from its signature. What the answers come to is in `answers
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dango.config.kinds import NAME_PATTERN, corrected
+from dango import specification
 from dango.probe import Inspection, Table
-from dango.project import ENV_REFERENCE, NATIVE
+from dango.project import NATIVE
+from dango.question import NAME, REQUIREMENTS, Choice, Question, field_key, free_name, is_reference
 from dango.registry.entry import Entry
 from dango.registry.field import FieldSpec
 
-NAME = "name"
 ADVANCED = "advanced"
 RESOURCES = "resources"
 LOADING = "loading"
@@ -28,57 +26,6 @@ NONE = ""
 AS_NOW, AS_PROPOSED, ONE_BY_ONE, EVERYTHING = "now", "proposed", "each", "replace"
 
 Answers = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One of several answers, and how people read it."""
-
-    value: Any
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked, and what would be an answer."""
-
-    key: str
-    spec: FieldSpec
-    choices: tuple[Choice, ...] = ()
-    many: bool = False
-    default: Any = None
-    kept: bool = False
-    """Whether it has a value already, which no answer keeps."""
-    live: bool = False
-    """Whether the choices are what the source has, which somebody has to look up first."""
-    taken: tuple[str, ...] = ()
-    """What a name may not be."""
-
-    @property
-    def typed(self) -> str:
-        """The default as a person would type it."""
-        return "" if self.default is None or self.spec.secret else _typed(self.default, self.spec)
-
-    def read(self, text: str) -> Any:
-        """What a person typed, as an answer; None for nothing. Raises `ValueError` that says what is wanted."""
-        value = self._read(text)
-        # Read back, a default may be another value than it was: a date where the file has text.
-        return self.default if text.strip() and text.strip() == self.typed else value
-
-    def _read(self, text: str) -> Any:
-        if (
-            self.key == field_key(self.spec)
-            and text.strip().startswith("env:")
-            and not text.strip().startswith("env::")
-        ):
-            if not ENV_REFERENCE.fullmatch(text.strip()):
-                raise ValueError("after `env:` comes the name of an environment variable")
-            return text.strip()
-        options = {str(option): option for option in self.spec.options} if self.spec.kind == "enum" else {}
-        value = options[text.strip()] if text.strip() in options else self.spec.read(text)
-        if value in (None, []) and self.spec.required and not self.kept:
-            raise ValueError("is needed")
-        return checked_name(value, self.taken) if self.key == NAME else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +57,11 @@ class Subject:
         block = self.present.get(self.entry.id) or {}
         return (block.get("function_kwargs") or {}) if self.native else block
 
+    @property
+    def specified(self) -> bool:
+        """Whether the fields are those of which a connector has told itself."""
+        return any(specification.is_option(spec.name) for spec in self.entry.fields)
+
 
 def next_question(subject: Subject, answers: Answers) -> Question | None:
     """The first question still to be asked; None when the answers are complete."""
@@ -120,13 +72,28 @@ def questions(subject: Subject, answers: Answers) -> Iterator[Question]:
     """Every question that the answers so far lead to, in order, answered ones too."""
     yield _name(subject)
     shown = [spec for spec in applying(subject, answers) if not folded(subject.entry, spec)]
-    yield from (_field(subject, spec) for spec in shown)
+    options = [spec for spec in shown if specification.is_option(spec.name) or spec.name in specification.WHOLE]
+    yield from (_field(subject, spec) for spec in shown if spec not in options)
+    if subject.entry.environment is not None:
+        yield _requirements(subject)
+    yield from (_field(subject, spec) for spec in options)
     hidden = [spec for spec in applying(subject, answers) if spec not in shown]
     if hidden:
-        yield _advanced(subject, hidden)
-        if answers.get(ADVANCED):
-            yield from (_field(subject, spec) for spec in hidden)
+        yield _chosen(subject, hidden) if subject.specified else _advanced(subject, hidden)
+        wanted = answers.get(ADVANCED) or ()
+        yield from (_field(subject, spec) for spec in hidden if wanted is True or spec.name in wanted)
     yield from _resources(subject, answers)
+
+
+def connector(subject: Subject, answers: Answers) -> tuple[Any, ...] | None:
+    """What says which connector is meant, in which environment; None while that is not answered, or there is none."""
+    if not specification.is_connectors(subject.entry):
+        return None
+    needed = [
+        field_key(spec) for spec in subject.entry.fields if spec.required and not specification.is_option(spec.name)
+    ]
+    keys = (NAME, *needed, REQUIREMENTS)
+    return tuple(answers[key] for key in keys) if answers.keys() >= {*keys} else None
 
 
 def back(answers: Answers, fixed: Collection[str] = ()) -> Answers:
@@ -138,14 +105,20 @@ def back(answers: Answers, fixed: Collection[str] = ()) -> Answers:
 def folded(entry: Entry, spec: FieldSpec) -> bool:
     """Whether a field is asked only of those who want to see all."""
     one_is_needed = any(spec.name in group for group in entry.groups)
-    return spec.advanced or not (spec.required or spec.secret or one_is_needed)
+    whole = spec.name == specification.CONFIG and specification.is_connectors(entry)
+    return spec.advanced or not (spec.required or spec.secret or one_is_needed or whole)
 
 
 def values(subject: Subject, answers: Answers) -> dict[str, Any]:
     """The fields' values as far as they are known: answers, else what is there already, else defaults."""
     block = subject.block
-    given = {spec.name: answers.get(field_key(spec), block.get(spec.name)) for spec in subject.entry.fields}
+    given = {spec.name: answers.get(field_key(spec), _written(block, spec)) for spec in subject.entry.fields}
     return {**subject.entry.defaults(), **{name: value for name, value in given.items() if value is not None}}
+
+
+def _written(block: Mapping[str, Any], spec: FieldSpec) -> Any:
+    path = specification.path_of(spec.name) if specification.is_option(spec.name) else (spec.name,)
+    return specification.at(block, path)
 
 
 def applying(subject: Subject, answers: Answers) -> list[FieldSpec]:
@@ -169,36 +142,9 @@ def without_secrets(subject: Subject, answers: Answers) -> Answers:
     }
 
 
-def is_reference(value: Any) -> bool:
-    """Whether it is `env:NAME`."""
-    return isinstance(value, str) and bool(ENV_REFERENCE.fullmatch(value))
-
-
-def field_key(spec: FieldSpec) -> str:
-    """The key of a field's answer."""
-    return f"field.{spec.name}"
-
-
 def table_key(table: str) -> str:
     """The key of the answer to how a table is loaded."""
     return f"table.{table}"
-
-
-def checked_name(name: str, taken: Sequence[str]) -> str:
-    """The name, if a source can have it. Raises `ValueError`."""
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise ValueError(f"is lower-case letters, digits and `_`, a letter first: {corrected(name)}")
-    if name in taken:
-        raise ValueError("is the name of another source")
-    return name
-
-
-def free_name(wanted: str, taken: Collection[str]) -> str:
-    """A name like the wanted one that no source has."""
-    name, number = corrected(wanted), 2
-    while name in taken:
-        name, number = f"{corrected(wanted)[:44]}_{number}", number + 1
-    return name
 
 
 def said(hints: Mapping[str, Any]) -> str:
@@ -215,19 +161,6 @@ def said(hints: Mapping[str, Any]) -> str:
             return "what is new"
         case _:
             return "everything, every time"
-
-
-def _typed(value: Any, spec: FieldSpec) -> str:
-    if is_reference(value):
-        return str(value)
-    if spec.kind == "json":
-        return json.dumps(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        plain = all(isinstance(item, str) and item == item.strip() and not {*",["} & {*item} for item in value)
-        return ", ".join(value) if plain else json.dumps(value, default=str)
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def _name(subject: Subject) -> Question:
@@ -256,6 +189,32 @@ def _field(subject: Subject, spec: FieldSpec) -> Question:
     return Question(
         field_key(spec), spec, choices, many, default, spec.name in subject.stored, live=bool(spec.discover)
     )
+
+
+def _requirements(subject: Subject) -> Question:
+    proposed = subject.entry.environment
+    earlier = subject.earlier.get(REQUIREMENTS)
+    spec = FieldSpec(
+        name=REQUIREMENTS,
+        kind="list",
+        title="Packages that bring it",
+        help="As behind `pip install`, for an environment of its own; nothing if it is on this machine",
+    )
+    default = list(proposed.requirements) if earlier is None and proposed else earlier
+    return Question(REQUIREMENTS, spec, default=default or None)
+
+
+def _chosen(subject: Subject, hidden: Sequence[FieldSpec]) -> Question:
+    """Which of the settings that nobody needs are to be asked for: a connector may have a hundred."""
+    width = min(30, max(len(spec.label) for spec in hidden))
+    choices = tuple(Choice(spec.name, f"{spec.label:{width}}  {_shortened(spec.help)}".rstrip()) for spec in hidden)
+    given = [spec.name for spec in hidden if field_key(spec) in subject.earlier]
+    spec = FieldSpec(name=ADVANCED, kind="list", title=f"Set any of {len(hidden)} more?")
+    return Question(ADVANCED, spec, choices, True, subject.earlier.get(ADVANCED) or given)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _advanced(subject: Subject, hidden: Sequence[FieldSpec]) -> Question:

@@ -32,9 +32,12 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
         (name for name, there in ELSEWHERE.items() if there == page.file.src_uri), f"docs/{page.file.src_uri}"
     )
 
+    folder = PurePosixPath(page.file.src_uri).parent
+
     def linked(found: re.Match[str]) -> str:
         target = normpath(PurePosixPath(origin).parent / found["target"])
-        there = ELSEWHERE.get(target) or (relpath(target, "docs") if target.startswith("docs/") else target)
+        on_site = ELSEWHERE.get(target) or (relpath(target, "docs") if target.startswith("docs/") else None)
+        there = relpath(on_site, folder) if on_site else target
         return f"]({there}{found['anchor'] or ''})"
 
     return re.sub(r"\]\((?!\w+:)(?P<target>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)", linked, markdown)

@@ -142,3 +142,14 @@ def native(name: str, function: str = "rows", module: str = "shop", **block: Any
 def sources(*blocks: str) -> str:
     """A whole `sources.yml`."""
     return "version: 1\nsources:\n" + "".join(blocks)
+
+
+def readable_by_others(root: Path) -> list[str]:
+    """What of a project's state others may read: all but what belongs to git has to be its owner's alone."""
+    state = root / ".dango"
+    in_git = {state / "sources.yml", state / "sources.schema.json"}
+    return [
+        f"{path.relative_to(root)}: {path.stat().st_mode & 0o777:o}"
+        for path in (state, *state.rglob("*"))
+        if path not in in_git and path.stat().st_mode & 0o077
+    ]

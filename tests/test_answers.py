@@ -10,9 +10,10 @@ import pytest
 
 from dango.answers import made, of_options, of_present, of_stdin, placed_after, unanswered
 from dango.errors import UsageError
+from dango.question import NAME
 from dango.registry.entry import Entry, Function
 from dango.registry.field import FieldSpec
-from dango.wizard import ADVANCED, EVERYTHING, LOADING, NAME, ONE_BY_ONE, RESOURCES, Answers, Subject, table_key
+from dango.wizard import ADVANCED, EVERYTHING, LOADING, ONE_BY_ONE, RESOURCES, Answers, Subject, table_key
 from tests.test_wizard import DATABASE, ENTRY, FIELDS, TABLES
 
 TOKEN: Answers = {NAME: "a", "field.site": "s", "field.auth": "token", "field.token": "t0ken"}

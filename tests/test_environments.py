@@ -192,3 +192,31 @@ def test_a_python_that_is_not_there_is_told(dango: Callable[..., Said], write: W
     said = dango("sync", "old", env={"PATH": os.environ["PATH"]})
     assert said.code == 2
     assert "/nowhere/python" in said.err
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("shop")
+def test_environments_and_state_may_stand_elsewhere_and_the_project_is_only_read(
+    dango: Callable[..., Said], rows: Callable[[str], list[Any]], root: Path, tmp_path: Path
+) -> None:
+    elsewhere = {"DANGO_STATE": str(tmp_path / "work" / "state"), "DANGO_ENVIRONMENTS": str(tmp_path / "built")}
+    said = dango("env", "build", "old", env=elsewhere)
+    assert said.code == 0, said.err
+    assert said.out.startswith(f"old: {tmp_path / 'built'}/")
+    for _ in range(2):
+        assert dango("sync", "old", env=elsewhere).code == 0
+    assert "ok" in dango("status", env=elsewhere).out
+    assert sorted(path.name for path in (root / ".dango").iterdir()) == ["sources.yml"]
+    # A copy of the project, in which every file is younger, wants the same.
+    for file in (root / "old").iterdir():
+        file.touch()
+    # Setuptools leaves it when it builds.
+    (root / "old" / "build").mkdir()
+    (root / "old" / "build" / "pricing.py").write_text("VERSION = 1\n")
+    assert dango("sync", "old", env={**elsewhere, "PATH": "/nowhere", "UV_OFFLINE": "1", "PIP_NO_INDEX": "1"}).code == 0
+    (root / "old" / "pricing.py").write_text("VERSION = 3\n")
+    assert dango("sync", "old", env=elsewhere).code == 0
+    assert rows("select version from raw_old.rows order by 1") == [(1,), (1,), (1,), (3,)]
+    (tmp_path / "built" / "a file").touch()
+    said = dango("sync", "new", env={**elsewhere, "DANGO_ENVIRONMENTS": str(tmp_path / "built" / "a file")})
+    assert (said.code, "dango env build, where it can be" in said.err) == (2, True)

@@ -17,6 +17,7 @@ import dango
 from dango.errors import DOCS, DangoError, PluginNotFound, QueryError, StateCorrupt, page_of
 from dango.history import History
 from dango.lock import lock
+from dango.registry.entries import Registry
 from dango.registry.plugins import EXECUTORS, plugin
 from tests.conftest import Said
 from tests.connectors.vendor import Answer, Asked, vendor
@@ -113,11 +114,12 @@ def test_every_page_and_every_kind_of_error_can_be_read_and_completed(dango: Cal
     listed = dango("docs").out.splitlines()
     pages = {page.stem.lower() for page in PAGE.parent.glob("*.md")}
     kinds = {heading.lower().replace(" ", "-") for heading in SECTIONS}
-    assert {*pages, *kinds} == {*listed} - {"pages", "kinds of errors", ""}
+    assert {*pages, *kinds, *Registry().ids} == {*listed} - {"pages", "kinds of errors", "sources", ""}
     assert (
         dango("docs", "RELIABILITY").out.strip() == (PAGE.parent / "RELIABILITY.md").read_text(encoding="utf-8").strip()
     )
-    assert dango("docs", "--json").json == {"pages": sorted(pages), "kinds_of_errors": sorted(kinds)}
+    told = dango("docs", "--json").json
+    assert told == {"pages": sorted(pages), "kinds_of_errors": sorted(kinds), "sources": [*Registry().ids]}
     assert dango("docs", "held", "--json").json["markdown"].startswith("## Held\n")
     misspelt = dango("docs", "helt")
     assert (misspelt.code, misspelt.out) == (2, "") and "did you mean `held`?" in misspelt.err

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dango.probe import Inspection, Table
+from dango.question import NAME, Question, checked_name, field_key, free_name
 from dango.registry.entry import Entry, Function, RestApi, Selection
 from dango.registry.field import FieldSpec
 from dango.wizard import (
@@ -16,16 +17,11 @@ from dango.wizard import (
     AS_PROPOSED,
     EVERYTHING,
     LOADING,
-    NAME,
     ONE_BY_ONE,
     RESOURCES,
     Answers,
-    Question,
     Subject,
     back,
-    checked_name,
-    field_key,
-    free_name,
     next_question,
     questions,
     reminded,

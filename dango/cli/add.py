@@ -22,6 +22,10 @@ Secret = Annotated[
 Resources = Annotated[
     list[str] | None, typer.Option("--resource", metavar="NAME", help="What to load; may be repeated.")
 ]
+Requirement = Annotated[
+    list[str] | None,
+    typer.Option("--requirement", metavar="PACKAGE", help="For an environment of its own; may be repeated."),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")]
 Test = Annotated[bool | None, typer.Option("--test/--no-test", help="Ask the source for a row of each resource.")]
 
@@ -40,6 +44,7 @@ def add(
     values: Set = None,
     secret: Secret = None,
     resource: Resources = None,
+    requirement: Requirement = None,
     module: Annotated[
         str | None,
         typer.Option("--module", metavar="MODULE", help="Of dlt_native: the module, or a file of custom_sources/."),
@@ -65,7 +70,14 @@ def add(
         raise UsageError("--json shows one document; `dango sync NAME --json` shows the other")
     project = open_project()
     asked = interview.Asked(
-        tuple(values or ()), tuple(secret or ()), tuple(resource or ()), name, destination, test, sync
+        tuple(values or ()),
+        tuple(secret or ()),
+        tuple(resource or ()),
+        tuple(requirement or ()),
+        name,
+        destination,
+        test,
+        sync,
     )
     attended = _is_attended(yes, json)
     if kind is None and not attended:
@@ -80,6 +92,7 @@ def edit(
     values: Set = None,
     secret: Secret = None,
     resource: Resources = None,
+    requirement: Requirement = None,
     test: Test = None,
     yes: Yes = False,
     json: Json = False,
@@ -89,7 +102,14 @@ def edit(
 
     project = open_project()
     subject = choose.present(project, project.source(name))
-    asked = interview.Asked(tuple(values or ()), tuple(secret or ()), tuple(resource or ()), test=test, replaces=name)
+    asked = interview.Asked(
+        tuple(values or ()),
+        tuple(secret or ()),
+        tuple(resource or ()),
+        tuple(requirement or ()),
+        test=test,
+        replaces=name,
+    )
     run = interview.attended if _is_attended(yes, json) else interview.unattended
     _finish(run(project, subject, asked), json)
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from dango.errors import DangoError, Problem
+from dango.errors import DangoError, Problem, ProjectNotFound
 
 if TYPE_CHECKING:
     from dango.project import Project
+    from dango.registry.entries import Registry
 
 app = typer.Typer(
     name="dango",
@@ -81,12 +82,28 @@ def _options(
 
 def open_project() -> Project:
     """The project that the command works on; its `.env` is in the environment afterwards, behind what was there."""
-    from dango.project import Project
-
-    project = Project.at(Settings.folder) if Settings.folder else Project.find()
+    project = _project()
     for name, value in project.dotenv.items():
         os.environ.setdefault(name, value)
     return project
+
+
+def open_registry() -> Registry:
+    """What the project sees; outside of any, what is shipped and what packages bring."""
+    from dango.registry.entries import Registry
+
+    try:
+        return _project().registry
+    except ProjectNotFound:
+        if Settings.folder:
+            raise
+        return Registry()
+
+
+def _project() -> Project:
+    from dango.project import Project
+
+    return Project.at(Settings.folder) if Settings.folder else Project.find()
 
 
 def stop_once() -> None:

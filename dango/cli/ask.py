@@ -12,7 +12,8 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent, merge_key_bin
 from prompt_toolkit.layout import ConditionalContainer, FormattedTextControl, Window
 from questionary.prompts.common import InquirerControl
 
-from dango.wizard import NONE, Choice, Question
+from dango.question import Choice, Question
+from dango.wizard import NONE
 
 DESTINATIONS = ("duckdb", "postgres", "snowflake", "bigquery", "redshift", "clickhouse", "filesystem")
 BACK = object()

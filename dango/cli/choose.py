@@ -12,10 +12,12 @@ from dango.cli import ask
 from dango.config.models import Source
 from dango.errors import UsageError
 from dango.project import NATIVE, Project
+from dango.question import NAME, Choice, free_name
 from dango.registry.entry import Entry, Verified
 from dango.secret_store import secrets_of
 from dango.secrets import SECRETS_FILE
-from dango.wizard import NAME, Choice, Subject, free_name
+from dango.specification import unasked
+from dango.wizard import Subject
 
 
 def pick(project: Project) -> str:
@@ -44,7 +46,7 @@ def subject(project: Project, kind: str, module: str | None, function: str | Non
         raise UsageError(f"--module and --function are for {NATIVE}, not for `{kind}`")
     if plugin := project.registry.sources.get(kind):
         return Subject(adding.describe_plugin(project, plugin), names, plugin=True)
-    return Subject(_registered(project, kind), names)
+    return Subject(unasked(_registered(project, kind)), names)
 
 
 def present(project: Project, source: Source) -> Subject:
@@ -61,6 +63,7 @@ def present(project: Project, source: Source) -> Subject:
     elif source.dlt_native:
         entry = _described(project, source.dlt_native.source_module, source.dlt_native.source_function)
     assert entry is not None
+    entry = unasked(entry)
     section = secrets_of(project.root / SECRETS_FILE, ("sources", source.name))
     return of_present(entry, item, section, plugin=plugin is not None)
 

@@ -47,11 +47,12 @@ def entries(ctx: typer.Context, incomplete: str) -> list[str]:
     return found or [identity for identity in Registry().ids if identity.startswith(incomplete)]
 
 
-def pages(incomplete: str) -> list[str]:
-    """The pages of the documentation, and the kinds of errors."""
+def pages(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The pages of the documentation, the kinds of errors, and the ids of the registry."""
     from dango import documentation
 
-    return [name for name in (*documentation.pages(), *documentation.sections()) if name.startswith(incomplete)]
+    known = (*documentation.pages(), *documentation.sections())
+    return [*(name for name in known if name.startswith(incomplete)), *entries(ctx, incomplete)]
 
 
 def _offered(ctx: typer.Context, incomplete: str, names: Callable[[Project], Iterable[str]]) -> list[str]:

@@ -68,7 +68,7 @@ def build(
             for value in values(watch(project, "environment", job, source.name)):
                 if isinstance(value, Event) and value.step == "log":
                     typer.echo(f"{source.name}: {value.message}", err=True)
-        typer.echo(f"{source.name}: {asked.folder.relative_to(project.root)} is there")
+        typer.echo(f"{source.name}: {project.shown(asked.folder)} is there")
 
 
 @env_app.command()

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from dango import adding, answers, packages, wizard
+from dango import adding, answers, packages, question, wizard
 from dango.adding import Change, Draft
 from dango.cli import ask, show
 from dango.cli.app import fail
@@ -17,8 +17,12 @@ from dango.config.models import Source
 from dango.errors import DangoError, UsageError, near
 from dango.probe import Tested
 from dango.project import NATIVE, Project
+from dango.question import NAME, Choice, Question
 from dango.registry.entry import Entry
-from dango.wizard import NAME, RESOURCES, Answers, Choice, Question, Subject
+from dango.secret_store import secrets_of
+from dango.secrets import SECRETS_FILE
+from dango.specification import is_connectors, is_option
+from dango.wizard import RESOURCES, Answers, Subject
 
 CHANGE, SECRETS, STOP = "change the answers", "enter the secrets again", "stop"
 
@@ -30,6 +34,7 @@ class Asked:
     values: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
     name: str | None = None
     destination: str | None = None
     test: bool | None = None
@@ -55,10 +60,11 @@ def attended(project: Project, subject: Subject, asked: Asked) -> Stored:
         DangoError: where it cannot be stored; the answers are kept too.
     """
     draft = Draft(project, f"edit-{asked.replaces}" if asked.replaces else _kind(subject.entry))
+    plain, subject = subject.entry, _told_for_options(project, subject, asked)
     given = _of_options(project, subject, asked)
     _introduced(subject.entry)
     subject = replace(subject, earlier={**subject.earlier, **draft.load()})
-    talk = _Talk(project, subject, asked, draft, given)
+    talk = _Talk(project, subject, asked, draft, given, plain)
     try:
         change, sync = talk.decided()
     except KeyboardInterrupt:
@@ -76,8 +82,9 @@ def unattended(project: Project, subject: Subject, asked: Asked) -> Stored:
         UsageError: naming all that is missing or wrong.
         DangoError: when the test that was asked for fails; nothing is stored then.
     """
+    subject = _told_for_options(project, subject, asked)
     given = _of_options(project, subject, asked)
-    given.setdefault(NAME, wizard.free_name(subject.earlier.get(NAME) or subject.entry.id, subject.names))
+    given.setdefault(NAME, question.free_name(subject.earlier.get(NAME) or subject.entry.id, subject.names))
     for name in (text for text in asked.secrets if "=" not in text):
         given |= answers.of_stdin(subject, name, sys.stdin.read())
     subject = _knowing(project, subject, given[NAME])
@@ -104,8 +111,12 @@ class _Talk:
     asked: Asked
     draft: Draft
     answers: Answers
+    plain: Entry
+    """As it is before a connector has told of itself."""
     before: Answers = field(default_factory=dict)
     looked: Mapping[str, Any] | None = None
+    told: tuple[Any, ...] | None = None
+    """Which connector has been asked what it may be told."""
 
     def decided(self) -> tuple[Change, bool]:
         """Asks until the person is content."""
@@ -123,6 +134,8 @@ class _Talk:
 
     def _ask_all(self) -> None:
         while True:
+            if self._specify():
+                continue
             question = wizard.next_question(self.subject, self.answers)
             # Tables that an option names are looked up too: how to load each is still to be asked.
             live = question.live if question else self.subject.entry.select.live and not self.subject.inspection
@@ -155,6 +168,21 @@ class _Talk:
 
     def _change(self, *, bare: bool = False) -> Change:
         return _change(self.project, self.subject, self.answers, self.asked, bare=bare)
+
+    def _specify(self) -> bool:
+        """Asks a connector what it may be told, as soon as it is known which it is; whether it was asked."""
+        known = wizard.connector(self.subject, self.answers)
+        if known is None or known == self.told:
+            return False
+        self.told = known
+        typer.echo("asking the connector what it may be told …", err=True)
+        self.subject = replace(self.subject, entry=self.plain)
+        try:
+            self.subject = _told(self.project, self._change(bare=True), self.subject, self.answers[NAME])
+        except DangoError as error:
+            fail(error)
+            self._go_on("It cannot be asked what it may be told.", "type its settings as JSON")
+        return True
 
     def _look(self) -> bool:
         """Looks up what the source has, if that is not known for these answers; whether it did."""
@@ -194,12 +222,12 @@ class _Talk:
             raise KeyboardInterrupt
         if way == all_the_same:
             return True
-        self.looked = None
+        self.looked = self.told = None
         if way == CHANGE:
             self._back()
         else:
             self._remember()
-            secret = {wizard.field_key(spec) for spec in self.subject.entry.secrets}
+            secret = {question.field_key(spec) for spec in self.subject.entry.secrets}
             self.answers = {key: value for key, value in self.answers.items() if key not in secret}
         return False
 
@@ -219,6 +247,31 @@ def _knowing(project: Project, subject: Subject, name: str) -> Subject:
     return replace(subject, stored=subject.stored | adding.found_elsewhere(project, subject.entry, name))
 
 
+def _told_for_options(project: Project, subject: Subject, asked: Asked) -> Subject:
+    """The same; where options say single settings of a connector, with the fields of which it tells itself."""
+    single = [text for text in (*asked.values, *asked.secrets) if is_option(text)]
+    if not single or not is_connectors(subject.entry):
+        return subject
+    others = replace(
+        asked,
+        values=tuple(text for text in asked.values if text not in single),
+        secrets=tuple(text for text in asked.secrets if text not in single and "=" in text),
+    )
+    given = {NAME: question.free_name(subject.entry.id, subject.names), **_of_options(project, subject, others)}
+    _require(subject, given)
+    return _told(project, _change(project, subject, given, others, bare=True), subject, given[NAME])
+
+
+def _told(project: Project, change: Change, subject: Subject, name: str) -> Subject:
+    """The same, with the fields of which the connector tells itself."""
+    about = adding.specification(change, lambda message: typer.echo(message, err=True))
+    if not about.options:
+        why = "\n".join(about.problems) or "it does not say what it may be told"
+        typer.echo(f"{why}\nits settings are typed as JSON", err=True)
+    section = secrets_of(project.root / SECRETS_FILE, ("sources", name))
+    return _knowing(project, answers.told(subject, about, section), name)
+
+
 def _change(project: Project, subject: Subject, given: Answers, asked: Asked, *, bare: bool = False) -> Change:
     """What storing the answers would do; `bare` without the resources, to ask what there is."""
     made = answers.made(subject, {key: value for key, value in given.items() if not (bare and key == RESOURCES)})
@@ -231,7 +284,7 @@ def _of_options(project: Project, subject: Subject, asked: Asked) -> Answers:
     """The answers that the options hold, but for a secret that comes on stdin."""
     if asked.destination:
         project.destination(Source(name="new", type="new"), asked.destination)
-    given = answers.of_options(subject, asked.name, asked.values, asked.secrets, asked.resources)
+    given = answers.of_options(subject, asked.name, asked.values, asked.secrets, asked.resources, asked.requirements)
     return {NAME: asked.replaces, **given} if asked.replaces else given
 
 

@@ -13,9 +13,24 @@ if TYPE_CHECKING:
     from dango.new_source import New
 
 
+def _worlds(incomplete: str) -> list[str]:
+    from dango.worlds import worlds
+
+    return [world for world in worlds() if world.startswith(incomplete)]
+
+
 @source_app.command()
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Of the source, and of its file.")],
+    world: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="WORLD",
+            help="Whose connector it is: dlt, rest_api, sql, singer, airbyte, datahub, openmetadata or vdk.",
+            autocompletion=_worlds,
+        ),
+    ] = "dlt",
     package: Annotated[bool, typer.Option("--package", help="A package that can be installed, in packages/.")] = False,
     description: Annotated[str, typer.Option(metavar="TEXT", help="What it loads, in a few words.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -25,7 +40,7 @@ def new(
     from dango import new_source
 
     project = open_project()
-    made = (new_source.as_package if package else new_source.in_project)(project, name, description)
+    made = (new_source.as_package if package else new_source.in_project)(project, name, description, world)
     if not json:
         _show(made)
         if not yes and sys.stdin.isatty():
@@ -34,13 +49,12 @@ def new(
             if not ask.sure("Write this?", default=True):
                 raise typer.Exit(0)
     new_source.write(made)
-    following = _next(made)
     if json:
         diff = made.change.diff if made.change else ""
-        emit({"source": name, "files": tuple(made.files), "diff": diff, "next": following})
+        emit({"source": name, "files": tuple(made.files), "diff": diff, "next": made.next})
         return
     typer.echo(f"{len(made.files)} files written{', and the entry in .dango/sources.yml' if made.change else ''}")
-    typer.echo("\nnext:\n  " + "\n  ".join(following))
+    typer.echo("\nnext:\n  " + "\n  ".join(made.next))
 
 
 def _show(made: New) -> None:
@@ -50,11 +64,3 @@ def _show(made: New) -> None:
         from dango.cli import show
 
         show.diff(made.change.diff)
-
-
-def _next(made: New) -> tuple[str, ...]:
-    name = made.name
-    if made.change:
-        return f"dango check {name}", f"dango sync {name}", f"python -m pytest tests/test_{name}.py"
-    add = f"dango source add {name} --name {name} --yes"
-    return f"python -m pip install -e packages/{name}", add, f"dango sync {name}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dango.cli import complete
-from dango.cli.app import Json, Settings, app, emit, line, open_project, tell
+from dango.cli.app import Json, Settings, app, emit, line, open_project, open_registry, tell
 from dango.errors import ProjectNotFound
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def list_(
     json: Json = False,
 ) -> None:
     """List what there is: shipped, of packages, and the project's own. What is broken or hidden is said."""
-    registry = _registry()
+    registry = open_registry()
     found, plugins = registry.search(words or []), registry.brought(words or [])
     if json:
         brought = tuple(_plugin_facts(each, registry) for each in plugins)
@@ -81,8 +81,9 @@ def show(
 ) -> None:
     """Show what an entry asks and loads, and which hosts get secrets."""
     from dango.registry.hosts import hosts
+    from dango.registry.loading import loadings
 
-    registry = _registry()
+    registry = open_registry()
     entry = registry.entry(identity)
     listed = registry.listed(identity)
     facts = entry.model_dump(mode="json", exclude_defaults=True)
@@ -105,9 +106,10 @@ def show(
     screen.table(("field", "kind", "needed", "default", "help"), fields)
     if entry.resources:
         typer.echo("")
-        screen.table(("resource", ""), [(name, entry.describe.get(name, "")) for name in entry.resources])
+        told = [(each.name, each.about, ", ".join(each.key), each.cursor, each.write) for each in loadings(entry)]
+        screen.table(("resource", "", "key", "cursor", "written by"), told)
     typer.echo(f"\nsecrets go to: {', '.join(place['hosts']) or 'no host that the entry names'}")
-    typer.echo(f"\nnext:\n  dango source add {entry.id}")
+    typer.echo(f"\nmore: dango docs {entry.id}\n\nnext:\n  dango source add {entry.id}")
 
 
 @registry_app.command()
@@ -167,18 +169,6 @@ def new(
     tell(problems)
     typer.echo(f"{file.relative_to(project.root)} is written: say in it what people should know")
     typer.echo(f"\nnext:\n  dango registry lint {file.stem}\n  dango source add {file.stem}")
-
-
-def _registry() -> Registry:
-    """What the project sees; outside of any, what is shipped and what packages bring."""
-    from dango.registry.entries import Registry
-
-    try:
-        return open_project().registry
-    except ProjectNotFound:
-        if Settings.folder:
-            raise
-        return Registry()
 
 
 @contextmanager

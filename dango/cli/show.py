@@ -247,7 +247,7 @@ def diff(text: str) -> None:
 def probed(value: Inspection | Tested) -> None:
     """What a source said when it was asked."""
     if isinstance(value, Tested):
-        said = "a row" if value.rows else "well, and empty"
+        said = "well" if value.check else "a row" if value.rows else "well, and empty"
         outcome = Text("failed", style="red") if value.error else Text(said, style="green")
         out.print(Text.assemble(f"{value.resource}: ", outcome, f" in {value.seconds:.1f} s"))
         if value.error:

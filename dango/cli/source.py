@@ -63,7 +63,7 @@ def describe(name: Name, json: Json = False) -> None:
     prepare(project)
     found = inspection.about(project, name)
     if json:
-        emit({"source": name, "options": found.options, "streams": found.streams})
+        emit({"source": name, "options": found.options, "streams": found.streams, "problems": found.problems})
         return
     from dango.cli import show
 
@@ -80,6 +80,8 @@ def describe(name: Name, json: Json = False) -> None:
     show.table(("option", "type", "default", "required", "what it is"), rows) if rows else typer.echo("no options")
     if found.streams:
         typer.echo(f"\nresources: {', '.join(found.streams)}")
+    for problem in found.problems:
+        typer.echo(f"warning: {problem}", err=True)
 
 
 @source_app.command()

@@ -49,7 +49,7 @@ class Document:
         self.path = path
         self.name = name
         self._smallest = smallest
-        self.text = _read(path, name) if text is None else text
+        self.text = read_text(path, name) if text is None else text
         known = parsed.read(cache, name, self.text) if cache else None
         self.data: dict[str, Any] = self._parsed() if known is None else known
         if cache and known is None:
@@ -63,6 +63,11 @@ class Document:
         """`file:line:column` of the key at `loc`."""
         line, column = self.where(loc)
         return f"{self.name}:{line}:{column}"
+
+    @property
+    def tags(self) -> dict[tuple[str | int, ...], str]:
+        """Tags that are not YAML's own, as `!ENV`, by where they stand; what they tag is plain in `data`."""
+        return self._tree.tags()
 
     def value(self, loc: Loc) -> Any:
         """What stands at `loc`; None where nothing does."""
@@ -123,13 +128,19 @@ class Document:
 
         Raises `ConfigError` where the text does not allow that without changing anything else.
         """
+        return self.append_items(loc, [value])
+
+    def append_items(self, loc: Loc, values: Sequence[Mapping[Any, Any]]) -> Document:
+        """With more items at the end of the list at `loc`, in one edit. Raises `ConfigError` as `append_item` does."""
         from dango.config.text import yaml_edits
 
+        if not values:
+            return self
         *parents, key = loc
         wanted = self._copy()
         mapping = _at(wanted, parents)
-        mapping[key] = [*(_at(self.data, loc) or []), value]
-        return self._edited(lambda text: yaml_edits.with_item(text, loc, value), wanted, loc)
+        mapping[key] = [*(_at(self.data, loc) or []), *values]
+        return self._edited(lambda text: yaml_edits.with_items(text, loc, values), wanted, loc)
 
     def remove_item(self, loc: Loc) -> Document:
         """Without the list item at `loc`; comments above and below it stay.
@@ -199,7 +210,8 @@ class Document:
         return edited
 
 
-def _read(path: Path, name: str) -> str:
+def read_text(path: Path, name: str) -> str:
+    """What a text file of at most 5 MB holds, its line ends as they are. Raises `ConfigError`."""
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise ConfigError([Problem(f"larger than {_MAX_BYTES // 1_000_000} MB", file=name)])

@@ -26,6 +26,7 @@ from dango.config.contract import SchemaContract
 from dango.config.kinds import Host, MaxErrors, Name, Requirement
 from dango.config.processors import Processor, Processors
 from dango.config.text.values import kind
+from dango.errors import nearest
 
 VERSION = 1
 EMBEDDED = "duckdb"
@@ -192,9 +193,11 @@ class Source(Defaults):
             if type_ in data and type_ not in cls.model_fields:
                 return {**{k: v for k, v in data.items() if k != type_}, "block": data[type_] or {}}
             if type_ == "dlt_native" and data.get("dlt_native") is None:
+                misspelt = nearest("dlt_native", [key for key in map(str, data) if key not in cls.model_fields])
                 raise PydanticCustomError(
                     "missing_block", "`type: dlt_native` needs a block `dlt_native:` with `source_module`"
-                    " and `source_function`",
+                    " and `source_function`{what_is_there}",
+                    {"what_is_there": f"; `{misspelt}:` is another" if misspelt else ""},
                 )  # fmt: skip
         return data
 

@@ -125,7 +125,8 @@ def _rows(
         parameters.append(_compared(incremental.last_value, columns[cursor]))
     with _opened(file) as database:
         reader = database.sql(query, params=parameters).to_arrow_reader(chunk_size)
-        yield reader.schema.empty_table()
+        # Says which columns there are where there are no rows; before rows dlt's cursor does not bear it.
+        yield next(reader, reader.schema.empty_table())
         yield from reader
 
 

@@ -23,6 +23,7 @@ from requests import PreparedRequest, Response
 from dango.errors import DangoError, MissingPackage, NoTokenStore, TokenError
 from dango.files import replace_text
 from dango.lock import lock
+from dango.project import STATE_VARIABLE
 from dango.secrets import Mask
 
 SENDS = ("body", "basic")
@@ -138,6 +139,23 @@ class OAuth2Refresh(Renewed):
         return _ask(self._url, {**form, "client_id": self._client[0], "client_secret": self._client[1]})
 
 
+class OAuth2Client(Renewed):
+    """OAuth2 without a person: the client's own id and secret are exchanged for an access token."""
+
+    def __init__(self, token_url: str, client_id: str, client_secret: str, *, basic: bool = False) -> None:
+        super().__init__()
+        self._url = token_url
+        self._client = (client_id, client_secret)
+        self._basic = basic
+
+    def obtain(self) -> Mapping[str, Any]:
+        """Asks for a token. Raises `TokenError`."""
+        form = {"grant_type": "client_credentials"}
+        if self._basic:
+            return _ask(self._url, form, self._client)
+        return _ask(self._url, {**form, "client_id": self._client[0], "client_secret": self._client[1]})
+
+
 class GoogleServiceAccount(Renewed):
     """A Google service account: a statement signed with its key is exchanged for an access token."""
 
@@ -190,7 +208,7 @@ _KEY_HINT = "it takes the whole text of the key file that Google gives: IAM > Se
 
 
 def token_folder(environment: Mapping[str, str], in_container: bool) -> Path:
-    """Where rotated tokens are kept: `DANGO_TOKENS`, or `.dango/tokens` of the project.
+    """Where rotated tokens are kept: `DANGO_TOKENS`, or among what else the project keeps.
 
     Args:
         environment: the process's.
@@ -201,6 +219,8 @@ def token_folder(environment: Mapping[str, str], in_container: bool) -> Path:
     """
     if configured := environment.get(STORE_VARIABLE):
         return Path(configured)
+    if configured := environment.get(STATE_VARIABLE):
+        return _root(environment) / configured / "tokens"
     in_ci = environment.get("CI", "").lower() not in ("", "0", "false")
     if in_ci or in_container or "KUBERNETES_SERVICE_HOST" in environment:
         raise NoTokenStore(
@@ -208,7 +228,11 @@ def token_folder(environment: Mapping[str, str], in_container: bool) -> Path:
             + ("this is CI" if in_ci else "this is a container"),
             f"set {STORE_VARIABLE} to a folder that lasts, for example a mounted volume",
         )
-    return Path(environment.get("DLT_PROJECT_DIR") or Path.cwd()) / ".dango" / "tokens"
+    return _root(environment) / ".dango" / "tokens"
+
+
+def _root(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("DLT_PROJECT_DIR") or Path.cwd())
 
 
 def _stored(file: Path) -> dict[str, str]:

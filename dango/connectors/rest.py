@@ -39,7 +39,7 @@ def rest_api(config: dict[str, Any], name: str, requests_per_second: float | Non
             raise RestConfigError("requests_per_second: it is more than 0")
         if whole["client"].get("session") is not None:
             raise RestConfigError("client.session: a session of one's own keeps its own pace, not requests_per_second")
-        whole["client"]["session"] = _paced_session(Pace(requests_per_second))
+        whole["client"]["session"] = paced_session(requests_per_second)
     try:
         source = rest_api_source(whole, name=name, section=name)  # type: ignore[arg-type]
     except ConfigFieldMissingException:
@@ -91,8 +91,18 @@ class _Paced(HTTPAdapter):
         return super().send(request, *arguments, **options)
 
 
-def _paced_session(pace: Pace) -> Session:
-    session = Client(raise_for_status=False).session
+def paced_session(per_second: float, is_passing: Callable[[Response], bool] | None = None) -> Session:
+    """A session that sends at most so many requests a second, repeated ones included, and raises for no status.
+
+    Args:
+        per_second: how many.
+        is_passing: which answers are asked for again, besides those of a status that dlt repeats by itself.
+    """
+
+    def again(response: Response | None, error: BaseException | None) -> bool:
+        return response is not None and is_passing is not None and is_passing(response)
+
+    session, pace = Client(raise_for_status=False, retry_condition=again).session, Pace(per_second)
     for scheme in ("http://", "https://"):
         session.mount(scheme, _Paced(pace))
     return session

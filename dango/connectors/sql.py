@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from decimal import Context, Decimal
 from functools import partial
 from typing import Any, cast
@@ -17,25 +16,18 @@ from dlt.sources.credentials import ConnectionStringCredentials
 from dlt.sources.sql_database import sql_database
 from sqlalchemy.pool import QueuePool
 
+from dango.connectors import sql_dialects as dialects
 from dango.connectors.places import existing
-from dango.connectors.sql_types import MysqlInstant, readable
+from dango.connectors.sql_dialects import PATIENCE
+from dango.connectors.sql_errors import place, translated
+from dango.connectors.warehouse_types import readable
 from dango.databases.loader import Exact, loader
-from dango.errors import MissingPackage, SourceError, near
+from dango.errors import SourceError, near
 
-CONNECT_SECONDS = 10
 TABLES_AT_ONCE = 4
 LARGEST = 2**63 - 1
 DIGITS, SCALE = 38, 9
 """What dlt makes of a decimal whose column does not say."""
-
-_UTC = {
-    "postgresql": "SET TIME ZONE 'UTC'",
-    "mysql": "SET time_zone = '+00:00'",
-    "mariadb": "SET time_zone = '+00:00'",
-}
-_TIMEOUTS = ("psycopg2", "psycopg", "pymysql", "mysqldb")
-# A driver is rarely installed under the name by which it is imported.
-_PACKAGES = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient", "snowflake": "snowflake-sqlalchemy"}
 
 
 def tables(
@@ -44,6 +36,7 @@ def tables(
     table_names: list[str] | None = None,
     chunk_size: int = 20_000,
     arrow: bool = True,
+    connect: Mapping[str, Any] | None = None,
 ) -> DltSource:
     """A source with a resource for each table of a database.
 
@@ -53,6 +46,7 @@ def tables(
         table_names: tables and views; without them every table, and no view.
         chunk_size: rows that are fetched at once.
         arrow: tables whose values Arrow holds exactly are read so; without it, all come as dicts.
+        connect: what the driver connects with besides what the URL can say.
 
     Raises:
         SourceError: when the database cannot be reached, or there is no table of a name.
@@ -61,7 +55,7 @@ def tables(
     url = url_of(credentials)
     with translated(url), warnings.catch_warnings():
         warnings.simplefilter("ignore", sa.exc.SAWarning)  # of types that SQLAlchemy does not know; they come as text
-        engine = engine_of(url)
+        engine = engine_of(url, connect)
         if table_names:
             _require(engine, schema, table_names)
         return sql_database(
@@ -98,13 +92,17 @@ def _parsed(credentials: ConnectionStringCredentials | Mapping[str, Any] | str) 
     return cast(sa.URL, credentials.to_url())
 
 
-def engine_of(url: sa.URL) -> sa.Engine:
-    """An engine whose connections give up after `CONNECT_SECONDS`, and say times in UTC."""
-    arguments: dict[str, Any] = {}
-    if url.get_dialect().driver in _TIMEOUTS and "connect_timeout" not in url.query:
-        arguments["connect_timeout"] = CONNECT_SECONDS
+def engine_of(url: sa.URL, connect: Mapping[str, Any] | None = None) -> sa.Engine:
+    """An engine whose connections give up after some seconds, and say times in UTC.
+
+    Args:
+        url: where the database is.
+        connect: what the driver connects with besides.
+    """
+    patience = PATIENCE.get(url.get_dialect().driver, {})
+    arguments = {name: value for name, value in patience.items() if name not in url.query} | dict(connect or {})
     engine = sa.create_engine(url, connect_args=arguments, poolclass=QueuePool, pool_size=TABLES_AT_ONCE)
-    if statement := _UTC.get(engine.dialect.name):
+    if statement := dialects.of(engine.dialect.name).session:
         sa.event.listen(engine, "connect", partial(_said, statement))
     return engine
 
@@ -117,46 +115,11 @@ def _said(statement: str, connection: Any, record: Any) -> None:
     connection.commit()
 
 
-@contextmanager
-def translated(url: sa.URL) -> Iterator[sa.URL]:
-    """What goes wrong with a database, in its own words and without SQLAlchemy's; the password is in none of it."""
-    try:
-        yield url
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        package = _PACKAGES.get(missing, missing)
-        raise MissingPackage(
-            f"the driver `{missing}` for {url.get_backend_name()} is not installed", f'pip install "{package}"'
-        ) from error
-    except sa.exc.NoSuchModuleError as error:
-        raise SourceError(
-            f"SQLAlchemy knows no database `{url.drivername}`",
-            "the part before `://` names it, such as postgresql+psycopg2; is the package with its dialect installed?",
-        ) from error
-    except sa.exc.DBAPIError as error:
-        raise SourceError(_without(url.password, _words(error.orig)), f"the database is {_place(url)}") from None
-
-
-def _words(error: BaseException | None) -> str:
-    """A driver's message; some drivers put a number before it."""
-    arguments: tuple[Any, ...] = getattr(error, "args", ())
-    said = arguments[1] if len(arguments) == 2 and isinstance(arguments[0], int) else error
-    return " ".join(str(said).split())
-
-
-def _without(password: object, text: str) -> str:
-    return text.replace(str(password), "***") if password else text
-
-
-def _place(url: sa.URL) -> str:
-    return url.set(password=None, query={}).render_as_string()
-
-
 def _require(engine: sa.Engine, schema: str | None, wanted: list[str]) -> None:
     names = names_in(sa.inspect(engine), schema)
     if missing := next((name for name in wanted if name not in names), None):
         raise SourceError(
-            f"there is no table `{missing}`{near(missing, names)} in {schema or _place(engine.url)}",
+            f"there is no table `{missing}`{near(missing, names)} in {schema or place(engine.url)}",
             f"names are written as the database has them: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}",
             loc=("resources", missing),
         )
@@ -187,8 +150,8 @@ class Rows(Exact):
             )
         super().__init__(engine, backend, table, columns, incremental=incremental, **kwargs)
         if self.cursor_column is not None:
-            self.last_value = _fitted(self.last_value, self.cursor_column.type)
-            self.end_value = _fitted(self.end_value, self.cursor_column.type)
+            self.last_value = fitted(self.last_value, self.cursor_column.type)
+            self.end_value = fitted(self.end_value, self.cursor_column.type)
         if self.on_cursor_value_missing == "raise":
             # A row without a cursor is an error that dlt tells; SQL would leave it out and say nothing.
             self.on_cursor_value_missing = "include"
@@ -262,7 +225,7 @@ def _too_large(where: str, kind: str, other: str) -> SourceError:
     )
 
 
-def _fitted(value: Any, kind: Any) -> Any:
+def fitted(value: Any, kind: Any) -> Any:
     """An instant in the form in which the cursor's column is compared; what has no zone is in UTC."""
     if not isinstance(value, dt.datetime):
         return value
@@ -271,6 +234,6 @@ def _fitted(value: Any, kind: Any) -> Any:
         return moment.date().isoformat()
     if isinstance(kind, sa.Date):
         return moment.date()
-    if getattr(kind, "timezone", False) and not isinstance(kind, MysqlInstant):
+    if getattr(kind, "timezone", False) and not getattr(kind, "naive", False):
         return moment
     return moment.replace(tzinfo=None)

@@ -10,13 +10,24 @@ import sqlalchemy as sa
 from dlt.sources.credentials import ConnectionStringCredentials
 from sqlalchemy.engine.interfaces import ReflectedColumn
 
+from dango.connectors import sql_dialects as dialects
 from dango.connectors.cursor_columns import as_table
-from dango.connectors.sql import engine_of, translated, url_of
+from dango.connectors.sql import engine_of, url_of
+from dango.connectors.sql_errors import translated
+from dango.connectors.sql_types import Rules, reading
+from dango.connectors.warehouse_types import RowVersion, rules_of
 from dango.probe import Inspection, Table
 
-_VERSIONS = {"sqlite": "SELECT sqlite_version()", "oracle": "SELECT banner FROM v$version", "mssql": "SELECT @@version"}
-_USERS = {"sqlite": "", "oracle": "SELECT user FROM dual", "mssql": "SELECT suser_sname()"}
-_SYSTEM = {"information_schema", "performance_schema", "mysql", "sys", "pg_catalog", "pg_toast"}
+_SYSTEM = {
+    "information_schema", "performance_schema", "mysql", "sys", "system", "pg_catalog", "pg_toast", "pg_internal",
+    "pg_extension", "crdb_internal", "guest", "db_accessadmin", "db_backupoperator", "db_datareader", "db_datawriter",
+    "db_ddladmin", "db_denydatareader", "db_denydatawriter", "db_owner", "db_securityadmin",
+}  # fmt: skip
+_KINDS = (
+    ((sa.DateTime, RowVersion), "timestamp"),
+    (sa.Date, "date"),
+    (sa.Integer, "bigint"),
+)
 
 # Partitions are read through their table.
 _POSTGRES = """
@@ -43,7 +54,10 @@ ORDER BY table_name, ordinal_position
 
 
 def inspect(
-    credentials: ConnectionStringCredentials | Mapping[str, Any] | str, schema: str | None = None, **_: Any
+    credentials: ConnectionStringCredentials | Mapping[str, Any] | str,
+    schema: str | None = None,
+    connect: Mapping[str, Any] | None = None,
+    **_: Any,
 ) -> Inspection:
     """Asks a database live; a few queries, however many tables there are.
 
@@ -54,7 +68,7 @@ def inspect(
     url = url_of(credentials)
     with translated(url), warnings.catch_warnings():
         warnings.simplefilter("ignore", sa.exc.SAWarning)  # of types that SQLAlchemy does not know
-        engine = engine_of(url)
+        engine = engine_of(url, connect)
         try:
             with engine.connect() as connection:
                 return _inspected(connection, schema)
@@ -65,7 +79,7 @@ def inspect(
 def _inspected(connection: sa.Connection, schema: str | None) -> Inspection:
     dialect = connection.dialect.name
     asked = {"postgresql": _postgres, "mysql": _mysql, "mariadb": _mysql}.get(dialect, _any)
-    user = str(_one(connection, _USERS.get(dialect, "SELECT current_user")) or "")
+    user = str(_one(connection, dialects.of(dialect).user) or "")
     schemas = tuple(name for name in sa.inspect(connection).get_schema_names() if name.lower() not in _SYSTEM)
     tables = asked(connection, schema)
     return Inspection(
@@ -82,12 +96,11 @@ def _one(connection: sa.Connection, query: str) -> Any:
 
 
 def _server(connection: sa.Connection) -> str:
-    said = str(_one(connection, _VERSIONS.get(connection.dialect.name, "SELECT version()")))
+    known = dialects.of(connection.dialect.name)
     # PostgreSQL goes on with its compiler.
-    said = said.partition(" on ")[0].splitlines()[0]
-    product = {"sqlite": "SQLite", "mysql": "MySQL", "mariadb": "MariaDB"}.get(connection.dialect.name, "")
-    product = "MariaDB" if "mariadb" in said.lower() else product
-    return said if not product or said.lower().startswith(product.lower()) else f"{product} {said}"
+    said = str(_one(connection, known.version) or "").partition(" on ")[0].partition("\n")[0]
+    product = "MariaDB" if "mariadb" in said.lower() else known.product
+    return said if said.lower().startswith(product.lower()) else f"{product} {said}".strip()
 
 
 def _problems(tables: tuple[Table, ...], schema: str | None, schemas: tuple[str, ...], user: str) -> Iterable[str]:
@@ -149,14 +162,16 @@ def _reflected(
 ) -> tuple[dict[str, dict[str, str]], dict[str, tuple[str, ...]]]:
     inspector = sa.inspect(connection)
     everything = sa.engine.reflection.ObjectKind.ANY
+    rules = rules_of(connection.dialect.name)
     columns = inspector.get_multi_columns(schema=schema, kind=everything)
     keys = inspector.get_multi_pk_constraint(schema=schema, kind=everything)
     return (
-        {name: {column["name"]: _kind(column) for column in found} for (_, name), found in columns.items()},
+        {name: {column["name"]: _kind(column, rules) for column in found} for (_, name), found in columns.items()},
         {name: tuple(key["constrained_columns"]) for (_, name), key in keys.items()},
     )
 
 
-def _kind(column: ReflectedColumn) -> str:
-    kind = column["type"]
-    return "unknown" if isinstance(kind, sa.types.NullType) else str(kind)
+def _kind(column: ReflectedColumn, rules: Rules) -> str:
+    """What the column is to whoever looks for a cursor: databases call one thing by many names, and two by one."""
+    kind = reading(column["type"], rules)
+    return next((name for known, name in _KINDS if isinstance(kind, known)), "other")

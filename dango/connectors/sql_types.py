@@ -100,14 +100,17 @@ class MysqlDateTime(mysql.DATETIME):
 class MysqlInstant(mysql.TIMESTAMP):
     """An instant; the session's zone is UTC, in which the server therefore says it."""
 
+    naive = True
+    """Whether it is compared with times without a zone."""
+
     def result_processor(self, dialect: Any, coltype: object) -> Convert:
         """Zero is None."""
+        return lambda value: in_utc(_no_zero(value))
 
-        def read(value: Any) -> Any:
-            value = _no_zero(value)
-            return value.replace(tzinfo=dt.timezone.utc) if isinstance(value, dt.datetime) else value
 
-        return read
+def in_utc(value: Any) -> Any:
+    """A time that says no zone, and is in UTC, as the instant that it is."""
+    return value.replace(tzinfo=dt.timezone.utc) if isinstance(value, dt.datetime) and not value.tzinfo else value
 
 
 def _lenient(read: Convert | None) -> Convert | None:
@@ -171,24 +174,24 @@ class SqliteBoolean(sqltypes.Boolean):
         return lambda value: bool(value) if value in (0, 1) else value
 
 
-_FLOAT = sqltypes.Numeric(asdecimal=False)
+FLOAT = sqltypes.Numeric(asdecimal=False)
 """Not `Float`, which is none of dlt's types since SQLAlchemy 2.1: a column without values would be left out."""
 
 Make = Callable[[Any], Any]
 Rules = tuple[tuple[Any, Make], ...]
 
 
-def readable(table: sa.Table, dialect: str) -> None:
-    """Gives each column of a reflected table the type by which it is read; of other databases as it is."""
-    if dialect in _RULES:
-        for column in table.columns:
-            column.type = _reading(column.type, _RULES[dialect])
-
-
-def _reading(kind: Any, rules: Rules) -> Any:
+def reading(kind: Any, rules: Rules) -> Any:
+    """The type by which a column of a reflected type is read; a rule names the types it is for, or their classes."""
     if isinstance(kind, postgresql.DOMAIN):
-        return _reading(kind.data_type, rules)
-    return next((make(kind) for known, make in rules if isinstance(kind, known)), kind)
+        return reading(kind.data_type, rules)
+    return next((make(kind) for known, make in rules if _is(kind, known)), kind)
+
+
+def _is(kind: Any, known: Any) -> bool:
+    if isinstance(known, str):
+        return any(each.__name__ == known for each in type(kind).__mro__)
+    return any(_is(kind, each) for each in known) if isinstance(known, tuple) else isinstance(kind, known)
 
 
 def _same(kind: Any) -> Any:
@@ -202,7 +205,7 @@ def _text(kind: Any) -> Any:
 def _number(kind: Any) -> Any:
     """Binary fractions as floats; what has more digits than a decimal can hold as text."""
     if isinstance(kind, sqltypes.Float):
-        return _FLOAT
+        return FLOAT
     return AsText() if (kind.precision or 0) > MOST_DIGITS else kind
 
 
@@ -238,7 +241,7 @@ _MYSQL: Rules = (
     (_KNOWN, _same),
     (object, _text),
 )
-_RULES: dict[str, Rules] = {
+RULES: dict[str, Rules] = {
     "postgresql": (
         *_PLAIN,
         (postgresql.ARRAY, _array),
@@ -255,7 +258,7 @@ _RULES: dict[str, Rules] = {
         (sqltypes.Date, lambda kind: SqliteDate()),  # type: ignore[no-untyped-call]
         (sqltypes.Time, lambda kind: SqliteTime()),  # type: ignore[no-untyped-call]
         (sqltypes.Boolean, lambda kind: SqliteBoolean()),
-        (sqltypes.Float, lambda kind: _FLOAT),
+        (sqltypes.Float, lambda kind: FLOAT),
         (
             sqltypes.Numeric,
             lambda kind: SqliteDecimal(kind.precision, kind.scale) if kind.precision else sa.types.NullType(),

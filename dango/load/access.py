@@ -9,6 +9,7 @@ from pathlib import Path
 from dango.config.models import EMBEDDED
 from dango.errors import DestinationError, Held
 from dango.lock import run_of
+from dango.project import Project
 
 
 def lock_file(root: Path, file: str | Path) -> Path:
@@ -16,7 +17,7 @@ def lock_file(root: Path, file: str | Path) -> Path:
     # Two destinations may name one file; its path is what they share.
     path = Path(file).resolve()
     name = f"{path.stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    return root / ".dango" / "locks" / f"{name}.database.lock"
+    return Project(root).state / "locks" / f"{name}.database.lock"
 
 
 def holder(error: BaseException) -> str:

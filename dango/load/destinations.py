@@ -92,7 +92,7 @@ def require_distinct(file: str, job: Job) -> None:
 def client(job: Job) -> Iterator[tuple[dlt.Pipeline, Any]]:
     """dlt's client of the job's destination, not connected yet, and the pipeline that it belongs to, which is for this
     alone. Raises `MissingSecret` where a value for it is found nowhere."""
-    with tempfile.TemporaryDirectory(prefix="dry-", dir=job.root / ".dango") as folder:
+    with tempfile.TemporaryDirectory(prefix="dry-", dir=Project(job.root).state) as folder:
         pipeline = dlt.pipeline(
             pipeline_name=job.source.pipeline,
             pipelines_dir=folder,

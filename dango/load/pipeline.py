@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import dlt
 from dlt.common.schema import Schema
@@ -19,7 +18,7 @@ from dango.columnar import Taken
 from dango.dlt_internals import packages as dlt_packages
 from dango.dlt_internals.packages import Package
 from dango.external import Mistaken
-from dango.job import Event, Job, ProcessorResult, Status, TableResult
+from dango.job import Event, Job, Status, TableResult
 from dango.load import backfill, dataset, destinations, extraction, loading, schema_changes, working_folder
 from dango.load.emptying import refused, resources_of, would_empty
 from dango.load.enforcement import KeptOut, enforced
@@ -29,11 +28,9 @@ from dango.load.room import require_room
 from dango.load.schema_changes import Change, Columns
 from dango.load.source_pipeline import SourcePipeline, connecting, made
 from dango.paths import TablePath, collecting
+from dango.project import Project
 from dango.sources.record_errors import RecordErrors
 from dango.sources.resolve import Resolved, build
-
-if TYPE_CHECKING:
-    from dango.sources import processing
 
 _ERRORS = "dango_errors"
 """The schema of records that failed, in the same dataset: no contract of the source refuses it, no refresh drops it."""
@@ -48,7 +45,6 @@ class Outcome:
     left_out: tuple[LeftOut, ...] = ()
     paths: tuple[TablePath, ...] = ()
     """Which way the rows of each table took."""
-    processors: tuple[ProcessorResult, ...] = ()
 
 
 def load(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], None], records: RecordErrors) -> Outcome:
@@ -89,7 +85,7 @@ def _load(job: Job, resolved: Resolved, folder: Path, progress: Progress, record
     if whole:
         working_folder.begin_anew(folder)
     source_pipeline = SourcePipeline(job, folder, progress)
-    with source_pipeline.traceless(), source_pipeline.leased():
+    with source_pipeline.discreet(), source_pipeline.leased():
         permit = partial(_refuse_emptying, source_pipeline, job)
         if _ERRORS in source_pipeline.recover(permit):
             records.discard()
@@ -125,7 +121,7 @@ def reachable(job: Job) -> None:
     """Connects to the job's destination and changes nothing there. Raises `DestinationError` or `Held`."""
     if job.destination.name == job.destination.type == "duckdb" and not destinations.embedded_file(job.root).exists():
         return
-    with tempfile.TemporaryDirectory(prefix="dry-", dir=job.root / ".dango") as folder:
+    with tempfile.TemporaryDirectory(prefix="dry-", dir=Project(job.root).state) as folder:
         pipeline = made(job, Path(folder), Progress(job.source.name, lambda event: None))
         with connecting(job), dataset.writing(pipeline, job):
             pipeline.sync_destination()
@@ -170,7 +166,7 @@ def _through(
         collecting() as ways,
         columnar.switched_on(file_format == "parquet", folder) as taken,
     ):
-        with records, _processed(source, job, records) as processors:
+        with records, _processed(source, job, records):
             records.watch(source)
             left_out = extraction.extract(pipeline, source, job, file_format, records)
         status = _judged(records, job)
@@ -192,19 +188,23 @@ def _through(
     kept_out = kept_out.without([name for name, _ in left_out])
     tables = _tables(pipeline, job, ours, {**counts, **done.rows}, done.seconds, changes, kept_out)
     paths = tuple(_paths(taken, ways))
-    counted = tuple(result for way in processors.values() for result in way.results())
-    return Outcome("partial" if left_out else status, tables, left_out, paths, counted)
+    return Outcome("partial" if left_out else status, tables, left_out, paths)
 
 
-def _processed(
-    source: DltSource, job: Job, records: RecordErrors
-) -> AbstractContextManager[Mapping[str, processing.Way]]:
+@contextmanager
+def _processed(source: DltSource, job: Job, records: RecordErrors) -> Iterator[None]:
+    """While the block lasts, records go through the job's processors; whatever ends it, their counts are kept."""
     if not any(job.source.steps):
-        return nullcontext({})
+        yield
+        return
     # It brings Arrow, without which most syncs begin, and some end.
     from dango.sources.processing import processed
 
-    return processed(source, job, records.add)
+    with processed(source, job, records.add) as ways:
+        try:
+            yield
+        finally:
+            records.processors = tuple(result for way in ways.values() for result in way.results())
 
 
 def _paths(taken: Taken, ways: Mapping[str, TablePath]) -> Iterator[TablePath]:

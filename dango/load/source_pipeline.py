@@ -62,15 +62,18 @@ class SourcePipeline:
             yield
 
     @contextmanager
-    def traceless(self) -> Iterator[None]:
+    def discreet(self) -> Iterator[None]:
         """dlt keeps a run's trace in its folder, with the text of errors as they were raised, secrets in them.
 
-        The history has what people want to know of it, masked.
+        The history has what people want to know of it, masked. What stays is for the project's owner alone.
         """
+        # At once, for a process that is killed comes to no end.
+        self._folder.chmod(0o700)
         try:
             yield
         finally:
             (self._folder / self._job.source.pipeline / TRACE_FILE_NAME).unlink(missing_ok=True)
+            working_folder.make_private(self._folder)
 
     # --- before a run -----------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import shutil
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from dango.dlt_internals import packages as dlt_packages
 from dango.errors import StateCorrupt
 from dango.files import replace_text
 from dango.job import Job
+from dango.project import Project
 
 NOTE = "basis.json"
 
@@ -47,7 +49,7 @@ def opened(folder: Path, make: Callable[[], dlt.Pipeline], job: Job, say: Callab
         if not isinstance(pipeline.destination_client(), WithStateSync):
             shutil.rmtree(folder)
             aside.rename(folder)
-            raise StateCorrupt(job.source.name, folder.relative_to(job.root), error) from error
+            raise StateCorrupt(job.source.name, _named(folder, job), error) from error
         say(f"{_named(folder, job)} cannot be read ({error}); it was moved to {aside.name}, and state is restored")
         return pipeline
 
@@ -61,7 +63,7 @@ def _read(pipeline: dlt.Pipeline) -> dlt.Pipeline:
 
 
 def _named(folder: Path, job: Job) -> str:
-    return folder.relative_to(job.root).as_posix()
+    return Project(job.root).shown(folder)
 
 
 def set_aside(folder: Path) -> Path:
@@ -84,7 +86,7 @@ def renewed(folder: Path, *, pending: bool) -> str:
 
 def note(folder: Path, loads: Loads) -> None:
     """Says which loads of the destination the folder knows."""
-    replace_text(folder / NOTE, json.dumps(loads))
+    replace_text(folder / NOTE, json.dumps(loads), 0o600)
 
 
 def noted(folder: Path) -> Loads | None:
@@ -99,6 +101,14 @@ def noted(folder: Path) -> Loads | None:
 def fits(known: Loads, loads: Loads, schemas: Collection[str]) -> bool:
     """Whether the loads of a pipeline's schemas are those that were known. One that has none yet knows no load."""
     return all(known.get(name) == loads.get(name) for name in schemas or loads)
+
+
+def make_private(folder: Path) -> None:
+    """Takes from others what dlt lets them read: that none comes this far holds only where the folder is now."""
+    for place, _, files in os.walk(folder):
+        Path(place).chmod(0o700)
+        for name in files:
+            (Path(place) / name).chmod(0o600)
 
 
 # --- what a run that is given up, or killed, must find again ------------------------------------------

@@ -25,7 +25,7 @@ _PATH = "__"
 
 
 class BuiltIn(ByRecord):
-    """A processor of dango's own.
+    """A processor of dango's own, made of its settings as they are written; its name stands in `pyproject.toml`.
 
     Attributes:
         columns: those that it names.
@@ -327,9 +327,3 @@ class Filter(BuiltIn):
             keys = page.column_names if isinstance(page, pa.Table) else [key for row in page for key in row]
             there = {str(key).lower() for key in keys}
             self._unseen = {name for name in self._unseen if name.lower() not in there}
-
-
-MAKERS = {
-    "rename": Rename, "drop": Drop, "mask": Mask, "hash": Hash, "filter": Filter, "cast": Cast, "flatten": Flatten,
-}  # fmt: skip
-"""The built-ins by name; each is made of its settings."""

@@ -10,7 +10,7 @@ from dango.config.extending import lineage
 from dango.config.models import Config, Source
 from dango.config.processors import BUILT_IN, STREAM, Processor, faults
 from dango.errors import Problem, located, near
-from dango.registry.plugins import PROCESSORS, plugins
+from dango.registry.plugins import PROCESSORS, named
 
 
 def at(document: Document, loc: tuple[str | int, ...], message: str, hint: str = "") -> Problem:
@@ -91,7 +91,7 @@ def processors(document: Document, config: Config) -> Iterator[Problem]:
     """Processors that are not there, and settings that do not fit, each told once, where it stands."""
     for loc, processor in _steps(document, config):
         if not (processor.is_function or processor.name in BUILT_IN):
-            known = [*BUILT_IN, *(plugin.name for plugin in plugins(PROCESSORS))]
+            known = named(PROCESSORS)
             if processor.name not in known:
                 yield at(
                     document, loc, f"there is no processor `{processor.name}`{near(processor.name, known)}",

@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from dango.config.kinds import Host
-from dango.config.models import Resource, Strict, known_version
+from dango.config.models import Environment, Resource, Strict, known_version
 from dango.registry.field import EMPTY, FieldSpec
 
 VERSION = 1
@@ -81,6 +81,10 @@ class Function(Strict):
     about: Reference | None = Field(
         default=None,
         description="called with the same arguments; gives a `dango.probe.About`: options and streams",
+    )
+    check: Reference | None = Field(
+        default=None,
+        description="called with the same arguments; gives a `dango.probe.Checked`, or None where nobody can tell",
     )
 
 
@@ -165,6 +169,10 @@ class Entry(Strict):
         default=(), description="sets of fields, of which at least one must be filled in whole"
     )
     build: Annotated[RestApi | Function | Verified, Field(discriminator="kind")]
+    environment: Environment | None = Field(
+        default=None,
+        description="what the wizard proposes as the source's own environment; without it none is asked for",
+    )
     select: Selection = Selection.model_construct()
     describe: dict[StrictStr, StrictStr] = Field(default_factory=dict, description="a line for each resource")
     check: Check = Check.model_construct()

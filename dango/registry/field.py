@@ -30,7 +30,8 @@ FIELD_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*"
 Kind = Literal[
     "string", "secret", "int", "float", "bool", "enum", "list", "date", "datetime", "path", "url", "json", "secret_file"
 ]
-SECRET_KINDS = ("secret", "secret_file")
+SECRET_KINDS = ("secret", "secret_file", "secret_json")
+"""The last is the wizard's alone: in a registry's file no field is of that kind."""
 EMPTY: tuple[Any, ...] = (None, "", [])
 """What counts as no value."""
 
@@ -236,8 +237,9 @@ def _read_json(text: str) -> Any:
 
 _READERS: Mapping[str, Callable[[str], Any]] = {
     "int": _read_integer, "float": _read_number, "bool": _read_truth, "list": _read_list, "json": _read_json,
+    "secret_json": _read_json,
 }  # fmt: skip
 _FITTED: Mapping[str, Callable[[Any], Any]] = {
     "int": _integer, "float": _number, "bool": _truth, "list": _list, "date": _date, "datetime": _instant,
-    "url": _url, "json": lambda value: value, "enum": lambda value: value,
+    "url": _url, "json": lambda value: value, "secret_json": lambda value: value, "enum": lambda value: value,
 }  # fmt: skip

@@ -147,7 +147,10 @@ class Plugin:
 
 
 def plugins(group: str) -> list[Plugin]:
-    """The entry points of a group, by name. Of several that share one the first counts; dango's own come last."""
+    """The entry points of a group, by name. Of several that share one the first counts.
+
+    dango's own come last, but for processors: as `hash` is no package's to replace, what it hides stays hidden.
+    """
     return [plugin for plugin in _plugins(tuple(sys.path)) if plugin.group == group]
 
 
@@ -199,7 +202,12 @@ def _plugins(path: tuple[str, ...]) -> tuple[Plugin, ...]:
     source = checkout()
     installed = (each for each in _installed() if source is None or each.distribution != OWN)
     found = {*installed, *(_of_checkout(source) if source else ())}
-    return tuple(sorted(found, key=lambda each: (each.name, each.distribution == OWN, each.distribution, each.value)))
+    return tuple(sorted(found, key=_order))
+
+
+def _order(plugin: Plugin) -> tuple[str, bool, str, str]:
+    behind = (plugin.distribution == OWN) == (plugin.group != PROCESSORS)
+    return plugin.name, behind, plugin.distribution, plugin.value
 
 
 def _of_checkout(folder: Path) -> Iterator[Plugin]:

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from dango.config.document import Document
 from dango.config.models import EMBEDDED, NOT_YET, Config, Destination, Source
 from dango.config.text.values import kind
-from dango.errors import ConfigError, Problem, near
+from dango.errors import ConfigError, Problem, near, nearest
 from dango.registry.checks import at, blocks, extensions, named_destinations, processors, unknown_types, used_twice
 from dango.registry.entry import Entry
 
@@ -36,8 +36,9 @@ def parse(
     Raises:
         ConfigError: with every problem of the file, each at its line and column.
     """
+    types_known = set(known_types)
     problems = [
-        *unknown_types(document, known_types, meant),
+        *unknown_types(document, types_known, meant),
         *used_twice(document),
         *named_destinations(document),
         *extensions(document),
@@ -46,9 +47,9 @@ def parse(
         config = Config.model_validate(document.data)
     except ValidationError as error:
         extending = {index for index, source in enumerate(blocks(document)) if source.get("extends") is not None}
-        problems += problems_in(document, error, Config, extending)
+        problems += problems_in(document, error, Config, extending, types_known)
     else:
-        problems += [*_conflicts(document, config), *_registered(document, config, known_types, entry_of)]
+        problems += [*_conflicts(document, config), *_registered(document, config, types_known, entry_of)]
         problems += processors(document, config)
     if problems:
         raise ConfigError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
@@ -56,7 +57,11 @@ def parse(
 
 
 def problems_in(
-    document: Document, error: ValidationError, model: type[BaseModel], extending: Container[int] = ()
+    document: Document,
+    error: ValidationError,
+    model: type[BaseModel],
+    extending: Container[int] = (),
+    types: Container[str] = (),
 ) -> list[Problem]:
     """What pydantic found, in the user's words, each at its line and column.
 
@@ -65,9 +70,24 @@ def problems_in(
         error: what pydantic says of it.
         model: of the document.
         extending: the sources, by their numbers, in which keys of others are missing or wrong; it is told there.
+        types: the types of sources; of a source whose own is none of them, its block has no other mistake.
     """
     details = error.errors(include_url=False, include_context=True)
-    details = [each for each in details if not _is_elsewhere(document, each["loc"], extending)]
+    details = [
+        each
+        for each in details
+        if not (
+            _is_elsewhere(document, each["loc"], extending)
+            or (each["type"] == "extra_forbidden" and _is_block(document, each["loc"], types))
+        )
+    ]
+    meant = {
+        (*each["loc"][:-1], nearest(str(each["loc"][-1]), _keys_at(document.data, each["loc"][:-1], model)))
+        for each in details
+        if each["type"] == "extra_forbidden"
+    }
+    # A key that is there, misspelt, is told once.
+    details = [each for each in details if each["type"] != "missing" or each["loc"] not in meant]
     found: dict[tuple[str, str], Problem] = {}
     for detail in reversed(details):
         problem = _problem(document, detail, model)
@@ -84,6 +104,14 @@ def _is_elsewhere(document: Document, loc: tuple[int | str, ...], extending: Con
     key = source["type"] if loc[2] == "block" and isinstance(source.get("type"), str) else loc[2]
     inner = source.get(key)
     return key not in source or (len(loc) > 3 and isinstance(inner, dict) and loc[3] not in inner)
+
+
+def _is_block(document: Document, loc: tuple[int | str, ...], types: Container[str]) -> bool:
+    """Whether a key is the block of a type that the source's `type:` should name; that is told there."""
+    if loc[:1] != ("sources",) or len(loc) != 3 or loc[2] not in types:
+        return False
+    source = document.value(loc[:2])
+    return source.get("extends") is None and str(source.get("type")) not in types
 
 
 def _conflicts(document: Document, config: Config) -> Iterator[Problem]:
@@ -115,12 +143,11 @@ def _conflicts(document: Document, config: Config) -> Iterator[Problem]:
 
 
 def _registered(
-    document: Document, config: Config, known: Iterable[str], entry_of: Callable[[str], Entry | None]
+    document: Document, config: Config, types: Container[str], entry_of: Callable[[str], Entry | None]
 ) -> Iterator[Problem]:
     """What is wrong with the blocks of sources whose type is not `dlt_native`."""
-    types_known = set(known)
     for index, source in enumerate(config.sources):
-        if source.type not in types_known:
+        if source.type not in types:
             continue
         if source.type != "dlt_native" and source.dlt_native is not None:
             yield at(

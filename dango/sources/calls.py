@@ -7,7 +7,7 @@ on every source takes one path.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dango import environments
@@ -16,7 +16,7 @@ from dango.dlt_internals.names import TSecretStrValue
 from dango.dlt_internals.providers import Found, OwnSection
 from dango.errors import ArgumentError, MissingSecret, ResolveError
 from dango.job import Job
-from dango.registry.entry import Entry, Function, RestApi
+from dango.registry.entry import Entry, Function, RestApi, Verified
 from dango.registry.field import EMPTY, FieldSpec
 from dango.registry.plugins import Plugin
 from dango.registry.template import SECRETS, filled
@@ -43,6 +43,8 @@ class Call:
     arguments_at: tuple[str, ...] = KWARGS
     """The keys under which the arguments stand there, with `env:` in them; none where they are made of fields."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    check: str | None = None
+    """`module:function` that says whether the source reaches what it reads, called with the same arguments."""
     about: str | None = None
     """`module:function` that says what the source may be told and what it has, called with the same arguments."""
     rehearsal: Mapping[str, Any] | None = None
@@ -150,9 +152,10 @@ def _of_entry(job: Job, entry: Entry, fields: list[Given]) -> Call:
             rehearsal=_rest(entry, build, job, stand_ins),
         )
     module, function = _reference(build.function) if isinstance(build, Function) else (build.source, build.function)
-    inspect, about = (build.inspect, build.about) if isinstance(build, Function) else (None, None)
-    arguments = _arguments(build.args, values)
-    return Call(module, function, arguments, inspect, named_at=TYPE, arguments_at=(), secrets=secrets, about=about)
+    made = Call(module, function, _arguments(build.args, values), named_at=TYPE, arguments_at=(), secrets=secrets)
+    if isinstance(build, Verified):
+        return made
+    return replace(made, inspect=build.inspect, about=build.about, check=build.check)
 
 
 def _environment(job: Job) -> str | None:

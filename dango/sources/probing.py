@@ -7,16 +7,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from dlt.sources import DltResource, DltSource
 
 from dango import durations
-from dango.errors import page_of
+from dango.errors import ConnectorFailed, page_of
 from dango.failed import Failed, collecting
 from dango.job import Job, RunError
-from dango.probe import About, Inspection, Option, Sample, Tested
+from dango.probe import About, Checked, Inspection, Option, Sample, Tested
 from dango.project import Project
 from dango.sources import imports
 from dango.sources.describe import described
@@ -39,6 +40,13 @@ def inspection(resolved: Resolved, job: Job) -> Inspection | None:
     return found
 
 
+def checked(resolved: Resolved, job: Job) -> Checked | None:
+    """Whether the source itself says that it reaches what it reads; None where it cannot tell."""
+    found = _asked(resolved.call.check, resolved, job)
+    assert found is None or isinstance(found, Checked)
+    return found
+
+
 def about(resolved: Resolved, job: Job) -> About:
     """What the source may be told, and which resources it has, as it says itself, or as its entry or signature does.
 
@@ -58,6 +66,17 @@ def about(resolved: Resolved, job: Job) -> About:
     return About(options, tuple(table.name for table in tables.tables) if tables else entry.resources)
 
 
+def masked(found: About, mask: Callable[[str], str]) -> About:
+    """The same without secrets, of which a default may be made: such a one is shown as masked text."""
+
+    def unseen(default: Any) -> Any:
+        text = mask(str(default))
+        return default if text == str(default) else text
+
+    options = tuple(replace(each, default=unseen(each.default)) for each in found.options)
+    return replace(found, options=options, problems=tuple(map(mask, found.problems)))
+
+
 def _asked(reference: str | None, resolved: Resolved, job: Job) -> Any:
     """What a function beside the source's own says, called with the same arguments; None where there is none."""
     if reference is None:
@@ -68,7 +87,13 @@ def _asked(reference: str | None, resolved: Resolved, job: Job) -> Any:
 
 
 def rows(resolved: Resolved, job: Job, told: Callable[[BaseException], RunError]) -> Iterator[Tested]:
-    """Whether each selected resource gives a row; see `samples`."""
+    """Whether the source passes its own check, and each selected resource gives a row; see `samples`."""
+    started = time.monotonic()
+    if (said := checked(resolved, job)) is not None:
+        error = told(ConnectorFailed(said.problem)) if said.problem else None
+        yield Tested("its own check", round(time.monotonic() - started, 3), error=error, check=True)
+        if error or said.final:
+            return
     for sample in samples(resolved, job, 1, told):
         failed = sample.failed and not sample.rows
         broken = RunError("Failed", sample.failed[0], docs=page_of("Failed")) if failed else None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from dlt.extract.pipe import Pipe
 from dlt.sources import DltResource, DltSource
@@ -21,12 +21,12 @@ from dango.dlt_internals import pipes as dlt_pipes
 from dango.errors import ArgumentError, DangoError, NoSuchModule, Problem, ProcessorFailed, ResolveError, near
 from dango.failed import Failed
 from dango.job import Job, ProcessorResult
-from dango.processors.builtin import MAKERS
+from dango.processors.builtin import BuiltIn
 from dango.processors.chain import Chain, Make
 from dango.processors.members import ByBatch, ByRecord, Member, Streaming
 from dango.processors.pages import Page
 from dango.project import Project
-from dango.registry.plugins import PROCESSORS, plugins
+from dango.registry.plugins import PROCESSORS, named
 from dango.sources import imports, record_text
 from dango.sources.arguments import annotations_of, expand, fitted
 from dango.sources.hints import every_column
@@ -170,10 +170,10 @@ def maker(job: Job, loc: Loc, processor: Processor) -> Make:
         ResolveError: where there is no such function, or its arguments do not fit.
     """
     inner = (*loc, processor.name)
-    if processor.name in MAKERS:
-        settings = expand(processor.settings, None, inner)
-        return lambda: MAKERS[processor.name](settings)
     function = _function(job, loc, processor)
+    if inspect.isclass(function) and issubclass(function, BuiltIn):
+        own, make = expand(processor.settings, None, inner), cast("Callable[[Any], Member]", function)
+        return lambda: make(own)
     settings = processor.settings or {}
     if not isinstance(settings, Mapping):
         raise ArgumentError(
@@ -193,8 +193,8 @@ def maker(job: Job, loc: Loc, processor: Processor) -> Make:
 
 def _function(job: Job, loc: Loc, processor: Processor) -> Any:
     written = processor.name
-    if not processor.is_function:
-        written = next((plugin.value for plugin in plugins(PROCESSORS) if plugin.name == processor.name), "")
+    if not processor.is_function and (plugin := named(PROCESSORS).get(processor.name)):
+        written = plugin.value
     module, _, name = written.replace(" ", "").partition(":")
     folder = Project(job.root).custom_sources
     try:

@@ -20,7 +20,7 @@ from dlt.sources import DltResource, DltSource
 from dango.dlt_internals import pipes as dlt_pipes
 from dango.errors import TooManyErrors
 from dango.failed import Failed, collecting
-from dango.job import FailedRecord, Status
+from dango.job import FailedRecord, ProcessorResult, Status
 from dango.sources import record_text
 
 TABLE = "_dango_errors"
@@ -57,6 +57,9 @@ class RecordErrors:
         mask: takes secrets out of text.
         root: the project's folder; a line of its code is shown rather than one of a library.
         limit: in a trial, how many rows of a resource are wanted.
+
+    Attributes:
+        processors: what became of the records of each processor, those that failed among them.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class RecordErrors:
         self._counts: dict[str, Count] = {}
         self._sample: list[FailedRecord] = []
         self._settled: set[str] = set()
+        self.processors: tuple[ProcessorResult, ...] = ()
 
     def __enter__(self) -> RecordErrors:
         # What an extraction that is tried again has found so far is found again.

@@ -69,7 +69,7 @@ def moved(wish: CursorWish, folder: Path) -> tuple[Moved, ...]:
         return ()
     job = wish.job
     source_pipeline = SourcePipeline(job, folder, _silent(job))
-    with source_pipeline.traceless(), source_pipeline.leased():
+    with source_pipeline.discreet(), source_pipeline.leased():
         source_pipeline.recover(lambda packages: None)
         pipeline = source_pipeline.pipeline
         # Another machine may have synced since it was planned, and held the source until now.
@@ -98,7 +98,7 @@ def _load(source_pipeline: SourcePipeline, changes: list[_Change]) -> None:
 @contextmanager
 def _looking(job: Job, folder: Path) -> Iterator[tuple[dlt.Pipeline, str]]:
     """The pipeline as a sync would find it, on a copy of the folder; and the version that the folder itself has."""
-    with tempfile.TemporaryDirectory(prefix="dry-", dir=job.root / ".dango") as scratch:
+    with tempfile.TemporaryDirectory(prefix="dry-", dir=Project(job.root).state) as scratch:
         copy = Path(scratch) / folder.name
         for beside in (folder, *folder.parent.glob(f"{folder.name}.before*")):
             if beside.exists():

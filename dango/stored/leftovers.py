@@ -217,4 +217,4 @@ def _age(path: Path) -> float:
 
 
 def _at(project: Project, path: Path) -> str:
-    return path.relative_to(project.root).as_posix()
+    return project.shown(path)

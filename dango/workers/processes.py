@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import pkgutil
 import queue
 import signal
 import subprocess
@@ -25,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from dango.workers.child import DONE, KILL
 from dango.workers.forking import AVAILABLE, Gone, Template
 
 Send = Callable[[Any], None]
@@ -37,7 +37,7 @@ PRELOADED = "dango.workers.preloaded"
 # What is imported later is found as the parent would find it; the folder that `-c` adds is not searched.
 _CHILD = (
     "import sys, pickle; request = sys.stdin.buffer; sys.path[:] = pickle.load(request); "
-    "from dango.workers.forking import complete; from dango.workers.processes import child; complete(child, request)"
+    "from dango.workers.forking import complete; from dango.workers.child import child; complete(child, request)"
 )
 # In an environment of a source's own dango is not installed; its code is found here, and nothing else of this Python.
 _ELSEWHERE = (
@@ -45,13 +45,13 @@ _ELSEWHERE = (
     "spec = util.spec_from_file_location('dango', sys.argv[1] + '/__init__.py', "
     "submodule_search_locations=[sys.argv[1]]); "
     "sys.modules['dango'] = module = util.module_from_spec(spec); spec.loader.exec_module(module); sys.argv[1:] = []; "
-    "from dango.workers.forking import complete; from dango.workers.processes import child; complete(child, request)"
+    "from dango.workers.forking import complete; from dango.workers.child import child; complete(child, request)"
 )
 _DANGO = Path(__file__).parents[1]
-_FORKED = "dango.workers.processes:forked"
+_FORKED = "dango.workers.child:forked"
 _LONGEST_LINE = 64 * 1024
 _SECONDS_TO_END = 1.0
-_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+_END = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,22 +224,17 @@ def isolated(
         _send_work(process.stdin, folder, environment, work, payload)
         done = False
         while (value := values.get()) is not _END:
-            if value == _DONE:
+            if value == DONE:
                 done = True
             else:
                 yield value
         code = _wait(process)
         readers[1].join(_SECONDS_TO_END)
         while not values.empty():
-            if (value := values.get()) not in (_END, _DONE):
+            if (value := values.get()) not in (_END, DONE):
                 yield value
         yield Ended(code, tuple(tail), done)
     watcher.join(_SECONDS_TO_END)
-
-
-_END = object()
-# A value that a child sends when its work has returned: it pickles, and no work sends it.
-_DONE = ("the work is done",)
 
 
 def _spawned(folder: Path, environment: Mapping[str, str], python: Path | None) -> Process:
@@ -311,7 +306,7 @@ def _end(*processes: Process) -> None:
     finally:
         # Whoever is deaf to the first, be it a child of the process that outlives it.
         for process in processes:
-            _signal(process, _KILL)
+            _signal(process, KILL)
         for process in processes:
             process.wait()
 
@@ -336,58 +331,3 @@ def _closing(stream: IO[bytes]) -> Iterator[None]:
         # Closing flushes; a child that ended has no reader any more.
         with suppress(OSError):
             stream.close()
-
-
-# --- the process's own side ---------------------------------------------------------------------------
-
-
-def forked(request: IO[bytes]) -> None:
-    """As `child`, in a process that has begun as a fork."""
-    sys.path[:] = pickle.load(request)
-    child(request)
-
-
-def child(request: IO[bytes]) -> None:
-    """The other end of `isolated`: reads the work, does it, sends values until it is done."""
-    answers = os.fdopen(os.dup(1), "wb")
-    # From here on a print is a line for people, never a part of the answer.
-    os.dup2(2, 1)
-    folder, environment, work = pickle.load(request)
-    os.chdir(folder)
-    _take(environment)
-    payload = pickle.load(request)
-    parent = os.dup(0)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
-    turn = threading.Lock()
-
-    def send(value: Any) -> None:
-        # As a whole: half of what cannot be pickled would spoil what comes after it.
-        pickled = pickle.dumps(value)
-        with turn:
-            answers.write(pickled)
-            answers.flush()
-
-    try:
-        pkgutil.resolve_name(work)(payload, send)
-        send(_DONE)
-    finally:
-        sys.stdout.flush()
-        answers.close()
-
-
-def _end_with_parent(parent: int) -> None:
-    # Nothing more is ever sent: this returns when the parent has ended, by whatever cause.
-    os.read(parent, 1)
-    # With all that it has started, also what is deaf to a gentler signal; a sync bears that at any instant.
-    if hasattr(os, "killpg"):
-        os.killpg(0, _KILL)
-    os._exit(1)
-
-
-def _take(environment: Mapping[str, str]) -> None:
-    for name in os.environ.keys() - environment.keys():
-        del os.environ[name]
-    os.environ.update(environment)
-    if hasattr(time, "tzset"):
-        time.tzset()

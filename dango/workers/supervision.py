@@ -123,7 +123,7 @@ def prepare(project: Project) -> None:
     """Makes what a worker needs before it can say anything. Raises `DangoError` where that cannot be written."""
     for folder in (project.state, *(project.state / name for name in ("pipelines", "locks", "logs"))):
         try:
-            folder.mkdir(mode=0o700, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             # A clone made `.dango` as any folder; what is written into it now is for its owner alone.
             if folder.stat().st_mode & 0o077 and os.access(folder, os.W_OK):
                 folder.chmod(0o700)
@@ -133,7 +133,7 @@ def prepare(project: Project) -> None:
         except OSError as error:
             raise DangoError(
                 f"{folder} cannot be written: {error.strerror}",
-                "dango keeps state and locks in the project's .dango/: make the folder writable",
+                "dango keeps state and locks in the project's .dango/: make the folder writable, or set DANGO_STATE",
             ) from error
 
 

@@ -73,12 +73,12 @@ def load(job: Job, send: Send) -> None:
                 outcome = pipeline.load(job, resolved, folder, tell, records)
         skipped = tuple(Skipped(name, run_error(error, job, mask)) for name, error in outcome.left_out)
         result = replace(result, status=outcome.status, tables=outcome.tables, skipped=skipped)
-        result = replace(result, processors=outcome.processors)
         paths = outcome.paths
     for told in failures:
         result = replace(result, status="held" if told.exit_code == Held.exit_code else "failed", error=told)
     if job.profile:
         result = replace(result, profile=profile(steps.ended(), sampler.seconds, paths))
+    result = replace(result, processors=records.processors)
     send(replace(result, failed=records.sample(), failed_count=records.failed).ended())
 
 
@@ -172,9 +172,9 @@ def describe(job: Job, send: Send) -> None:
         send(told)
 
 
-def about(job: Job, send: Send) -> None:
+def about(probe: Probe, send: Send) -> None:
     """Sends what the source says `About` itself, or a `RunError`."""
-    _ask(Probe(job), send, lambda resolved, mask: _told(resolved, job, mask))
+    _ask(probe, send, lambda resolved, mask: _told(resolved, probe.job, mask))
 
 
 def address(job: Job, send: Send) -> None:
@@ -269,12 +269,7 @@ def _inspected(resolved: Resolved, probe: Probe) -> Iterator[Inspection]:
 def _told(resolved: Resolved, job: Job, mask: Mask) -> Iterator[About]:
     from dango.sources import probing
 
-    found = probing.about(resolved, job)
-    # A default may be made of what is secret.
-    options = (
-        replace(each, default=mask(str(each.default)) if each.default else each.default) for each in found.options
-    )
-    yield replace(found, options=tuple(options))
+    yield probing.masked(probing.about(resolved, job), mask)
 
 
 def _tested(resolved: Resolved, probe: Probe, mask: Mask) -> Iterator[Tested]:

@@ -146,7 +146,7 @@ def test_show_prints_an_entry_for_people(dango: Dango, root: Path) -> None:
     shown = [line.split() for line in rest]
     assert ["region", "enum", "eu", "Where", "it", "is"] in shown
     assert ["token", "secret", "yes"] in shown
-    assert ["orders", "What", "was", "sold"] in shown
+    assert ["orders", "What", "was", "sold", "id", "at", "append"] in shown
     assert "secrets go to: eu.shop.example" in rest
     assert rest[-1] == "  dango source add shop"
 

@@ -64,6 +64,12 @@ def test_the_place_of_what_is_not_there_is_that_of_its_nearest_parent() -> None:
     assert document.where(("nothing", "at", "all")) == (1, 1)
 
 
+def test_tags_of_ones_own_are_known_by_their_places_and_what_they_tag_is_text() -> None:
+    document = read("a: !ENV X\nb: [1, {c: !secret Y}]\nd: !!str 3\ne: &e !ENV Z\nf: *e\n")
+    assert document.data == {"a": "X", "b": [1, {"c": "Y"}], "d": "3", "e": "Z", "f": "Z"}
+    assert document.tags == {("a",): "!ENV", ("b", 1, "c"): "!secret", ("e",): "!ENV", ("f",): "!ENV"}
+
+
 def test_the_data_are_plain_values_that_pickle() -> None:
     document = read(
         "text: 'quoted'\nblock: |\n  lines\nhex: 0x10\nfloat: 1.50\ntruth: &t yes\ntrue: &u true\n"

@@ -467,3 +467,22 @@ def test_the_first_key_of_an_item_can_go_where_a_comment_follows_it() -> None:
     edited = document.remove_key(("sources", 1), "name")
     assert edited.text == "version: 1\nsources:\n- name: s1\n\n-\n  # c\n  k_a: t\n"
     assert edited.data["sources"][1] == {"k_a": "t"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "version: 1\nsources: []  # none\n",
+        "version: 1\n",
+        "sources:\n  - {name: a}  # the first\n# below\n",
+        "sources:\n\n  - name: a\n\n  - name: b\n    type: t\n\ndestination: x\n",
+        "sources: [{name: a}, {name: b}]\n",
+    ],
+)
+def test_many_items_at_once_are_what_they_are_one_by_one(text: str) -> None:
+    items = [{**NEW, "name": f"new_{n}"} for n in range(3)]
+    one_by_one = read(text)
+    for item in items:
+        one_by_one = one_by_one.append_item(SOURCES, item)
+    assert read(text).append_items(SOURCES, items).text == one_by_one.text
+    assert read(text).append_items(SOURCES, []).text == text

@@ -403,6 +403,31 @@ def test_a_type_of_the_registry_has_a_block_of_its_own_name() -> None:
     assert source.expandable() == (("github",), {"owner": "x"})
 
 
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("nmae: a, type: singer, singer: {tap: x}", "unknown key `nmae` (did you mean `name`?)"),
+        ("name: a, tpye: singer, singer: {tap: x}", "unknown key `tpye` (did you mean `type`?)"),
+        ("name: a, type: singr, singer: {tap: x}", "unknown type `singr` (did you mean `singer`?)"),
+        (
+            "name: a, type: dlt_native, dlt_natve: {source_module: m, source_function: f}",
+            (
+                "`type: dlt_native` needs a block `dlt_native:` with `source_module` and `source_function`;"
+                " `dlt_natve:` is another"
+            ),
+        ),
+        (
+            "name: a, type: dlt_native, dlt_native: {source_modul: m, source_function: f}",
+            "unknown key `source_modul` (did you mean `source_module`?)",
+        ),
+    ],
+)
+def test_one_slip_is_one_message(written: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config(f"sources:\n  - {{{written}}}\n", ("dlt_native", "singer"))
+    assert [found.message for found in caught.value.problems] == [message]
+
+
 def _allows(schema: dict[str, Any], definitions: dict[str, Any], value: Any) -> bool:
     """As much of JSON Schema as the file's own uses."""
     if "$ref" in schema:

@@ -64,7 +64,8 @@ last = int(os.environ.get("ROWS", 5))
 for n in range(1, last + 1):
     if n > after.get("orders", last):
         amount = "of no number" if fault == "odd" and n == 2 else n * 1.5
-        say("RECORD", stream="orders", record={"id": n, "amount": amount, "at": "2024-01-01T00:00:00Z"})
+        at = config.get("at", "2024-01-01T00:00:00Z")
+        say("RECORD", stream="orders", record={"id": n, "amount": amount, "at": at})
     if "people" in chosen:
         say("RECORD", stream="people",
             record={"id": n, "full name": None, "address": {"town": "Ulm"}, "tags": ["a", "b"]})

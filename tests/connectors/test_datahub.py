@@ -102,7 +102,7 @@ def test_a_source_of_datahubs_own_and_one_of_the_projects_are_loaded_a_table_for
     assert (root / "closed").read_text() == "once "
 
     told = {each["name"]: each for each in dango("source", "describe", "mine", "--json").json["options"]}
-    assert (told["count"]["kind"], told["count"]["default"]) == ("integer", "2")
+    assert (told["count"]["kind"], told["count"]["default"]) == ("integer", 2)
 
     # Again, of which nothing is new: each entity has one row of each aspect.
     said = dango("sync", "mine", env={"FAULT": "report"})
@@ -133,6 +133,49 @@ def test_what_is_no_source_is_told_and_why(dango: Callable[..., Said], write: Wr
     assert "`custom_sources.mine.Half` is no whole DataHub source: it lacks get_report" in said.err
     assert "ImportError: cannot import name 'NoSuchThing'" in said.err
     assert "cuont" in said.err
+
+
+def test_files_and_tables_by_hand_are_loaded_as_they_stand(
+    dango: Callable[..., Said], rows: Rows, root: Path, write: Write
+) -> None:
+    orders, people = (f"urn:li:dataset:(urn:li:dataPlatform:hive,shop.{name},PROD)" for name in ("orders", "people"))
+    described = "com.linkedin.pegasus2avro.dataset.DatasetProperties"
+    snapshot = {
+        "urn": orders,
+        "aspects": [{described: {"description": "All orders", "customProperties": {"a b": "c"}}}],
+    }
+    written = [
+        {"proposedSnapshot": {"com.linkedin.pegasus2avro.metadata.snapshot.DatasetSnapshot": snapshot}},
+        {
+            "entityType": "dataset", "entityUrn": people, "changeType": "UPSERT", "aspectName": "datasetProperties",
+            "aspect": {"json": {"description": "All people", "customProperties": {}}},
+        },
+    ]  # fmt: skip
+    (root / "shop.db").touch()
+    write({
+        "written.json": json.dumps(written),
+        "by_hand.csv": "resource,subresource,glossary_terms,tags,owners,ownership_type,description,domain\n"
+        f'"{orders}",,,[urn:li:tag:Legacy],[urn:li:corpuser:ann],TECHNICAL_OWNER,All of them,urn:li:domain:Shop\n',
+        "sources": BEGIN
+        + source("files", "file", path="written.json")
+        + source("hand", "csv-enricher", filename="by_hand.csv", write_semantics="OVERRIDE")
+        + source("shop", "sqlalchemy", connect_uri=f"sqlite:///{root}/shop.db", platform="sqlite")
+        + source("nowhere", "sqlalchemy", connect_uri=f"sqlite:///{root}/no/shop.db", platform="sqlite"),
+    })  # fmt: skip
+    said = dango("sync", "files", "hand", timeout=600)
+    assert said.code == 0, said.err
+    assert rows("select entity_urn, description, custom_properties from raw_files.dataset_properties order by 1") == [
+        (orders, "All orders", '{"a b":"c"}'), (people, "All people", "{}"),
+    ]  # fmt: skip
+    assert rows("select owner from raw_hand.ownership__owners") == [("urn:li:corpuser:ann",)]
+    assert rows("select tag from raw_hand.global_tags__tags") == [("urn:li:tag:Legacy",)]
+
+    # One that can test its connection does that, and is not read.
+    said = dango("source", "test", "shop")
+    assert (said.code, said.out.startswith("its own check: well")) == (0, True), said.err
+    said = dango("source", "test", "nowhere")
+    assert (said.code, "unable to open database file" in said.out + said.err) == (1, True)
+    assert "aspects: a row" in dango("source", "test", "hand").out
 
 
 def test_what_is_gone_is_flagged_by_a_source_that_keeps_state(

@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
 
 import dlt
 import duckdb
 import pytest
-from ruamel.yaml import YAML
 
 from dango.connectors import generic
 from dango.errors import ArgumentError, RestConfigError
-from dango.registry.entry import Entry
-from dango.registry.template import SECRETS, filled
-from dango.resources import shipped
+from tests.connectors.entries import made
 from tests.connectors.vendor import Answer, vendor
 
 ROWS = [{"id": number} for number in range(1, 8)]
-
-
-def made(entry_id, **answers):
-    """The source that the shipped entry gives for these answers; the rest is as the entry says."""
-    entry = Entry.model_validate(YAML(typ="safe").load(Path(shipped("registry"), f"{entry_id}.yml")))
-    known = {}
-    for field in entry.fields:
-        if field.applies(known):
-            known[field.name] = field.checked(answers.get(field.name, field.default))
-    unasked = answers.keys() - known.keys()
-    assert not unasked, f"the entry does not ask for {unasked}"
-    assert not entry.missing(known)
-    values = {f"{SECRETS}{field.name}" if field.secret else field.name: known.get(field.name) for field in entry.fields}
-    module, _, function = entry.build.function.partition(":")
-    assert module == generic.__name__
-    return getattr(generic, function)(**filled(entry.build.args, {**values, "source": "shop"}))
 
 
 @pytest.fixture

@@ -289,6 +289,7 @@ def test_where_the_folder_does_not_last_nothing_is_asked_for(monkeypatch):
         ({}, False, str(Path.cwd() / ".dango/tokens")),
         ({"CI": "false", "DLT_PROJECT_DIR": "/shop"}, False, "/shop/.dango/tokens"),
         ({"CI": "true", "DANGO_TOKENS": "/mnt/tokens"}, True, "/mnt/tokens"),
+        ({"DANGO_STATE": "/mnt/state", "DLT_PROJECT_DIR": "/shop"}, True, "/mnt/state/tokens"),
         ({"CI": "true", "DLT_PROJECT_DIR": "/shop"}, False, None),
         ({"KUBERNETES_SERVICE_HOST": "10.0.0.1", "DLT_PROJECT_DIR": "/shop"}, False, None),
         ({"DLT_PROJECT_DIR": "/shop"}, True, None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ version: 1
 sources:
   - name: shop
     type: singer
-    singer: {tap: "python taps/tap.py", config: {account: 7}}
+    singer: {tap: "python taps/tap.py", config: {account: 7, day: 2024-01-01, at: 2024-01-01T00:00:00Z}}
 """
 
 
@@ -134,7 +135,7 @@ def test_a_preview_shows_the_first_rows_of_each_stream_and_moves_nothing(
 
 
 def test_how_a_stream_is_read_may_be_said(dango: Callable[..., Said], rows: Rows, write: Write) -> None:
-    whole = SHOP.replace("{account: 7}", "{account: 7}, replication: {events: {method: FULL_TABLE}}")
+    whole = SHOP.replace("00Z}}", "00Z}, replication: {events: {method: FULL_TABLE}}}")
     write({"sources": whole})
     for _ in range(2):
         said = dango("sync", "--resource", "events")
@@ -160,3 +161,16 @@ def test_what_a_killed_tap_has_left_is_taken_away_by_the_next(dango: Callable[..
     assert dango("sync").code == 0
     assert not left.exists()
     assert stat.S_IMODE((root / ".dango").stat().st_mode) == 0o700
+
+
+def test_a_secret_is_put_into_the_settings_as_deep_as_it_stands(
+    dango: Callable[..., Said], root: Path, write: Write
+) -> None:
+    tap = TAP.replace("fault = os", 'open("told", "w").write(json.dumps(config))\nfault = os')
+    settings = "{account: 7, auth: {user: ann}}"
+    write({
+        "sources": SHOP.replace("{account: 7}", settings), "taps/tap.py": tap,
+        ".dlt/secrets.toml": '[sources.shop.secrets.auth]\ntoken = "Q7secretQ7"\n',
+    })  # fmt: skip
+    assert dango("sync").code == 0
+    assert json.loads((root / "told").read_text()) == {"account": 7, "auth": {"user": "ann", "token": "Q7secretQ7"}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,7 +72,7 @@ def shop(write: Callable[[Mapping[str, str]], None]) -> None:
 
 @pytest.mark.usefixtures("shop")
 def test_a_tap_of_the_sdk_loads_goes_on_and_recovers(
-    dango: Callable[..., Said], rows: Callable[[str], list[Any]]
+    dango: Callable[..., Said], rows: Callable[[str], list[Any]], root: Path
 ) -> None:
     said = dango("sync", timeout=600)
     assert said.code == 0, said.err
@@ -82,7 +83,7 @@ def test_a_tap_of_the_sdk_loads_goes_on_and_recovers(
     assert told["streams"] == ["orders"]
     options = {each["name"]: each for each in told["options"]}
     assert (options["token"]["required"], options["token"]["secret"]) == (True, True)
-    assert (options["pages"]["default"], options["pages"]["help"]) == ("3", "How many to read")
+    assert (options["pages"]["default"], options["pages"]["help"]) == (3, "How many to read")
     said = dango("sync", env={"ROWS": "9", "FAULT": "8"})
     assert said.code == 1
     assert "RuntimeError: refused ***" in said.err
@@ -90,3 +91,7 @@ def test_a_tap_of_the_sdk_loads_goes_on_and_recovers(
     assert said.code == 0, said.err
     assert "9 rows" not in said.err
     assert rows("select count(*), max(id) from raw_shop.orders") == [(9, 9)]
+    (root / ".dlt/secrets.toml").write_text("")
+    said = dango("sync")
+    assert said.code == 1
+    assert "'token' is a required property" in said.err

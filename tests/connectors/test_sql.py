@@ -457,7 +457,8 @@ def test_duckdb_is_read_by_its_types_and_its_cursor(root: Path, write: Write, da
         ("orders", ("id",), False),
         ("seen", (), True),
     ]
-    hints = {"orders": {"write_disposition": "merge", "primary_key": "id", "cursor": {"field": "changed"}}}
+    cursor = {"field": "changed", "lag": 60}
+    hints = {"orders": {"write_disposition": "merge", "primary_key": "id", "cursor": cursor}}
     write({"sources": source("duckdb", {"path": "shop.duckdb"}, {**hints, "seen": {}})})
     assert loaded(dango("sync", "--json")) == {"orders": 2, "seen": 1}
     assert rows("SELECT tags, large, span, changed FROM raw_shop.orders WHERE id = 1") == [

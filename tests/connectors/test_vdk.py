@@ -109,5 +109,9 @@ def test_data_sources_are_read_stream_by_stream_and_go_on_from_their_states(
     assert said.code == 0, said.err
     for table in ("orders", "people"):
         assert rows(f"select count(*), count(distinct id), max(id) from raw_shop.{table}") == [(9, 9, 9)]
+    said = dango("source", "test", "shop")
+    assert (said.code, "its own check: well" in said.out) == (0, True), said.err
+    said = dango("source", "test", "option")
+    assert (said.code, "has no option `nm_records`" in said.out + said.err) == (1, True)
     told = {each["name"]: each for each in dango("source", "describe", "shop", "--json").json["options"]}
     assert (told["last"]["kind"], told["token"]["secret"]) == ("integer", True)

@@ -36,7 +36,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is answered: `body` as JSON, or as it is where it is text."""
+    """What is answered: `body` as JSON, or as it is where it is text or bytes."""
 
     body: Any = None
     status: int = 200
@@ -67,7 +67,8 @@ def vendor(answer: Callable[[Asked], Any], tls: Path | None = None) -> Iterator[
             running.asked.append(asked)
             given = answer(asked)
             whole = given if isinstance(given, Answer) else Answer(given)
-            data = (whole.body if isinstance(whole.body, str) else json.dumps(whole.body)).encode()
+            text = whole.body if isinstance(whole.body, str | bytes) else json.dumps(whole.body)
+            data = text.encode() if isinstance(text, str) else text
             self.send_response(whole.status)
             for name, value in {"Content-Type": "application/json", **whole.headers}.items():
                 self.send_header(name, value)

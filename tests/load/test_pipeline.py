@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Said, native, sources
+from tests.conftest import Said, native, readable_by_others, sources
 
 Dango = Callable[..., Said]
 Write = Callable[[dict[str, str]], None]
@@ -152,7 +152,7 @@ def test_state_lives_in_the_project_and_is_found_again_when_it_is_lost(
     assert (system.exists() and files(system)) == before
     assert not list(root.rglob(".workspace"))
     assert sorted(path.name for path in root.iterdir()) == [".dango", "custom_sources", "data", "given.json"]
-    assert (root / ".dango" / "pipelines").stat().st_mode & 0o077 == 0
+    assert readable_by_others(root) == []
 
     # The data is lost, and with it every reason to go on from the cursor.
     (root / "data" / "warehouse.duckdb").unlink()

@@ -14,9 +14,9 @@ import pytest
 
 from dango.errors import ProcessorFailed
 from dango.failed import Failed
-from dango.processors.builtin import MAKERS
 from dango.processors.members import Member
 from dango.processors.pages import rows
+from dango.registry.plugins import PROCESSORS, plugin
 
 UTC = dt.timezone.utc
 ROWS: list[dict[str, Any]] = [
@@ -62,7 +62,7 @@ SETTINGS = [
 
 
 def made(name: str, settings: Any) -> tuple[Member, list[Failed]]:
-    member = MAKERS[name](settings)
+    member: Member = plugin(PROCESSORS, name).load()(settings)
     failed: list[Failed] = []
     member.fail = failed.append
     return member, failed

@@ -31,48 +31,76 @@ class Project:
     rows: Callable[[str], list[Any]]
 
 
-def load_twice(entry: Entry, described: list[Description], project: Project) -> None:
-    """In full, then what is new; then once more with a secret that the vendor does not know."""
-    left = project.root.parent / "left_loopback"
-    # Besides the guard, what the tests themselves are run with: the dango of a clone.
-    path = os.pathsep.join(filter(None, (str(GUARD), os.environ.get("PYTHONPATH"))))
-    outputs: dict[str, str] = {}
+def load_twice(
+    entry: Entry, described: list[Description], project: Project, passed: Callable[[str], object] = str
+) -> None:
+    """In full, then what is new; then once more with a secret that the vendor does not know.
 
-    def sync(name: str, *arguments: str) -> Said:
-        said = project.dango("sync", *arguments, env={"PYTHONPATH": path, "GUARD_FILE": str(left)})
-        outputs[f"{name} stdout"], outputs[f"{name} stderr"] = said.out, said.err
-        assert not left.exists(), f"{entry.id} asked {left.read_text()}"
-        return said
-
-    def loaded(name: str) -> None:
-        vendor.begin()
-        said = sync(name)
-        assert (said.code, vendor.refused) == (0, []), f"{vendor.refused[:5]}\n{said.out}\n{said.err}"
-
+    Args:
+        entry: what is loaded.
+        described: the descriptions of its API, after which the vendor answers.
+        project: where.
+        passed: is told the name of each check that has passed.
+    """
     with Vendor(entry, described) as vendor:
-        made = trial(entry, vendor, f"Q7{random.token_hex(8)}Z")
-        project.write(made.files)
-        loaded("first load")
-        first, asked_first = vendor.served, vendor.asked
-        for each in made.resources:
-            assert_loaded_once(each, project.rows, first[each.name].keys())
-            assert_read_to_the_end(each, asked_first)
+        loads = Loads(entry, vendor, project)
+        for check in (loads.full, loads.incremental, loads.secrets):
+            check()
+            passed(check.__name__)
 
+
+class Loads:
+    """The loads of one entry, one after another."""
+
+    def __init__(self, entry: Entry, vendor: Vendor, project: Project) -> None:
+        self._id, self._vendor, self._project = entry.id, vendor, project
+        self._made = trial(entry, vendor, f"Q7{random.token_hex(8)}Z")
+        self._outputs: dict[str, str] = {}
+        project.write(self._made.files)
+
+    def full(self) -> None:
+        """All is there once, and each page was asked for."""
+        self._load("first load")
+        self._first, self._asked_first = self._vendor.served, self._vendor.asked
+        for each in self._made.resources:
+            assert_loaded_once(each, self._project.rows, self._first[each.name].keys())
+            assert_read_to_the_end(each, self._asked_first)
+
+    def incremental(self) -> None:
+        """After some time at the vendor's what is new is there too, and of what has a cursor no more was asked for."""
+        vendor, rows = self._vendor, self._project.rows
         vendor.advance()
-        loaded("second load")
-        for each in made.resources:
+        self._load("second load")
+        for each in self._made.resources:
             served = vendor.served[each.name].keys()
             is_replaced = each.write_disposition == "replace"
-            assert_loaded_once(each, project.rows, served if is_replaced else served | first[each.name].keys())
-            assert_up_to_date(each, project.rows, vendor.cursors(each))
-            assert_advanced(each, asked_first, vendor.asked)
+            assert_loaded_once(each, rows, served if is_replaced else served | self._first[each.name].keys())
+            assert_up_to_date(each, rows, vendor.cursors(each))
+            assert_advanced(each, self._asked_first, vendor.asked)
 
+    def secrets(self) -> None:
+        """A wrong secret ends the sync, and neither it nor the right one shows anywhere."""
+        made, root = self._made, self._project.root
         if made.secrets:
             wrong = {name: f"{value[:-1]}{random.token_hex(4)}" for name, value in made.secrets.items()}
-            project.write({".dlt/secrets.toml": made.secrets_file(wrong)})
-            assert sync("wrong secret", "--resource", made.resources[0].name).code == 1
-            planted = [*made.secrets.values(), *wrong.values(), vendor.token]
-            assert leaks({**outputs, **kept(project.root)}, planted) == []
+            self._project.write({".dlt/secrets.toml": made.secrets_file(wrong)})
+            assert self._sync("wrong secret", "--resource", made.resources[0].name).code == 1
+            planted = [*made.secrets.values(), *wrong.values(), self._vendor.token]
+            assert leaks({**self._outputs, **kept(root)}, planted) == []
+
+    def _load(self, name: str) -> None:
+        self._vendor.begin()
+        said = self._sync(name)
+        assert (said.code, self._vendor.refused) == (0, []), f"{self._vendor.refused[:5]}\n{said.out}\n{said.err}"
+
+    def _sync(self, name: str, *arguments: str) -> Said:
+        left = self._project.root.parent / "left_loopback"
+        # Besides the guard, what the tests themselves are run with: the dango of a clone.
+        path = os.pathsep.join(filter(None, (str(GUARD), os.environ.get("PYTHONPATH"))))
+        said = self._project.dango("sync", *arguments, env={"PYTHONPATH": path, "GUARD_FILE": str(left)})
+        self._outputs[f"{name} stdout"], self._outputs[f"{name} stderr"] = said.out, said.err
+        assert not left.exists(), f"{self._id} asked {left.read_text()}"
+        return said
 
 
 NAMING = NamingConvention()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,8 @@ def test_an_entry_asks_for_what_the_vendor_describes(file: Path) -> None:
 
 @pytest.mark.slow
 @of([*filter(is_rest, FILES)])
-def test_an_entry_loads_in_full_then_what_is_new_and_shows_no_secret(file: Path, project: Project) -> None:
+def test_an_entry_loads_in_full_then_what_is_new_and_shows_no_secret(
+    file: Path, project: Project, record_property: Callable[[str, object], None]
+) -> None:
     entry = entry_of(file)
-    load_twice(entry, at_hand(entry), project)
+    load_twice(entry, at_hand(entry), project, partial(record_property, "passed"))

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from dango import resources
+from dango.config.processors import BUILT_IN
 from dango.errors import BrokenPlugin, PluginNotFound
 from dango.registry.entries import Registry
 from dango.registry.entry import Function
-from dango.registry.plugins import EXECUTORS, GROUPS, OWN, REGISTRY, SOURCES, Plugin, named, plugin, plugins
+from dango.registry.plugins import EXECUTORS, GROUPS, OWN, PROCESSORS, REGISTRY, SOURCES, Plugin, named, plugin, plugins
 
 
 @pytest.fixture
@@ -100,6 +101,12 @@ def test_what_dango_brings_as_sources_is_what_its_entries_of_these_names_call() 
     calls = {name: build.function for name, build in builds.items() if isinstance(build, Function)}
     assert {name: named(SOURCES)[name].value for name in builds} == calls
     assert registry.sources == {}
+
+
+def test_processors_of_dangos_own_are_those_whose_settings_are_checked_and_no_package_replaces_them(site: Path) -> None:
+    assert {each.name for each in plugins(PROCESSORS) if each.distribution == OWN} == {*BUILT_IN}
+    installed(site, "alpha", "[dango.processors]\nhash = alpha_p:rows\n")
+    assert (named(PROCESSORS)["hash"].origin, named(PROCESSORS)["hash"].hides) == ("shipped", ("package alpha",))
 
 
 def test_of_one_name_the_first_in_the_alphabet_counts_and_dango_comes_last(site: Path) -> None:

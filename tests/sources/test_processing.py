@@ -191,6 +191,10 @@ def test_records_that_fail_are_in_the_table_of_errors_and_count(
     assert said.code == 1
     assert "2 of 3 records of `shop` failed, max_errors allows 1" in said.err
     assert rows("SELECT count(*) FROM raw_shop.orders") == [(2,)]
+    # What became of the records is told of a run that loads nothing, too.
+    (result,) = dango("history", "--json").json["runs"][0]
+    counts = [tuple(each[key] for key in ("records_in", "records_out", "failed")) for each in result["processors"]]
+    assert counts == [(3, 1, 2), (1, 1, 0), (1, 1, 0), (1, 1, 0)]
 
 
 @pytest.mark.slow

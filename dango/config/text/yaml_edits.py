@@ -6,6 +6,7 @@ the place it is for is not in the text.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -54,6 +55,18 @@ def with_mapping(text: str, loc: Loc, old: Mapping[Any, Any], new: Mapping[Any, 
     return text
 
 
+def with_items(text: str, loc: Loc, values: Sequence[Any]) -> str:
+    """With more items at the end of the list at `loc`, which may be empty or not there yet."""
+    first, *rest = values
+    text = with_item(text, loc, first)
+    its = yaml_spans.read(text).at(loc) if rest else None
+    if its is None:
+        return text
+    if its.flow:
+        return functools.reduce(lambda text, value: with_item(text, loc, value), rest, text)
+    return _with_block_items(text, its, rest)
+
+
 def with_item(text: str, loc: Loc, value: Any) -> str:
     """With one more item at the end of the list at `loc`, which may be empty or not there yet."""
     *parents, key = loc
@@ -63,7 +76,7 @@ def with_item(text: str, loc: Loc, value: Any) -> str:
         return with_item(with_value(text, parents, key, []), loc, value)
     name, its = mapping.pairs[position]
     if its.kind == "list" and its.items:
-        return _with_flow_item(text, its, value) if its.flow else _with_block_item(text, its, value)
+        return _with_flow_item(text, its, value) if its.flow else _with_block_items(text, its, [value])
     if mapping.flow:
         return _with_flow_value(text, name, its, [value])
     written = ["", *yaml_text.item(value, name.column + yaml_text.INDENT)]
@@ -164,15 +177,18 @@ def _with_flow_value(text: str, name: Node, its: Node, value: Any) -> str:
     return _inserted(text, its.end, f" {written}" if its.end > name.end else f": {written}")
 
 
-def _with_block_item(text: str, items: Node, value: Any) -> str:
+def _with_block_items(text: str, items: Node, values: Sequence[Any]) -> str:
     dash = items.dashes[-1]
     column = dash - lines.start(text, dash)
     position = _below_own_comments(text, lines.following(text, items.items[-1].end), column)
-    written = yaml_text.item(value, column)
     between = text[items.items[-2].end : dash] if len(items.items) > 1 else ""
     empty_line = re.compile(r"\n[ \t]*\r?\n")
-    if empty_line.search(between) and not empty_line.search(text[:position][-4:]):
-        written = ["", *written]
+    apart = bool(empty_line.search(between))
+    above = apart and not empty_line.search(text[:position][-4:])
+    written = []
+    for value in values:
+        written += [*([""] if above else []), *yaml_text.item(value, column)]
+        above = apart
     return lines.inserted(text, position, written)
 
 

@@ -64,6 +64,11 @@ class Tree:
         except OverflowError as error:
             raise NotYaml(f"its aliases stand for more than {self._most:,} values") from error
 
+    def tags(self) -> dict[tuple[str | int, ...], str]:
+        """The tags that are not YAML's own, as `!ENV`, by where they stand. `values` has to come first: it tells a text
+        that stands for more than can be walked through."""
+        return dict(_tags(self._root, ()))
+
     def where(self, loc: Sequence[str | int]) -> tuple[int, int]:
         """Line and column, from 1, of the key at `loc`, or of the nearest part of it that exists."""
         node: Any = self._root
@@ -96,6 +101,18 @@ def _parsed(text: str) -> Any:
     except (LookupError, AttributeError, TypeError) as error:
         # What ruamel stumbles over; it does not say where.
         raise NotYaml("not YAML: a number without digits (`0x`), or `<<` of what is no mapping") from error
+
+
+def _tags(node: Any, loc: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    tag = str(getattr(getattr(node, "tag", None), "value", None) or "")
+    if tag.startswith("!") and not tag.startswith("!!"):
+        yield loc, tag
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _tags(value, (*loc, key))
+    elif isinstance(node, list):
+        for position, value in enumerate(node):
+            yield from _tags(value, (*loc, position))
 
 
 def _plain(node: Any, count: Iterator[int]) -> Any:

@@ -17,12 +17,14 @@ from dlt.sources import DltSource
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from dango.connectors.bridge.catalogs import Catalogs
 from dango.connectors.bridge.child import Child, Files, program
 from dango.connectors.bridge.foreign import deep
+from dango.connectors.bridge.messages import Fatal, Message, Record, State
 from dango.connectors.bridge.options import options
-from dango.connectors.bridge.streams import Fatal, Message, Record, Run, State, Stream, chosen
+from dango.connectors.bridge.streams import Run, Stream, chosen
 from dango.errors import ArgumentError, ConnectorFailed
-from dango.probe import About
+from dango.probe import About, Checked
 
 _MANIFESTS = "source-declarative-manifest"
 
@@ -52,7 +54,8 @@ def airbyte(
         ConnectorFailed: when the connector cannot say which streams it has.
     """
     asked = _Asked(connector, environment, deep({}, config or {}, secrets or {}))
-    catalog = {_name(each): each for each in asked.catalog()}
+    catalogs = asked.catalogs(source)
+    catalog = {_name(each): each for each in catalogs.known(asked.catalog)}
     selected = chosen(catalog, resources, connector)
     configured = [_configured(catalog[name]) for name in selected]
     names = {_descriptor(catalog[name]): name for name in selected}
@@ -62,24 +65,33 @@ def airbyte(
         states.update({_key(each): each for each in state or ()})
         return asked.child("read", catalog={"streams": configured}, state=state)
 
-    def message(line: dict[str, Any]) -> Message | None:
-        return _message(line, names, states)
+    def read(line: dict[str, Any]) -> Message | None:
+        return message(line, names, states)
 
     streams = [_stream(name, each) for name, each in zip(selected, configured, strict=True)]
-    run = Run(start, message, streams, keep=on_error == "skip", part=_part)
+    run = Run(start, read, streams, keep=on_error == "skip", part=_part, failed=catalogs.forget)
     return dlt.source(lambda: [run.resource(stream) for stream in streams], name=source, section=source)()
 
 
-def about(connector: str, environment: str | None = None, **asked: Any) -> About:
+def about(source: str, connector: str, environment: str | None = None, **asked: Any) -> About:
     """What a connector may be told, and its streams as far as it knows them. Arguments as of `airbyte`."""
     settings = deep({}, asked.get("config") or {}, asked.get("secrets") or {})
     found = _Asked(connector, environment, settings)
     told = options(found.specification())
     try:
-        return About(told, tuple(map(_name, found.catalog())))
-    except ConnectorFailed:
+        return About(told, tuple(map(_name, found.catalogs(source).asked(found.catalog))))
+    except ConnectorFailed as error:
         # Before it is told what it needs, it may not be able to say.
-        return About(told)
+        return About(told, problems=(f"which streams it has, it does not say: {error.message}",))
+
+
+def check(connector: str, environment: str | None = None, **asked: Any) -> Checked:
+    """Whether a connector reaches what it reads, as it says itself. Arguments as of `airbyte`."""
+    settings = deep({}, asked.get("config") or {}, asked.get("secrets") or {})
+    try:
+        return Checked(_Asked(connector, environment, settings).problem())
+    except ConnectorFailed as error:
+        return Checked(error.message)
 
 
 class _Asked:
@@ -102,9 +114,18 @@ class _Asked:
             arguments += ["--manifest-path", str(self._manifest)]
         return Child(self._connector, [*self._program, ask, *arguments])
 
+    def catalogs(self, source: str) -> Catalogs:
+        """Where a source keeps what the connector says of its streams."""
+        return Catalogs(source, [*self._program, str(self._manifest or self._connector)], self._config)
+
     def catalog(self) -> list[dict[str, Any]]:
         """What the connector says of its streams. Raises `ConnectorFailed`."""
         return [stream for said in self._answers("discover", "CATALOG") for stream in said["catalog"]["streams"]]
+
+    def problem(self) -> str:
+        """Why it does not reach what it reads; empty where it does."""
+        said = [answer["connectionStatus"] for answer in self._answers("check", "CONNECTION_STATUS")]
+        return next((str(each.get("message")) for each in said if each["status"] != "SUCCEEDED"), "")
 
     def specification(self) -> Mapping[str, Any]:
         """The JSON Schema of its settings; a manifest's stands in it, and the program that runs it tells another."""
@@ -125,7 +146,7 @@ class _Asked:
                 continue
             if isinstance(said, dict) and said.get("type") == kind:
                 found.append(said)
-            elif isinstance(said, dict) and (told := _message(said, {}, {})):
+            elif isinstance(said, dict) and (told := message(said, {}, {})):
                 fatal = told if isinstance(told, Fatal) else fatal
         if fatal is not None:
             raise ConnectorFailed(f"`{self._connector}`: {fatal.message}")
@@ -181,7 +202,13 @@ def _stream(name: str, configured: Mapping[str, Any]) -> Stream:
     return Stream(name, configured["stream"].get("json_schema") or {}, key, disposition)
 
 
-def _message(line: dict[str, Any], names: Mapping[tuple[str, str], str], states: dict[str, Any]) -> Message | None:
+def message(line: dict[str, Any], names: Mapping[tuple[str, str], str], states: dict[str, Any]) -> Message | None:
+    """A line of a connector's.
+
+    Args:
+        names: what its streams are called here, by namespace and name.
+        states: the newest of each stream, which is kept up to date.
+    """
     match line.get("type"):
         case "RECORD":
             record = line["record"]

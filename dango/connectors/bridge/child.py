@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import datetime as dt
 import json
 import os
 import shlex
@@ -17,8 +18,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from dango.conversions import convert
 from dango.errors import ArgumentError, ConnectorFailed
 from dango.lock import alive
+from dango.project import Project
 
 _TAIL = 20
 _SECONDS_TO_END = 2.0
@@ -94,7 +97,7 @@ class Child:
         assert self._process.stdin
         # One that ended before it read says why by its exit code.
         with suppress(BrokenPipeError), self._process.stdin as stdin:
-            stdin.write(json.dumps(request).encode())
+            stdin.write(json.dumps(request, default=_as_text).encode())
 
     def _pass_on(self) -> None:
         assert self._process.stderr
@@ -133,7 +136,7 @@ class Files:
     """
 
     def __init__(self) -> None:
-        above = Path(os.environ.get("DLT_PROJECT_DIR") or Path.cwd()) / ".dango" / "bridge"
+        above = Project(Path(os.environ.get("DLT_PROJECT_DIR") or Path.cwd())).state / "bridge"
         above.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in above.iterdir():
             pid = left.name.partition("-")[0]
@@ -146,10 +149,17 @@ class Files:
         """Writes JSON, readable for nobody else; returns the path."""
         path = self._folder / name
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(value, file)
+            json.dump(value, file, default=_as_text)
         return str(path)
 
     def close(self) -> None:
         """Removes them."""
         shutil.rmtree(self._folder, ignore_errors=True)
         atexit.unregister(self.close)
+
+
+def _as_text(value: Any) -> str:
+    """A time as YAML has it, as the text that it stands for: JSON has none."""
+    if isinstance(value, dt.date):
+        return str(convert(value, "iso" if isinstance(value, dt.datetime) else "date"))
+    raise TypeError(f"{type(value).__name__} is nothing that JSON has")

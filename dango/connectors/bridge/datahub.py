@@ -8,7 +8,7 @@ from typing import Any
 from dlt.sources import DltSource
 
 from dango.connectors.bridge import foreign
-from dango.probe import About
+from dango.probe import About, Checked
 
 
 def datahub(
@@ -41,3 +41,16 @@ def datahub(
 def about(connector: str, environment: str | None = None, **asked: Any) -> About:
     """What a source may be told. Arguments as of `datahub`."""
     return foreign.about("datahub", connector, environment)
+
+
+def check(
+    source: str,
+    connector: str,
+    config: Mapping[str, Any] | None = None,
+    secrets: Mapping[str, Any] | None = None,
+    environment: str | None = None,
+    **_: Any,
+) -> Checked | None:
+    """What a source's own test of its connection says. Arguments as of `datahub`."""
+    request = {"config": foreign.deep({}, config or {}, secrets or {})}
+    return foreign.check("datahub", source, connector, environment, request)

@@ -13,10 +13,11 @@ from dlt.common import json
 from dlt.sources import DltSource
 
 from dango.connectors.bridge.child import Child
+from dango.connectors.bridge.messages import Fatal, Message, Record, State, Told, Wrong
 from dango.connectors.bridge.options import options
-from dango.connectors.bridge.streams import Fatal, Message, Record, Run, State, Told, Wrong
+from dango.connectors.bridge.streams import Run
 from dango.errors import ConnectorFailed
-from dango.probe import About, Option
+from dango.probe import About, Checked
 
 _RUNNER = Path(__file__).parent / "runner"
 
@@ -26,7 +27,7 @@ def program(framework: str, ask: str, connector: str, environment: str | None, r
 
     Args:
         framework: whose connector it is.
-        ask: `read`, `spec`, `check` or `names`.
+        ask: `read`, `spec` or `check`.
         connector: its name, or the dotted path of its class, which may be in `custom_sources/`.
         environment: the folder of programs of the source's own environment; this Python where there is none.
         request: what the framework's part of the runner wants to know.
@@ -74,17 +75,38 @@ def tables(
 
 def about(framework: str, connector: str, environment: str | None) -> About:
     """What a connector may be told, as its framework makes a JSON Schema of it. Raises `ConnectorFailed`."""
-    child = program(framework, "spec", connector, environment, {})
-    told: tuple[Option, ...] = ()
+    said = _answer(program(framework, "spec", connector, environment, {}), "SPEC")
+    return About(options(said["schema"])) if said else About()
+
+
+def check(
+    framework: str, source: str, connector: str, environment: str | None, request: Mapping[str, Any]
+) -> Checked | None:
+    """Whether a connector reaches what it reads; None where it cannot tell. Arguments as of `tables`."""
+    try:
+        said = _answer(program(framework, "check", connector, environment, {**request, "source": source}), "CHECK")
+    except ConnectorFailed as error:
+        return Checked(error.message, final=True)
+    return Checked(said["problem"], final=True) if said else None
+
+
+def _answer(child: Child, kind: str) -> Mapping[str, Any] | None:
+    """The one line in which the runner answers. Raises `ConnectorFailed` where it fails instead."""
+    found: Mapping[str, Any] | None = None
     fatal: Fatal | None = None
     for line in child.lines():
-        said = json.loadb(line)
-        told = options(said["schema"]) if said["type"] == "SPEC" else told
+        try:
+            said = json.loadb(line)
+        except ValueError:
+            # Half a line of one that was killed; its exit code says so.
+            child.noise(line)
+            continue
+        found = said if said["type"] == kind else found
         fatal = _fatal(said) if said["type"] == "FAILED" else fatal
     if fatal is not None:
-        raise ConnectorFailed(fatal.message if fatal.whole else f"`{connector}`: {fatal.message}", place=fatal.place)
+        raise ConnectorFailed(fatal.message if fatal.whole else f"`{child.name}`: {fatal.message}", place=fatal.place)
     child.require_success()
-    return About(told)
+    return found
 
 
 def message(line: dict[str, Any]) -> Message | None:

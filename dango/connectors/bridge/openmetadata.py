@@ -8,7 +8,7 @@ from typing import Any
 from dlt.sources import DltSource
 
 from dango.connectors.bridge import foreign
-from dango.probe import About
+from dango.probe import About, Checked
 
 
 def openmetadata(
@@ -38,11 +38,8 @@ def openmetadata(
         on_error: with `skip` a connector that fails leaves what came before.
     """
     asked = {
-        "config": foreign.deep({}, config or {}, secrets or {}),
+        **_request(config, secrets, service_type, service_name, workflow),
         "streams": list(entities),
-        "service_type": service_type,
-        "service_name": service_name,
-        "workflow": dict(workflow or {}),
     }
     return foreign.tables("openmetadata", source, "entities", connector, environment, on_error, asked)
 
@@ -50,3 +47,34 @@ def openmetadata(
 def about(connector: str, environment: str | None = None, **asked: Any) -> About:
     """That the connector is one; what it may be told, none of them says. Arguments as of `openmetadata`."""
     return foreign.about("openmetadata", connector, environment)
+
+
+def check(
+    source: str,
+    connector: str,
+    config: Mapping[str, Any] | None = None,
+    secrets: Mapping[str, Any] | None = None,
+    service_type: str = "Database",
+    service_name: str | None = None,
+    workflow: Mapping[str, Any] | None = None,
+    environment: str | None = None,
+    **_: Any,
+) -> Checked | None:
+    """What a connector's own test of its connection says. Arguments as of `openmetadata`."""
+    request = _request(config, secrets, service_type, service_name, workflow)
+    return foreign.check("openmetadata", source, connector, environment, request)
+
+
+def _request(
+    config: Mapping[str, Any] | None,
+    secrets: Mapping[str, Any] | None,
+    service_type: str,
+    service_name: str | None,
+    workflow: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    return {
+        "config": foreign.deep({}, config or {}, secrets or {}),
+        "service_type": service_type,
+        "service_name": service_name,
+        "workflow": dict(workflow or {}),
+    }

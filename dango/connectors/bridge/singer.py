@@ -13,11 +13,14 @@ import dlt
 from dlt.common import json
 from dlt.sources import DltSource
 
+from dango.connectors.bridge.catalogs import Catalogs
 from dango.connectors.bridge.child import Child, Files, program
+from dango.connectors.bridge.foreign import deep
+from dango.connectors.bridge.messages import Message, Record, State, Told
 from dango.connectors.bridge.options import options
-from dango.connectors.bridge.streams import Message, Record, Run, State, Stream, Told, chosen
+from dango.connectors.bridge.streams import Run, Stream, chosen
 from dango.errors import ArgumentError, ConnectorFailed, near
-from dango.probe import About
+from dango.probe import About, Option
 
 _METHODS = ("FULL_TABLE", "INCREMENTAL", "LOG_BASED")
 
@@ -50,8 +53,9 @@ def singer(
         ConnectorFailed: when the tap cannot say which streams it has.
     """
     command = program(tap, environment)
-    settings = {**(config or {}), **(secrets or {})}
-    catalog = _discovered(tap, command, settings, resources)
+    settings = deep({}, config or {}, secrets or {})
+    catalogs = Catalogs(source, command, settings)
+    catalog = catalogs.known(lambda: _discovered(tap, command, settings, resources))
     entries = {_name(each): each for each in catalog}
     selected = chosen(entries, resources, tap) if entries else list(resources)
     for name, said in (replication or {}).items():
@@ -68,30 +72,33 @@ def singer(
             asked += ["--state", files.write("state.json", state)]
         return Child(tap, [*command, *asked])
 
-    run = Run(start, _message, streams, keep=on_error == "skip", part=_bookmark)
+    run = Run(start, message, streams, keep=on_error == "skip", part=_bookmark, failed=catalogs.forget)
     return dlt.source(lambda: [run.resource(stream) for stream in streams], name=source, section=source)()
 
 
-def about(tap: str, environment: str | None = None, **asked: Any) -> About:
+def about(source: str, tap: str, environment: str | None = None, **asked: Any) -> About:
     """What a tap may be told, as taps of Meltano's SDK say by `--about`, and its streams. Arguments as of `singer`."""
     command = program(tap, environment)
+    told: tuple[Option, ...] = ()
+    problems: list[str] = []
     try:
         child = Child(tap, [*command, "--about", "--format=json"])
-        said = json.loadb(b"".join(child.lines()))
+        said = b"".join(child.lines())
         child.require_success()
-        told = options(said["settings"])
-    except (ConnectorFailed, ValueError, KeyError, TypeError):
+        told = options(json.loadb(said)["settings"])
+    except ConnectorFailed as error:
         # Older taps have no such option.
-        told = ()
-    settings = {**(asked.get("config") or {}), **(asked.get("secrets") or {})}
+        problems.append(f"what it may be told, it does not say: --about: {error.message}")
+    except (ValueError, KeyError, TypeError):
+        problems.append(f"what it may be told, it does not say: `{tap} --about --format=json` gives no settings")
+    settings = deep({}, asked.get("config") or {}, asked.get("secrets") or {})
     try:
-        catalog = _discovered(tap, command, settings, ())
-    except ConnectorFailed:
-        if not told:
-            raise
+        catalog = Catalogs(source, command, settings).asked(lambda: _discovered(tap, command, settings, ()))
+    except ConnectorFailed as error:
         # Before it is told what it needs, most cannot say which streams there are.
+        problems.append(f"which streams it has, it does not say: {error.message}")
         catalog = []
-    return About(told, tuple(_name(each) for each in catalog))
+    return About(told, tuple(_name(each) for each in catalog), tuple(problems))
 
 
 def _name(entry: Mapping[str, Any]) -> str:
@@ -187,7 +194,8 @@ def _bookmark(stored: Any, state: Any, name: str) -> Any:
     return {**kept, "bookmarks": {**kept.get("bookmarks", {}), name: state["bookmarks"][name]}}
 
 
-def _message(line: dict[str, Any]) -> Message | None:
+def message(line: dict[str, Any]) -> Message | None:
+    """A line of a tap's. Raises `ConnectorFailed` where it asks for files to be read."""
     kind = line.get("type")
     if kind == "RECORD":
         return Record(line["stream"], line["record"])

@@ -6,23 +6,24 @@ comes for another than the one that is asked waits in a file, so that memory sta
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import IO, Any, NamedTuple
+from typing import Any
 
 import dlt
 from dlt.common import json
 from dlt.sources import DltResource
 
 from dango.connectors.bridge.child import Child
-from dango.connectors.bridge.typed import Schema, Table, columns
+from dango.connectors.bridge.messages import Fatal, Half, Message, Read, Record, State, Told, Wrong, messages, not_one
+from dango.connectors.bridge.naming import Names
+from dango.connectors.bridge.typed import Schema, Table, columns, properties
+from dango.connectors.bridge.waiting import Waiting
 from dango.errors import ArgumentError, ConnectorFailed, near
 from dango.failed import Failed
 
 _BATCH = 10_000
-_IN_MEMORY = 4 * 1024 * 1024
 _STATE = "bridge"
 
 
@@ -36,50 +37,7 @@ class Stream:
     write_disposition: str = "append"
 
 
-class Record(NamedTuple):
-    """A record, and the stream that it is of."""
-
-    stream: str
-    data: dict[str, Any]
-
-
-class Told(NamedTuple):
-    """What the records of a stream look like from here on."""
-
-    stream: str
-    schema: Schema
-    key: tuple[str, ...] = ()
-    write_disposition: str = ""
-
-
-class State(NamedTuple):
-    """How far the records before it have come: those of some streams, or of all."""
-
-    value: Any
-    streams: tuple[str, ...] | None = None
-
-
-class Wrong(NamedTuple):
-    """A record that the connector could not make."""
-
-    stream: str
-    message: str
-    entity: str = ""
-    trace: str = ""
-
-
-class Fatal(NamedTuple):
-    """Why the program ends, as far as it can tell itself."""
-
-    message: str
-    place: str
-    trace: str
-    whole: bool = False
-    """Whether the message says already whose it is."""
-
-
 Part = Callable[[Any, Any, str], Any]
-Message = Record | Told | State | Wrong | Fatal
 
 
 class Run:
@@ -92,27 +50,32 @@ class Run:
         keep: whether what came before the program's last state is loaded when it fails.
         part: what is to be stored when one stream is loaded and others may not be, of what was stored and the state
             now; without it nothing is, until all are loaded.
+        failed: called when the program fails.
     """
 
     def __init__(
         self,
         start: Callable[[Any], Child],
-        read: Callable[[dict[str, Any]], Message | None],
+        read: Read,
         streams: Sequence[Stream],
         *,
         keep: bool = False,
         part: Part | None = None,
+        failed: Callable[[], None] = lambda: None,
     ) -> None:
+        self._failed = failed
         self._part = part
         self._start = start
         self._read = read
         self._any = not streams
-        self._waiting = {stream.name: _Waiting() for stream in streams}
+        self._waiting = {stream.name: Waiting() for stream in streams}
         self._told: dict[str, Told] = {}
         self._schemas = {stream.name: stream.schema for stream in streams}
+        self._names = {stream.name: Names(properties(stream.schema)) for stream in streams}
         self._keep = keep
         self._child: Child | None = None
         self._fatal: Fatal | None = None
+        self._broken = ""
         self._lines: Iterator[bytes] = iter(())
         self._ended = False
         self._state: Any = None
@@ -120,10 +83,11 @@ class Run:
 
     def resource(self, stream: Stream) -> DltResource:
         """The stream as a dlt resource."""
+        names = self._names[stream.name]
         hints: Any = {
-            "primary_key": list(stream.key) or None,
+            "primary_key": [names.of(each) for each in stream.key] or None,
             "write_disposition": stream.write_disposition,
-            "columns": columns(stream.schema) or None,
+            "columns": names.hints(columns(stream.schema)) or None,
         }
         made: DltResource = dlt.resource(lambda: self._pages(stream.name), name=stream.name, **hints)
         return made
@@ -137,12 +101,12 @@ class Run:
         stored = self._begun()
         yield from self._read_all()
         for name in self._waiting:
-            told = self._told.get(name) or Told(name, {})
+            told, names = self._told.get(name) or Told(name, {}), self._names[name]
             hints = dlt.mark.make_hints(
                 table_name=name,
-                primary_key=list(told.key) or None,
+                primary_key=[names.of(each) for each in told.key] or None,
                 write_disposition=told.write_disposition or ("merge" if told.key else "append"),  # type: ignore[arg-type]
-                columns=columns(self._schemas[name]) or None,  # type: ignore[arg-type]
+                columns=names.hints(columns(self._schemas[name])) or None,  # type: ignore[arg-type]
             )
             for batch in self._batches(name, self._waited(name)):
                 yield dlt.mark.with_hints(batch, hints, create_table_variant=True)
@@ -168,17 +132,19 @@ class Run:
 
     def _batches(self, name: str, pages: Iterator[list[dict[str, Any]] | Failed]) -> Iterator[Any]:
         """Pages of records, each as its stream's schema says at that time."""
-        schema, table = self._schemas[name], Table(self._schemas[name])
+        schema, names = self._schemas[name], self._names[name]
+        table = Table(schema, names)
         for page in pages:
             if (told := self._schemas[name]) is not schema:
-                schema, table = told, Table(told)
+                schema, table = told, Table(told, names)
             yield page if isinstance(page, Failed) else table.batch(page)
+        names.tell(name)
 
     def _records(self, name: str) -> Iterator[list[dict[str, Any]] | Failed]:
         """What has waited, then what comes, to the end of the program."""
         yield from self._waited(name)
         page: list[dict[str, Any]] = []
-        for message in self._messages():
+        for message in self._said():
             if type(message) is Record and message.stream == name:
                 page.append(message.data)
             elif isinstance(message, Wrong):
@@ -206,15 +172,19 @@ class Run:
         match message:
             case Record(stream, data):
                 if self._any and stream not in self._waiting:
-                    self._waiting[stream] = _Waiting()
+                    self._waiting[stream] = Waiting()
                     self._schemas.setdefault(stream, {})
+                    self._names.setdefault(stream, Names(()))
                 if stream in self._waiting:
                     self._waiting[stream].add(json.dumpb(data))
             case Told(stream, schema):
                 if self._any or stream in self._schemas:
                     self._schemas[stream], self._told[stream] = schema, message
+                    self._names.setdefault(stream, Names(())).see(properties(schema))
             case Fatal():
                 self._fatal = message
+            case Half(text):
+                self._broken = self._broken or text
             case State(value, streams):
                 self._state = value
                 for name, each in self._waiting.items():
@@ -225,7 +195,7 @@ class Run:
         """Reads to the end first: so what came after the last state can be left out, and all streams are known."""
         if self._ended:
             return
-        for message in self._messages():
+        for message in self._said():
             if isinstance(message, Wrong):
                 yield _failed(message)
             else:
@@ -245,30 +215,18 @@ class Run:
         assert self._child
         try:
             self._child.require_success()
+            if self._broken:
+                raise not_one(self._child, self._broken)
         except ConnectorFailed as error:
+            self._failed()
             if self._fatal is None:
                 raise
             told = self._fatal.message if self._fatal.whole else f"`{self._child.name}`: {self._fatal.message}"
             raise ConnectorFailed(told, place=self._fatal.place) from Elsewhere(self._fatal.trace or str(error))
 
-    def _messages(self) -> Iterator[Message]:
+    def _said(self) -> Iterator[Message]:
         assert self._child
-        for line in self._lines:
-            try:
-                parsed = json.loadb(line)
-            except ValueError:
-                parsed = None
-            if not isinstance(parsed, dict):
-                if line.strip():
-                    self._child.noise(line)
-                continue
-            try:
-                message = self._read(parsed)
-            except (KeyError, TypeError) as error:
-                said = line[:200].decode("utf-8", "replace").rstrip()
-                raise ConnectorFailed(f"`{self._child.name}` sends a message that is none: {said}") from error
-            if message is not None:
-                yield message
+        return messages(self._lines, self._read, self._child)
 
     def _store(self, stored: dict[str, Any], name: str) -> None:
         """Keeps the state with the rows: that of this stream alone, as long as others may be left out."""
@@ -297,35 +255,6 @@ def chosen(streams: Iterable[str], resources: Sequence[str], connector: str) -> 
 
 class Elsewhere(Exception):
     """What was raised in the program, with its traceback; it stands behind the error, for who asks for all of it."""
-
-
-class _Waiting:
-    """Records of one stream that nobody has asked for yet."""
-
-    def __init__(self) -> None:
-        self._file: IO[bytes] | None = None
-        self._confirmed = 0
-
-    def add(self, line: bytes) -> None:
-        if self._file is None:
-            self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed when it is read
-        self._file.write(line + b"\n")
-
-    def confirm(self) -> None:
-        if self._file is not None:
-            self._confirmed = self._file.tell()
-
-    def forget_unconfirmed(self) -> None:
-        if self._file is not None:
-            self._file.truncate(self._confirmed)
-
-    def lines(self) -> Iterator[bytes]:
-        """The records, once; what they took is free afterwards."""
-        file, self._file = self._file, None
-        if file is not None:
-            with file:
-                file.seek(0)
-                yield from file
 
 
 def _failed(wrong: Wrong) -> Failed:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from dango.connectors.bridge.naming import Names
+
 Schema = Mapping[str, Any]
 """A JSON Schema of a record."""
 
@@ -53,8 +55,14 @@ def kind_of(said: Any) -> Kind | None:
 
 def columns(schema: Schema) -> dict[str, dict[str, Any]]:
     """dlt's hints for the columns whose types are told."""
-    found = {name: kind_of(said) for name, said in (schema.get("properties") or {}).items()}
+    found = {name: kind_of(said) for name, said in properties(schema).items()}
     return {name: {"name": name, "data_type": kind.data_type} for name, kind in found.items() if kind is not None}
+
+
+def properties(schema: Schema) -> dict[str, Any]:
+    """What is said of each property, by its name."""
+    told = schema.get("properties")
+    return {str(name): said for name, said in told.items()} if isinstance(told, Mapping) else {}
 
 
 class Table:
@@ -62,28 +70,34 @@ class Table:
 
     Args:
         schema: what the connector says of them.
+        names: what their properties are called.
     """
 
-    def __init__(self, schema: Schema) -> None:
-        kinds = {str(name): kind_of(said) for name, said in (schema.get("properties") or {}).items()}
+    def __init__(self, schema: Schema, names: Names) -> None:
+        kinds = {name: kind_of(said) for name, said in properties(schema).items()}
+        self._names = names
         self._kinds = {name: kind for name, kind in kinds.items() if kind is not None and kind.arrow is not None}
         self._flat = bool(kinds) and len(kinds) == len(self._kinds)
 
     def batch(self, records: Sequence[dict[str, Any]]) -> Any:
         """The records as one Arrow table; as they are where one holds what the schema does not tell."""
+        table = self._table(records)
+        return list(map(self._names.record, records)) if table is None else table
+
+    def _table(self, records: Sequence[dict[str, Any]]) -> pa.Table | None:
         if not self._flat or not set().union(*records) <= self._kinds.keys():
-            return list(records)
+            return None
         arrays = []
         for name, kind in self._kinds.items():
             values = [record.get(name) for record in records]
             # Arrow would cut a fraction to fit, without a word.
             if not set(map(type, values)) <= kind.of:
-                return list(records)
+                return None
             try:
                 arrays.append(_array(values, kind))
             except (pa.ArrowInvalid, OverflowError):
-                return list(records)
-        return pa.table(arrays, names=list(self._kinds))
+                return None
+        return pa.table(arrays, names=list(map(self._names.of, self._kinds)))
 
 
 def _array(values: list[Any], kind: Kind) -> pa.Array:
@@ -95,10 +109,14 @@ def _array(values: list[Any], kind: Kind) -> pa.Array:
 def _branches(said: Any) -> list[Mapping[str, Any]]:
     if not isinstance(said, Mapping):
         return [{}]
-    unions = [part for key in ("anyOf", "oneOf") for part in said.get(key) or ()]
+    unions = [part for key in ("anyOf", "oneOf") for part in _listed(said.get(key))]
     return [branch for part in unions for branch in _branches(part)] or [said]
 
 
 def _names(branch: Mapping[str, Any]) -> set[str]:
-    named = branch.get("type", ())
-    return {named} if isinstance(named, str) else set(named)
+    named = branch.get("type")
+    return {str(name) for name in _listed([named] if isinstance(named, str) else named)}
+
+
+def _listed(said: Any) -> list[Any]:
+    return said if isinstance(said, list) else []

@@ -8,7 +8,7 @@ from typing import Any
 from dlt.sources import DltSource
 
 from dango.connectors.bridge import foreign
-from dango.probe import About
+from dango.probe import About, Checked
 
 
 def vdk(
@@ -47,3 +47,16 @@ def vdk(
 def about(connector: str, environment: str | None = None, **asked: Any) -> About:
     """What a data source may be told. Arguments as of `vdk`."""
     return foreign.about("vdk", connector, environment)
+
+
+def check(
+    source: str,
+    connector: str,
+    config: Mapping[str, Any] | None = None,
+    secrets: Mapping[str, Any] | None = None,
+    environment: str | None = None,
+    **_: Any,
+) -> Checked | None:
+    """Whether a data source can connect. Arguments as of `vdk`."""
+    request = {"config": foreign.deep({}, config or {}, secrets or {})}
+    return foreign.check("vdk", source, connector, environment, request)

@@ -8,7 +8,8 @@ on stdin, so that no secret is an argument; answers are lines of JSON on what wa
     {"type": "STATE", "value": …}
     {"type": "ERROR", "stream": …, "entity": …, "message": …, "trace": …}
     {"type": "FAILED", "message": …, "place": …, "trace": …}
-    {"type": "LIST", "names": […]}   {"type": "SPEC", "schema": …}   {"type": "CHECK", "problem": …}
+    {"type": "SPEC", "schema": …}
+    {"type": "CHECK", "problem": …}     # none where the connector cannot tell
 
 Whatever the connector prints goes to stderr.
 """
@@ -40,8 +41,8 @@ def main() -> int:
     say = Lines()
     request = json.load(sys.stdin)
     sys.path.extend(request.get("path") or ())
+    adapter = importlib.import_module("of_" + request["framework"])
     try:
-        adapter = importlib.import_module("of_" + request["framework"])
         # From here on the folder of this program, whose modules are no matter of the connector's, is not looked into.
         sys.path.pop(0)
         getattr(adapter, request["ask"])(request, say)
@@ -50,6 +51,10 @@ def main() -> int:
         say("FAILED", message=str(said), place="", trace="")
         return 1
     except Exception as error:  # noqa: BLE001 - connectors are other people's code
+        if isinstance(error, ModuleNotFoundError) and f"{error.name}.".startswith(f"{adapter.MODULE}."):
+            text = f"`{request['connector']}` needs {adapter.PACKAGE}, which is not in its environment ({error})"
+            say("FAILED", message=text, place="", trace="")
+            return 1
         say("FAILED", message=chain(error), place=place(error, request["path"]), trace=traceback.format_exc())
         return 1
     return 0

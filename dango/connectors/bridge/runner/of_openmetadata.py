@@ -12,6 +12,7 @@ from typing import Any
 
 Request = dict[str, Any]
 Say = Callable[..., None]
+MODULE, PACKAGE = "metadata", "openmetadata-ingestion"
 
 # What stands before an entity's name in its whole name, the nearest first.
 _PARENTS = (
@@ -40,9 +41,11 @@ def spec(request: Request, say: Say) -> None:
 def check(request: Request, say: Say) -> None:
     """Calls the connector's own test, as far as it has one."""
     source, _ = _made(request)
-    source.prepare()
-    source.test_connection()
-    source.close()
+    try:
+        source.prepare()
+        source.test_connection()
+    finally:
+        source.close()
     say("CHECK", problem="")
 
 

@@ -14,15 +14,11 @@ from typing import Any
 
 Request = dict[str, Any]
 Say = Callable[..., None]
+MODULE, PACKAGE = "vdk", "vdk-data-sources"
 
 _AT_ONCE = 8
 _COALESCED = 1000
 """So many records at most between two states of a stream."""
-
-
-def names(request: Request, say: Say) -> None:
-    """The data sources that are installed."""
-    say("LIST", names=sorted(item.name for item in _factory().list()))
 
 
 def spec(request: Request, say: Say) -> None:
@@ -33,8 +29,32 @@ def spec(request: Request, say: Say) -> None:
     say("SPEC", schema={"type": "object", "required": required, "properties": said})
 
 
+def check(request: Request, say: Say) -> None:
+    """Connects, and asks for the streams; nothing is read."""
+    source, _ = _connected(request, say)
+    try:
+        list(source.streams())
+    finally:
+        source.disconnect()
+    say("CHECK", problem="")
+
+
 def read(request: Request, say: Say) -> None:
     """Payloads as records, each stream in a thread of its own; its state comes after its records."""
+    source, reading = _connected(request, say)
+    try:
+        wanted = request.get("streams") or ()
+        streams = [stream for stream in source.streams() if not wanted or stream.name() in wanted]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            failed = list(filter(None, pool.map(reading.stream, streams)))
+    finally:
+        source.disconnect()
+    if failed:
+        raise failed[0]
+
+
+def _connected(request: Request, say: Say) -> tuple[Any, _Reading]:
+    """The data source, configured and connected with its state."""
     item = _item(request["connector"])
     config = request["config"]
     if unknown := sorted(config.keys() - {each.name for each in fields(item.config_class)}):
@@ -48,15 +68,7 @@ def read(request: Request, say: Say) -> None:
     source = item.instance_class()
     source.configure(create_config_from_dict(item.config_class, config))
     source.connect(reading.state)
-    try:
-        wanted = request.get("streams") or ()
-        streams = [stream for stream in source.streams() if not wanted or stream.name() in wanted]
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            failed = list(filter(None, pool.map(reading.stream, streams)))
-    finally:
-        source.disconnect()
-    if failed:
-        raise failed[0]
+    return source, reading
 
 
 class _Reading:

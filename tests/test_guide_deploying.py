@@ -1,0 +1,25 @@
+"""`docs/DEPLOYING.md`: its files written and its commands typed, in their order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.guides import DOCS, Shell, steps
+
+PAGE = DOCS / "DEPLOYING.md"
+
+
+@pytest.mark.slow
+def test_every_block_does_what_the_page_says(tmp_path: Path, root: Path) -> None:
+    shell = Shell(root, tmp_path)
+    assert shell("dango init --yes --no-example").code == 0
+    outputs = dict(steps(PAGE, root, shell))
+    said = outputs["dango export docker"].out
+    run = "docker run --rm --read-only --tmpfs /tmp -v project-state:/var/lib/dango -v project-data:/project/data"
+    assert f"{run} -e SHOP_TOKEN project\n" in said
+    # The commands of the page are those that it says, for a folder called so.
+    text = PAGE.read_text(encoding="utf-8")
+    assert f"{run} -e SHOP_TOKEN project".replace("project-", "shop-").replace("TOKEN project", "TOKEN shop\n") in text
+    assert "docker build -t project ." in said
