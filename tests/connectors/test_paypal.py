@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from dango.connectors import paypal
+from dango.connectors.vendors import paypal
 from dango.conversions import moment
 from dango.errors import TokenError, VendorError, root_cause
 from tests.connectors.entries import Warehouse, made

@@ -10,7 +10,7 @@ from itertools import count
 
 import pytest
 
-from dango.connectors import salesforce_bulk
+from dango.connectors.vendors import salesforce_bulk
 from dango.errors import TokenError, VendorError, root_cause
 from tests.connectors.entries import Warehouse, made
 from tests.connectors.vendor import Answer, vendor

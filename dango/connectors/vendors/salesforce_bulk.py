@@ -12,9 +12,9 @@ from dlt.sources import DltResource
 from pyarrow import csv
 from requests import Response
 
-from dango.connectors.api import Api
 from dango.connectors.oauth import OAuth2Client
-from dango.connectors.reports import awaited
+from dango.connectors.vendors.api import Api
+from dango.connectors.vendors.reports import awaited
 from dango.conversions import convert, moment
 from dango.errors import SourceError, VendorError
 from dango.probe import Inspection
