@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Producer
 
 from dango import wizard
-from dango.connectors import kafka
+from dango.connectors.clients import kafka
 from dango.errors import SourceError
 from tests.connectors.kafka_brokers import PARTITIONS, mock_cluster, produce, tansu
 from tests.connectors.loading import Dango, Rows, Write, closed_port, loaded, source
@@ -137,8 +137,18 @@ def test_several_topics_are_read_one_after_the_other_and_all_of_each(servers: st
     assert {topic: counted.count(topic) for topic in "abc"} == {"a": 1200, "b": 1200, "c": 1200}
 
 
+def committed(servers: str, topic: str, *messages: dict[str, Any]) -> None:
+    """Writes messages in a transaction, whose mark comes behind them."""
+    producer = Producer({"bootstrap.servers": servers, "transactional.id": "t", "log_level": 0})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for message in messages:
+        producer.produce(topic, **message)
+    producer.commit_transaction(30)
+
+
 def test_messages_that_come_during_a_sync_are_the_next_ones(servers: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    produce(servers, "orders", *(order(number, partition=0) for number in range(10)))
+    committed(servers, "orders", *(order(number, partition=0) for number in range(10)))
     pages = kafka._pages
 
     def late(consumer: Any, stretches: list[kafka.Stretch]) -> Any:
@@ -160,11 +170,7 @@ def test_a_partition_that_was_added_is_read_from_its_beginning_and_a_topic_made_
 
 
 def test_what_ends_with_the_marks_of_a_transaction_ends(servers: str) -> None:
-    producer = Producer({"bootstrap.servers": servers, "transactional.id": "t", "log_level": 0})
-    producer.init_transactions(30)
-    producer.begin_transaction()
-    producer.produce("orders", b'{"id": 1}', partition=0)
-    producer.commit_transaction(30)
+    committed(servers, "orders", order(1, partition=0))
     assert [row["value"] for row in rows_of(servers, "orders")] == [{"id": 1}]
 
 
