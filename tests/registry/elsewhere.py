@@ -43,6 +43,12 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "any_url_of_sqlalchemy_is_a_source_and_stays_secret",
     ),
     "duckdb": _of("sql", "duckdb_is_read_by_its_types_and_its_cursor", "duckdb_is_read_by_its_types_and_its_cursor"),
+    "clickhouse": _of(
+        "dialects",
+        "clickhouses_own_engine_gives_each_type_as_what_it_is_and_then_what_is_new",
+        "clickhouses_own_engine_gives_each_type_as_what_it_is_and_then_what_is_new",
+        "a_database_where_nobody_listens_is_told_in_one_line_without_its_password",
+    ),
     "mongodb": _of(
         "mongodb",
         "values_that_only_bson_has_arrive_as_what_they_are",
