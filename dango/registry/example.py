@@ -14,7 +14,7 @@ LIVE = {
     "orders": {"write_disposition": "merge", "primary_key": "id", "cursor": {"field": "updated_at"}},
     "customers": {"write_disposition": "replace"},
 }
-"""Of a source whose tables nobody knows beforehand."""
+"""Of a database, whose tables nobody knows beforehand."""
 ENVIRONMENT = "${environment}"
 
 
@@ -23,10 +23,11 @@ def blocks(entry: Entry) -> tuple[str, str]:
     values = _values(entry)
     secrets = {spec.name: values.pop(spec.name) for spec in entry.secrets if spec.name in values}
     source: dict[str, Any] = {"name": entry.id, "type": entry.id}
-    if entry.select.live:
+    if entry.select.live and entry.select.hints:
         source["resources"] = LIVE
     if needs_environment(entry):
-        source["environment"] = {"requirements": ["PACKAGE"]}
+        proposed = entry.environment.model_dump(mode="json", exclude_defaults=True) if entry.environment else {}
+        source["environment"] = {**proposed, "requirements": proposed.get("requirements") or ["PACKAGE"]}
     if values:
         source[entry.id] = values
     sources = "\n".join(["version: 1", "sources:", *item(source, 2), ""])

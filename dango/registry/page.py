@@ -18,7 +18,7 @@ from dango.registry.loading import Loading, loadings
 LINKS = {"docs": "documentation", "credentials": "where credentials are made", "limits": "limits"}
 KINDS = {
     "string": "text", "int": "whole number", "float": "number", "bool": "true, false", "datetime": "time", "url": "URL",
-    "json": "mapping or list", "secret_file": "secret, a file's text",
+    "json": "mapping or list", "secret_file": "secret, a file's text", "secret_json": "secret, JSON",
 }  # fmt: skip
 NO_ACCOUNT = "No run with a real account is known of: begin with `dango source test`."
 LONGEST = 60
@@ -232,8 +232,12 @@ def _checked(entry: Entry) -> str:
                 "It is loaded from a server that answers as we read the vendor's documentation: in full,"
                 f" {then}. {NO_ACCOUNT}"
             )
+        case "mock_run" if entry.category == "generic":
+            return (
+                "It is loaded from servers on this machine that answer as such ones do, in full and then what is new."
+            )
         case "mock_run":
-            return "It is loaded from servers that answer as such an API does, in full and then what is new."
+            return f"It is loaded from a stand-in that answers as we read the documentation. {NO_ACCOUNT}"
         case "live_run" if needs_environment(entry):
             return (
                 "Connectors that are written for the framework run in it, unmodified, in an environment of their own."

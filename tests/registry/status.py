@@ -113,7 +113,8 @@ def begun(identity: str) -> Row:
     """The row of an entry of which no test has run."""
     tests = tests_of(identity)
     loaded = "full" in tests or isinstance(Registry().entry(identity).build, Verified)
-    cells = {column: NOT_RUN if column in tests or (column == "full" and not loaded) else NOTHING for column in COLUMNS}
+    wanted = {*tests} if loaded else {*tests, "full", "incremental", "secrets"}
+    cells = {column: NOT_RUN if column in wanted else NOTHING for column in COLUMNS}
     return Row(identity, cells, day=f"{dt.date.today():%Y-%m-%d}")
 
 

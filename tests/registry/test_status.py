@@ -39,6 +39,13 @@ def test_each_check_of_a_test_is_a_cell_of_its_own() -> None:
     assert cells("stripe", report(f"{status.OF_ALL['lint']}[github]", "failed")) == NONE
 
 
+def test_an_entry_whose_loads_nobody_tests_is_not_green() -> None:
+    assert status.begun("snowflake").cells == dict(
+        zip(status.COLUMNS, [NOT_RUN, NOT_RUN, "n/a", *NONE[3:]], strict=True)
+    )
+    assert [*status.begun("slack").cells.values()][3:] == ["n/a", "n/a", "n/a"]
+
+
 def test_of_several_cases_of_a_test_a_failure_stays() -> None:
     test = ELSEWHERE["rest_api"]["full"]
     assert cells("rest_api", report(f"{test}[a]", "failed"), report(f"{test}[b]", "passed"))[3] == FAILED
