@@ -24,7 +24,8 @@ def blocks(entry: Entry) -> tuple[str, str]:
     secrets = {spec.name: values.pop(spec.name) for spec in entry.secrets if spec.name in values}
     source: dict[str, Any] = {"name": entry.id, "type": entry.id}
     if entry.select.live:
-        source["resources"] = LIVE
+        # Where the entry says nothing of how a table is loaded, its source knows what is new.
+        source["resources"] = LIVE if entry.select.hints else list(LIVE)
     if needs_environment(entry):
         source["environment"] = {"requirements": ["PACKAGE"]}
     if values:

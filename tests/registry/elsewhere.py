@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 SQL = "tests/connectors/test_sql.py::"
+MONGODB = "tests/connectors/test_mongodb.py::"
+KAFKA = "tests/connectors/test_kafka.py::"
+KINESIS = "tests/connectors/test_kinesis.py::"
+FEEDS = "tests/connectors/test_feeds.py::"
+IMAP = "tests/connectors/test_imap.py::"
 GENERIC = "tests/connectors/test_generic.py::"
 HIDDEN = "tests/test_secrets_isolation.py::test_what_an_entry_calls_secret_is_nowhere_to_be_seen_whatever_its_name"
 
@@ -47,6 +52,31 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "full": f"{GENERIC}test_a_block_of_sources_yml_is_synced_like_any_other_source",
         "incremental": f"{GENERIC}test_a_graphql_query_is_read_page_by_page_and_then_only_what_is_new",
         "secrets": HIDDEN,
+    },
+    "mongodb": {
+        "full": f"{MONGODB}test_values_that_only_bson_has_arrive_as_what_they_are",
+        "incremental": f"{MONGODB}test_a_second_sync_asks_for_what_is_new_and_keeps_one_row_a_document",
+        "secrets": f"{MONGODB}test_a_wrong_password_and_a_collection_that_is_not_there_are_told_without_the_password",
+    },
+    "kafka": {
+        "full": f"{KAFKA}test_a_message_arrives_with_its_place_time_headers_and_a_tombstone_without_a_value",
+        "incremental": f"{KAFKA}test_a_second_sync_loads_only_new_messages_and_what_is_read_again_takes_its_place",
+        "secrets": f"{KAFKA}test_a_login_that_is_refused_is_told_without_the_password",
+    },
+    "kinesis": {
+        "full": f"{KINESIS}test_a_second_sync_loads_only_new_records_also_of_shards_that_were_split",
+        "incremental": f"{KINESIS}test_a_second_sync_loads_only_new_records_also_of_shards_that_were_split",
+        "secrets": f"{KINESIS}test_a_key_that_is_refused_is_told_and_not_shown",
+    },
+    "rss": {
+        "full": f"{FEEDS}test_a_second_sync_loads_new_and_changed_entries_and_is_sent_no_unchanged_feed",
+        "incremental": f"{FEEDS}test_a_second_sync_loads_new_and_changed_entries_and_is_sent_no_unchanged_feed",
+        "secrets": f"{FEEDS}test_a_login_that_is_wrong_is_told_and_one_that_is_right_is_not_shown",
+    },
+    "imap": {
+        "full": f"{IMAP}test_after_a_folder_that_failed_the_next_sync_loads_all_and_none_twice",
+        "incremental": f"{IMAP}test_a_second_sync_loads_only_new_messages_and_none_is_marked_as_read",
+        "secrets": f"{IMAP}test_a_wrong_password_is_told_and_not_shown",
     },
     "singer": {
         "full": "tests/connectors/test_singer.py::test_a_tap_loads_all_that_it_discovers_then_what_is_new",
