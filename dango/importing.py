@@ -56,9 +56,11 @@ class Plan:
 
     @property
     def unset(self) -> tuple[str, ...]:
-        """The variables that the added sources refer to and that are not set."""
+        """The variables that what is added refers to and that are not set."""
         after = with_document(self.project, self.edited)
         problems = [each for carried in self.sources for each in after.unset(after.source(carried.name))]
+        for target in self.targets:
+            problems += after.unset_in_destination(after.config.destinations[target.name])
         return tuple(dict.fromkeys(each.hint for each in problems))
 
     def write(self) -> None:

@@ -250,6 +250,10 @@ class Project:
         """The `env:` names of a source that are not set; `hint` is the name."""
         return list(self._unset_in_source(source))
 
+    def unset_in_destination(self, destination: Destination) -> list[Problem]:
+        """The `env:` names of a destination that are not set; `hint` is the name."""
+        return list(self._unset_in_destination(destination))
+
     def _unset_in_source(self, source: Source) -> Iterator[Problem]:
         for keys, values in source.references:
             yield from self._unset(source.name, keys, values)

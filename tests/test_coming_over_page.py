@@ -1,4 +1,4 @@
-"""`docs/COMING_OVER.md` has every rule of `dango import`, and does what it says. `WRITE_DOCS=1` writes the rules anew."""
+"""`docs/COMING_OVER.md` has every rule of `dango import` and does what it says. `WRITE_DOCS=1` writes them anew."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import dlt
 import requests
-import sqlalchemy as sa
 from dlt.sources import DltSource
+from dlt.sources.credentials import ConnectionStringCredentials
 
 from dango.connectors import sql, sql_catalog
 from dango.connectors.oauth import GoogleServiceAccount
@@ -47,8 +47,8 @@ def inspect(project: str, dataset: str, credentials: str, location: str | None =
     return sql_catalog.inspect(_entered(project, dataset, credentials, location))
 
 
-def _entered(project: str, dataset: str, credentials: str, location: str | None) -> str:
-    """The dataset's URL. A token is asked for first: the client tries in vain for ten minutes, and says nothing."""
+def _entered(project: str, dataset: str, credentials: str, location: str | None) -> ConnectionStringCredentials:
+    """The dataset's address. A token is asked for first: the client tries in vain for ten minutes, and says nothing."""
     try:
         GoogleServiceAccount(project, credentials=credentials, scopes=SCOPES).obtain()
     except requests.ConnectionError as error:
@@ -57,4 +57,4 @@ def _entered(project: str, dataset: str, credentials: str, location: str | None)
         ) from error
     query = {"credentials_base64": base64.b64encode(credentials.encode()).decode()}
     query |= {"location": location} if location else {}
-    return sa.URL.create("bigquery", host=project, database=dataset, query=query).render_as_string()
+    return ConnectionStringCredentials({"drivername": "bigquery", "host": project, "database": dataset, "query": query})

@@ -167,7 +167,7 @@ def _reflected(
     keys = inspector.get_multi_pk_constraint(schema=schema, kind=everything)
     return (
         {name: {column["name"]: _kind(column, rules) for column in found} for (_, name), found in columns.items()},
-        {name: tuple(key["constrained_columns"]) for (_, name), key in keys.items()},
+        {name: tuple(key["constrained_columns"]) if key else () for (_, name), key in keys.items()},
     )
 
 

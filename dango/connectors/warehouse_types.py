@@ -94,14 +94,10 @@ class RowVersion(Own, sa.BigInteger):
         return sa.cast(sa.cast(bindvalue, sa.BigInteger()), mssql.BINARY(8))
 
 
-class OracleInstant(Own, sqltypes.TIMESTAMP):
-    """An instant: the driver drops its zone, so the server says it in UTC, the session's own zone."""
+class OracleLocal(Own, sqltypes.TIMESTAMP):
+    """An instant that is said in the session's zone, which is UTC; the driver drops the zone."""
 
     naive = True
-
-    def column_expression(self, colexpr: Any) -> Any:
-        """What stands in the SELECT in the column's place."""
-        return sa.type_coerce(sa.func.sys_extract_utc(colexpr), self)
 
     def get_dbapi_type(self, dbapi: Any) -> Any:
         """With a fraction of a second, which a DATE has not."""
@@ -110,6 +106,14 @@ class OracleInstant(Own, sqltypes.TIMESTAMP):
     def result_processor(self, dialect: Any, coltype: object) -> Convert:
         """Times are in UTC."""
         return in_utc
+
+
+class OracleInstant(OracleLocal):
+    """An instant with a zone of its own, whose time in UTC the server says."""
+
+    def column_expression(self, colexpr: Any) -> Any:
+        """What stands in the SELECT in the column's place."""
+        return sa.type_coerce(sa.func.sys_extract_utc(colexpr), self)
 
 
 class ClickHouseInstant(Own, sqltypes.DateTime):
@@ -144,7 +148,9 @@ def _clickhouse_decimal(kind: Any) -> Any:
 
 
 def _oracle_time(kind: Any) -> Any:
-    return OracleInstant(timezone=True) if kind.timezone or kind.local_timezone else kind
+    if kind.local_timezone:
+        return OracleLocal(timezone=True)
+    return OracleInstant(timezone=True) if kind.timezone else kind
 
 
 def _unsigned(kind: Any) -> Any:

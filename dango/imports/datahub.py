@@ -43,9 +43,8 @@ def read(root: Part, found: Found) -> None:
     config.take_all(besides=_STATEFUL)
     stateful.take_all(besides="state_provider")
     for each in (settings.plain, settings.secrets):
-        each.get(_STATEFUL, {}).pop("state_provider", None)
-        if each.get(_STATEFUL) == {}:
-            del each[_STATEFUL]
+        if isinstance(inner := each.get(_STATEFUL), dict):
+            inner.pop("state_provider", None)
     item = {
         "name": name,
         "type": "datahub",

@@ -16,7 +16,7 @@ def targets(root: Part, extractors: Collection[str], loaders: Mapping[str, str])
         loaders: by a loader's name that of its destination, empty where dango has none of the kind.
     """
     said: dict[str, list[str]] = {}
-    for extractor, loader in (*_of_jobs(root, extractors, loaders), *_of_schedules(root)):
+    for extractor, loader in (*_of_jobs(root, extractors, loaders), *_of_schedules(root, extractors, loaders)):
         said.setdefault(extractor, []).append(loaders.get(loader, ""))
     usual = [*loaders.values()] if len(loaders) == 1 else []
     return {name: said.get(name, usual) for name in extractors}
@@ -43,9 +43,12 @@ def _pairs(words: list[str], extractors: Collection[str], loaders: Collection[st
             yield extractor, word
 
 
-def _of_schedules(root: Part) -> Iterator[tuple[str, str]]:
+def _of_schedules(root: Part, extractors: Collection[str], loaders: Collection[str]) -> Iterator[tuple[str, str]]:
     for schedule in root.parts("schedules"):
         extractor, loader = schedule.text("extractor"), schedule.text("loader")
+        for key, name, known in (("extractor", extractor, extractors), ("loader", loader, loaders)):
+            if name and name not in known:
+                schedule.note(key, "no plugin of this name stands here", "dango import the file that has it")
         if extractor and loader:
             yield extractor, loader
         schedule.text("job")

@@ -80,7 +80,7 @@ def read(root: Part, found: Found) -> None:
             "resources": resources,
             type_: block,
         }
-        if item["enabled"] is not False:
+        if item["enabled"] is True:
             del item["enabled"]
         found.add(part, was, item, secrets, f"sources[{part.loc[-1]}]")
 

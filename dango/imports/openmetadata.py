@@ -55,13 +55,15 @@ def read(root: Part, found: Found) -> None:
     block: dict[str, Any] = {"connector": connection.text("sourcePythonClass")}
     if options.plain:
         block["config"] = options.plain
-    service = kind[len(_PREFIX) :] if kind.lower().startswith(_PREFIX) else ""
+    custom = kind.lower().startswith(_PREFIX)
+    service = kind[len(_PREFIX) :] if custom else ""
     if service and service.lower() != "database":
         block["service_type"] = _SERVICES.get(service.lower(), service)
     if was != name:
         block["service_name"] = was
-    if workflow := _workflow(source, connection, reading, f"{block.get('service_type', 'Database')}Metadata"):
-        block["workflow"] = workflow
+    workflow = _workflow(source, connection, reading, f"{block.get('service_type', 'Database')}Metadata")
+    if workflow or not custom:
+        block["workflow"] = {**({} if custom else {"type": kind}), **workflow}
     item = {
         "name": name,
         "type": "openmetadata",

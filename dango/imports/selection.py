@@ -20,9 +20,11 @@ def resources(plugin: Part) -> list[str]:
     everything = False
     for position, pattern in enumerate(plugin.items("select")):
         loc = (*plugin.at("select"), position)
+        if not isinstance(pattern, str):
+            raise plugin.ledger.wrong(loc, "should be text, as `orders.*` is")
         plugin.ledger.settle(loc)
         # A dot that belongs to a name has a backslash before it.
-        stream, _, attribute = (part.replace("\0", ".") for part in str(pattern).replace("\\.", "\0").partition("."))
+        stream, _, attribute = (part.replace("\0", ".") for part in pattern.replace("\\.", "\0").partition("."))
         if stream.startswith("!"):
             what = "what is not wanted of a stream is loaded" if attribute != "*" else "a stream that is not wanted"
             do = "drop columns: `processors: [{drop: [NAME]}]` under `resources:`; or list the streams that are wanted"

@@ -104,6 +104,9 @@ class Selection(Strict):
     default: tuple[StrictStr, ...] = ()
     live: StrictBool = Field(default=False, description="the resources are what `inspect` finds: a database's tables")
     hints: Resource | None = Field(default=None, description="how a resource is loaded of which nothing else is said")
+    more: StrictStr | None = Field(
+        default=None, description="a field by whose keys there are more resources: reports of the user's own"
+    )
 
 
 class RateLimit(Strict):

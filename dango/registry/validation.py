@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -182,7 +182,9 @@ def _block(document: Document, loc: tuple[str | int, ...], source: Source, entry
             except ValueError as error:
                 yield at(document, place, f"`{key}` {error}", field.help)
     if not entry.select.live and entry.resources:
-        yield from _unknown_resources(document, loc, source, entry.resources)
+        own = source.block.get(entry.select.more) if entry.select.more else None
+        known = [*entry.resources, *(own if isinstance(own, Mapping) else ())]
+        yield from _unknown_resources(document, loc, source, known)
 
 
 def _unknown_resources(

@@ -80,6 +80,11 @@ def watch(
                 yield value
     finally:
         running.close()
+        if (left := project.state / "bridge").is_dir():
+            # Of a worker that was ended, with secrets in them.
+            from dango.connectors.bridge.child import sweep
+
+            sweep(left)
 
 
 def values(running: Generator[Any, None, None]) -> Generator[Any, None, None]:

@@ -54,7 +54,9 @@ def connecting(identity: str, **more: Any) -> dict[str, Any]:
     """What the driver's `connect` is called with."""
     made = arguments(identity, **more)
     url = url_of(made["credentials"])
-    args, kwargs = url.get_dialect()().create_connect_args(url)
+    # pyodbc itself is only there where the system has ODBC; what its dialect makes of a URL needs neither.
+    dialect = url.get_dialect()() if "+pyodbc" in url.drivername else engine(identity, **more).dialect
+    args, kwargs = dialect.create_connect_args(url)
     given = {**kwargs, **(made.get("connect") or {})}
     return {
         "args": list(args),
@@ -153,7 +155,7 @@ def selected(identity: str, *columns: str) -> dict[str, Any]:
 def refused(identity: str, port: int, key: str) -> dict[str, str]:
     """What is told where nobody listens."""
     where = {"host": "127.0.0.1", "port": port, "protocol": "tcp", "sslmode": "prefer", "tls": False}
-    own = {"authenticator": "snowflake", "key": key, "project": "my-project"}
+    own = {"authenticator": "snowflake", "key": key, "project": "my-project", "dataset": "shop"}
     made = arguments(identity, **where, **own)
     if identity == "snowflake":
         made["connect"] |= {"host": "127.0.0.1", "port": port, "protocol": "http"}

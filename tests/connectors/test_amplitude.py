@@ -11,7 +11,7 @@ import zipfile
 
 import pytest
 
-from dango.connectors import amplitude
+from dango.connectors.vendors import amplitude
 from dango.errors import VendorError, root_cause
 from tests.connectors.entries import Warehouse, made
 from tests.connectors.vendor import Answer, vendor

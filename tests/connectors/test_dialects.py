@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
+import requests
+import tomlkit
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from packaging.requirements import Requirement
@@ -22,6 +27,7 @@ from dango.project import Project
 from dango.registry.entries import Registry
 from dango.sources.resolve import require_packages
 from tests.connectors import dialects
+from tests.connectors.dialect_words import CONNECTING, SELECTED
 
 Write = Callable[[dict[str, str]], None]
 Ask = Callable[..., Any]
@@ -61,26 +67,42 @@ def test_without_its_driver_a_database_says_what_to_install(identity: str, root:
 
 
 def test_every_extra_of_a_database_is_what_its_entry_requires() -> None:
-    # The extras that are installed are those of another version of the project: its own file is what counts.
-    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
-    for identity in ENTRIES:
-        (line,) = (line for line in text.splitlines() if line.startswith(f"{identity} = "))
-        assert json.loads(line.partition(" = ")[2].partition("]")[0] + "]") == list(Registry().entry(identity).requires)
+    project = tomlkit.parse((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")).unwrap()["project"]
+    extras = {identity: project["optional-dependencies"][identity] for identity in ENTRIES}
+    assert extras == {identity: list(Registry().entry(identity).requires) for identity in ENTRIES}
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Python with the drivers and dialects of all entries side by side."""
+def requirements() -> list[str]:
+    """What all the entries require, and ClickHouse's engine."""
+    return sorted({"chdb>=4", *(text for identity in ENTRIES for text in Registry().entry(identity).requires)})
+
+
+@pytest.fixture(scope="module")
+def folder(requirements: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose environment has the drivers and dialects of all entries side by side."""
     root = tmp_path_factory.mktemp("dialects") / "project"
     (root / ".dango").mkdir(parents=True)
-    requirements = sorted({text for identity in ENTRIES for text in Registry().entry(identity).requires})
-    source = {"name": "shop", "type": "mssql", "environment": {"requirements": requirements}}
+    _source(root, {"name": "shop", "type": "mssql", "environment": {"requirements": requirements}})
+    environments.build(_wanted(root), lambda text: None)
+    return root
+
+
+@pytest.fixture(scope="module")
+def python(folder: Path) -> Path:
+    """The Python of that environment."""
+    return _wanted(folder).interpreter
+
+
+def _source(root: Path, source: dict[str, Any]) -> None:
     (root / ".dango" / "sources.yml").write_text(json.dumps({"version": 1, "sources": [source]}))
+
+
+def _wanted(root: Path) -> environments.Wanted:
     project = Project(root)
     asked = environments.wanted(project.job(project.source("shop")))
     assert asked is not None
-    environments.build(asked, lambda text: None)
-    return asked.interpreter
+    return asked
 
 
 @pytest.fixture
@@ -98,43 +120,6 @@ def ask(python: Path) -> Ask:
     return ask
 
 
-CONNECTING: dict[str, dict[str, Any]] = {
-    "clickhouse": {
-        "host": "db.example.com", "port": 8443, "database": "shop", "username": "dango", "password": dialects.SECRET,
-        "secure": True, "verify": True, "ca_cert": "/ca.pem",
-    },
-    "cockroachdb": {
-        "host": "db.example.com", "port": 26257, "dbname": "shop", "user": "dango", "password": dialects.SECRET,
-        "sslmode": "verify-full", "sslrootcert": "system", "sslcert": "/crt", "sslkey": "/key",
-    },
-    "databricks": {
-        "server_hostname": "db.example.com", "access_token": dialects.SECRET, "http_path": "/sql/1.0/warehouses/x",
-        "catalog": "main", "schema": "default",
-    },
-    "mssql": {
-        "host": "db.example.com:1433", "database": "shop", "user": "dango", "password": dialects.SECRET,
-        "encryption": "require",
-    },
-    "oracle": {
-        "dsn": "tcps://db.example.com:1521/FREE", "user": "dango", "password": dialects.SECRET,
-        "wallet_location": "/wallet", "wallet_password": dialects.SECRET,
-    },
-    "redshift": {
-        "host": "db.example.com", "port": 5439, "dbname": "shop", "user": "dango", "password": dialects.SECRET,
-        "sslmode": "verify-full",
-    },
-    "snowflake": {
-        "account": "my-org-acme", "host": "my-org-acme.snowflakecomputing.com", "user": "dango", "database": "shop",
-        "schema": "public", "warehouse": "LOADING", "role": "READER", "authenticator": "snowflake_jwt",
-        "private_key_file": "/key.p8", "private_key_file_pwd": dialects.SECRET,
-    },
-    "trino": {
-        "host": "db.example.com", "port": 443, "catalog": "hive", "schema": "shop", "user": "dango",
-        "http_scheme": "https", "verify": "/ca.pem",
-    },
-}  # fmt: skip
-
-
 @pytest.mark.slow
 def test_each_driver_is_called_with_what_the_fields_say(ask: Ask) -> None:
     said = ask(*(("connecting", [identity], {}) for identity in BY_URL))
@@ -144,8 +129,10 @@ def test_each_driver_is_called_with_what_the_fields_say(ask: Ask) -> None:
         ("connecting", ["mssql"], {"driver": "pyodbc"}), ("connecting", ["oracle"], {"service_name": None, "sid": "XE"})
     )
     assert odbc["args"] == [
-        "DRIVER={ODBC Driver 18 for SQL Server};Server=db.example.com,1433;Database=shop;UID=dango;"
-        f"PWD={dialects.SECRET};Encrypt=yes;TrustServerCertificate=no"
+        (
+            "DRIVER={ODBC Driver 18 for SQL Server};Server=db.example.com,1433;Database=shop;UID=dango;"
+            f"PWD={dialects.SECRET};Encrypt=yes;TrustServerCertificate=no"
+        )
     ]
     assert "(SID=XE)" in sid["dsn"]
 
@@ -167,58 +154,6 @@ def test_each_type_of_a_dialect_is_one_of_dlts(ask: Ask) -> None:
     assert (said["clickhouse"]["Int256"], said["clickhouse"]["Array(Int64)"]) == ("text", "json")
     assert (said["redshift"]["super"], said["redshift"]["numeric"]) == ("json", "decimal")
     assert (said["trino"]["row(a bigint)"], said["trino"]["ipaddress"]) == ("json", "text")
-
-
-SELECTED = {
-    "mssql": (
-        ["timestamp", "sql_variant"],
-        "TOP __[POSTCOMPILE_param_1] CAST(shop.orders.timestamp AS BIGINT) AS timestamp, "
-        "CAST(shop.orders.sql_variant AS NVARCHAR(max)) AS sql_variant FROM shop.orders "
-        "WHERE shop.orders.timestamp >= CAST(CAST(%(timestamp_1)s AS BIGINT) AS BINARY(8))",
-    ),
-    "oracle": (
-        ["TIMESTAMP", "INTERVAL DAY TO SECOND"],
-        'shop.orders."TIMESTAMP", to_char(shop.orders."INTERVAL DAY TO SECOND") AS "INTERVAL DAY TO SECOND" '
-        'FROM shop.orders WHERE shop.orders."TIMESTAMP" >= :TIMESTAMP_1',
-    ),
-    "snowflake": (
-        ["TIMESTAMP_LTZ", "VARIANT"],
-        'shop.orders."TIMESTAMP_LTZ", to_json(to_variant(shop.orders."VARIANT")) AS "VARIANT" FROM shop.orders '
-        'WHERE shop.orders."TIMESTAMP_LTZ" >= %(TIMESTAMP_LTZ_1)s',
-    ),
-    "bigquery": (
-        ["TIMESTAMP", "STRUCT"],
-        "`orders`.`TIMESTAMP`, to_json_string(`orders`.`STRUCT`) AS `STRUCT` FROM `shop`.`orders` "
-        "WHERE `orders`.`TIMESTAMP` >= %(TIMESTAMP_1:TIMESTAMP)s",
-    ),
-    "redshift": (
-        ["timestamptz", "super", "interval"],
-        "shop.orders.timestamptz, json_serialize(shop.orders.super) AS super, "
-        "CAST(shop.orders.interval AS VARCHAR(65535)) AS interval FROM shop.orders "
-        "WHERE shop.orders.timestamptz >= %(timestamptz_1)s",
-    ),
-    "clickhouse": (
-        ["DateTime", "JSON", "UUID"],
-        "`shop`.`orders`.`DateTime`, toJSONString(`shop`.`orders`.`JSON`) AS `JSON`, "
-        "toString(`shop`.`orders`.`UUID`) AS `UUID` FROM `shop`.`orders` "
-        "WHERE `shop`.`orders`.`DateTime` >= toDateTime64(%(DateTime_1)s, %(toDateTime64_1)s, %(toDateTime64_2)s)",
-    ),
-    "cockroachdb": (
-        ["timestamptz", "interval"],
-        "shop.orders.timestamptz, CAST(shop.orders.interval AS TEXT) AS interval FROM shop.orders "
-        "WHERE shop.orders.timestamptz >= %(timestamptz_1)s",
-    ),
-    "trino": (
-        ["timestamp(6) with time zone", "array(bigint)"],
-        'shop.orders."timestamp(6) with time zone", json_format(CAST(shop.orders."array(bigint)" AS JSON)) '
-        'AS "array(bigint)" FROM shop.orders WHERE shop.orders."timestamp(6) with time zone" >= ?',
-    ),
-    "databricks": (
-        ["timestamp", "variant"],
-        "shop.orders.timestamp, to_json(shop.orders.variant) AS variant FROM shop.orders "
-        "WHERE shop.orders.timestamp >= :`timestamp_1`",
-    ),
-}
 
 
 @pytest.mark.slow
@@ -257,3 +192,57 @@ def test_a_database_where_nobody_listens_is_told_in_one_line_without_its_passwor
             continue
         assert "efused" in told["message"], (identity, told)
         assert "127.0.0.1" in told["hint"] or identity == "snowflake", (identity, told)
+
+
+@pytest.fixture
+def clickhouse(python: Path) -> Iterator[int]:
+    """The port of a ClickHouse."""
+    server = [python, "-m", "tests.connectors.clickhouse_server"]
+    with subprocess.Popen(server, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as process:
+        try:
+            assert process.stdout is not None
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+def _run(query: str, port: int) -> None:
+    requests.post(f"http://127.0.0.1:{port}/", params={"query": query}, timeout=30).raise_for_status()
+
+
+@pytest.mark.slow
+def test_clickhouses_own_engine_gives_each_type_as_what_it_is_and_then_what_is_new(
+    clickhouse: int, folder: Path, requirements: list[str]
+) -> None:
+    fields = {"host": "127.0.0.1", "port": clickhouse, "database": "shop", "tls": False}
+    orders = {"write_disposition": "append", "cursor": {"field": "local"}}
+    source = {"name": "shop", "type": "clickhouse", "environment": {"requirements": requirements}}
+    _source(folder, {**source, "clickhouse": fields, "resources": {"orders": orders}})
+
+    def sync() -> int:
+        done = subprocess.run([sys.executable, "-m", "dango", "sync", "--json"], capture_output=True, cwd=folder)
+        assert done.returncode == 0, done.stdout
+        return int(json.loads(done.stdout)["results"][0]["rows"])
+
+    assert sync() == 1
+    # A day older by the clock of Tokyo, and one second newer.
+    _run(
+        "INSERT INTO shop.orders (id, local) VALUES (2, '2024-01-01 00:00:00'), (3, '2024-01-02 03:04:06')", clickhouse
+    )
+    assert sync() == 1
+    (file,) = folder.glob("data/*.duckdb")
+    with duckdb.connect(str(file), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        found = connection.sql(
+            "SELECT * EXCLUDE (at, local), epoch(at) AS at, epoch(local) AS local FROM raw_shop.orders WHERE id = 1"
+        )
+        row = dict(zip(found.columns, found.fetchall()[0], strict=True))
+        assert connection.sql("SELECT id FROM raw_shop.orders ORDER BY id").fetchall() == [(1,), (3,)]
+    moment = dt.datetime(2024, 1, 2, 3, 4, 5, tzinfo=dt.timezone.utc).timestamp()
+    expected = {
+        "id": 1, "large": "12345678901234567890123", "price": Decimal("12.34"), "wide": "1.5", "share": 0.1,
+        "name": "hé", "low": "x", "code": "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "mood": "ok",
+        "day": dt.date(2024, 1, 2), "ip": "10.0.0.1", "yes": True, "numbers": "[1,2]", "counts": '{"a":1}',
+        "pair": '{"a":1,"b":"z"}', "nothing": None, "at": moment, "local": moment - 9 * 3600 + 0.123456,
+    }  # fmt: skip
+    assert {name: value for name, value in row.items() if not name.startswith("_dlt")} == expected

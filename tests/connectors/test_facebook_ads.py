@@ -9,7 +9,7 @@ from itertools import count
 
 import pytest
 
-from dango.connectors import facebook_ads
+from dango.connectors.vendors import facebook_ads
 from dango.errors import ArgumentError, VendorError, root_cause
 from tests.connectors.entries import Warehouse, made
 from tests.connectors.vendor import Answer, vendor

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from dango.connectors import feeds
+from dango.connectors.clients import feeds
 from dango.errors import SourceError
 from tests.connectors.loading import Dango, Rows, Write, closed_port, loaded, source
 

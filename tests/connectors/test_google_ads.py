@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from dango.connectors import google_ads
+from dango.connectors.vendors import google_ads
 from dango.errors import ArgumentError, VendorError, root_cause
 from tests.connectors.entries import Warehouse, made
 from tests.connectors.google import key_file, refused, token

@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from dango.connectors import google_analytics
+from dango.connectors.vendors import google_analytics
 from dango.errors import ArgumentError, VendorError, root_cause
 from tests.connectors.entries import Warehouse, made
 from tests.connectors.google import key_file, refused, token

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from dango.connectors import google_sheets
+from dango.connectors.vendors import google_sheets
 from dango.errors import SourceError, TokenError, VendorError, root_cause
 from tests.connectors.entries import Warehouse, made
 from tests.connectors.google import key_file, refused, token

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dango.connectors import imap
+from dango.connectors.clients import imap
 from dango.errors import SourceError
 from tests.connectors.loading import Dango, Rows, Write, closed_port, loaded, source
 from tests.fixtures_dovecot import PASSWORD, Dovecot

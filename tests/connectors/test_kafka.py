@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Producer
 
 from dango import wizard
-from dango.connectors import kafka
+from dango.connectors.clients import kafka
 from dango.errors import SourceError
 from tests.connectors.kafka_brokers import PARTITIONS, mock_cluster, produce, tansu
 from tests.connectors.loading import Dango, Rows, Write, closed_port, loaded, source

@@ -16,7 +16,7 @@ import boto3
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from dango.connectors import kinesis
+from dango.connectors.clients import kinesis
 from dango.errors import SourceError
 from tests.connectors.loading import Dango, Rows, Write, closed_port, loaded, source
 from tests.postgres_server import free_port

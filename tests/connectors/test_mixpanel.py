@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from dango.connectors import json_lines, mixpanel
+from dango.connectors.vendors import json_lines, mixpanel
 from dango.errors import VendorError, root_cause
 from tests.connectors.entries import Warehouse, made
 from tests.connectors.vendor import Answer, vendor

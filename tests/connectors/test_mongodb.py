@@ -13,7 +13,7 @@ import pytest
 from bson import Binary, Decimal128, Int64, MinKey, ObjectId, Regex, Timestamp
 from bson.datetime_ms import DatetimeMS
 
-from dango.connectors import mongodb
+from dango.connectors.clients import mongodb
 from dango.errors import SourceError
 from tests.certificates import certificate
 from tests.connectors.loading import Dango, Rows, Write, closed_port, loaded, source

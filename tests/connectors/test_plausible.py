@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from dango.connectors import plausible
+from dango.connectors.vendors import plausible
 from dango.errors import ArgumentError, root_cause
 from tests.connectors.entries import Warehouse, made
 from tests.connectors.vendor import Answer, vendor

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from dango.connectors import quickbooks
+from dango.connectors.vendors import quickbooks
 from dango.conversions import moment
 from dango.errors import TokenError, VendorError, root_cause
 from tests.connectors.entries import Warehouse, made

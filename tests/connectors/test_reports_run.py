@@ -44,10 +44,14 @@ def project(vendors):
     """`sources.yml` and `secrets.toml`."""
     url = {name: server.url for name, (_, server) in vendors.items()}
     blocks = {
-        "web": ("plausible", {"site": "shop.example", "start_date": SINCE}, ["overview"]),
+        "web": (
+            "plausible",
+            {"site": "shop.example", "start_date": SINCE, "reports": {"mine": {"metrics": ["events"]}}},
+            ["overview", "mine"],
+        ),
         "ga": ("google_analytics", {"property_id": "123", "start_date": SINCE}, ["overview"]),
         "ads": ("facebook_ads", {"account": "7", "start_date": SINCE}, ["insights"]),
-        "crm": ("salesforce_bulk", {"domain": "shop", "client_id": "me"}, ["Account"]),
+        "crm": ("salesforce_bulk", {"domain": "shop", "client_id": "me", "objects": ["Account"]}, []),
         "sheet": ("google_sheets", {"spreadsheet": "1AbC"}, ["Orders"]),
     }
     secrets = {
@@ -60,7 +64,7 @@ def project(vendors):
             "name": name,
             "type": kind,
             kind: {**block, "base_url": url[name]},
-            "resources": {each: {} for each in resources},
+            **({"resources": {each: {} for each in resources}} if resources else {}),
         }
         for name, (kind, block, resources) in blocks.items()
     ]
@@ -97,9 +101,8 @@ def test_a_range_of_days_takes_the_place_of_what_was_loaded_of_it(write, dango, 
     asked = len(server.asked)
     done = dango("sync", "web", "--since", str(TODAY - 7 * DAY), "--until", str(TODAY - 5 * DAY))
     assert done.code == 0, done.err
-    assert [each.json["date_range"] for each in server.asked[asked:]] == [
-        [(TODAY - 7 * DAY).isoformat(), (TODAY - 6 * DAY).isoformat()]
-    ]
+    ranges = [each.json["date_range"] for each in server.asked[asked:]]
+    assert ranges == [[(TODAY - 7 * DAY).isoformat(), (TODAY - 6 * DAY).isoformat()]] * 2
     assert rows("SELECT visitors, count(*) FROM raw_web.overview GROUP BY 1 ORDER BY 1") == [(1, 7), (7, 2)]
 
 

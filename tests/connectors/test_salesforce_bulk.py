@@ -10,7 +10,7 @@ from itertools import count
 
 import pytest
 
-from dango.connectors import salesforce_bulk
+from dango.connectors.vendors import salesforce_bulk
 from dango.errors import TokenError, VendorError, root_cause
 from tests.connectors.entries import Warehouse, made
 from tests.connectors.vendor import Answer, vendor
@@ -102,9 +102,9 @@ def _at_once(monkeypatch):
     monkeypatch.setattr(salesforce_bulk, "_PAUSE", 0.01)
 
 
-def source(server, *resources, secret="s3cret", **answers):
+def source(server, *objects, secret="s3cret", **answers):
     return made(
-        "salesforce_bulk", resources or ("Account",), domain="shop", client_id="me", client_secret=secret,
+        "salesforce_bulk", objects=list(objects or ["Account"]), domain="shop", client_id="me", client_secret=secret,
         base_url=server.url, **answers,
     )  # fmt: skip
 
@@ -174,8 +174,8 @@ def test_an_object_that_does_not_tell_its_changes_is_replaced(warehouse):
 
 def test_objects_are_offered():
     with vendor(Organisation({"Account": [], "Mine__c": []})) as server:
-        found = salesforce_bulk.inspect("shop", "me", "s3cret", "2024-01-01", base_url=server.url)
-    assert [(table.name, table.primary_key) for table in found.tables] == [("Account", ("Id",)), ("Mine__c", ("Id",))]
+        found = salesforce_bulk.inspect("shop", "me", "s3cret", base_url=server.url, objects=["Account"])
+    assert found.choices == {"objects": ("Account", "Mine__c")}
 
 
 def test_a_job_that_fails_is_told_in_salesforces_words():

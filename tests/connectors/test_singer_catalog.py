@@ -85,4 +85,5 @@ def test_a_small_tap_costs_little_more_than_by_itself(root: Path, capsys: pytest
     with capsys.disabled():
         print(f"\nseconds of processors: tap {tap:.2f}, dango sync {sync:.2f}, imports alone {imports:.2f}")
     # Processors that others use, too, need longer for all of it: of a busy machine the imports are the measure.
-    assert sync - tap <= max(1.5, 2.5 * imports)
+    busy = os.getloadavg()[0] > (os.cpu_count() or 1)
+    assert sync - tap <= (3.5 * imports if busy else 1.5)

@@ -149,7 +149,7 @@ def _is_there(pid: int) -> bool:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="what processes were begun with is looked up in /proc")
 def test_secrets_are_in_no_argument_and_no_environment_and_their_files_are_gone_whatever_happens(
-    asleep: subprocess.Popen[str], root: Path, dango: Callable[..., Said]
+    asleep: subprocess.Popen[str], root: Path
 ) -> None:
     looked = 0
     for process in Path("/proc").glob("[0-9]*"):
@@ -172,6 +172,18 @@ def test_secrets_are_in_no_argument_and_no_environment_and_their_files_are_gone_
     assert asleep.returncode == 1, said
     assert SECRET not in said
     _until(lambda: not _is_there(child))
+    assert not folder.exists()
+
+
+@pytest.mark.slow
+def test_files_of_secrets_are_gone_by_the_next_start_where_everything_was_killed(
+    asleep: subprocess.Popen[str], root: Path, dango: Callable[..., Said]
+) -> None:
+    (folder,) = (root / ".dango/bridge").iterdir()
+    asleep.kill()
+    asleep.wait()
+    worker, child = int(folder.name.partition("-")[0]), int((root / "sleeps").read_text())
+    _until(lambda: not _is_there(child) and not _is_there(worker))
     assert folder.exists()
     said = dango("sync")
     assert said.code == 0, said.err
@@ -186,6 +198,7 @@ def test_a_tap_is_ended_and_its_files_are_gone_where_a_sync_is_stopped(
     asleep.communicate(timeout=60)
     assert asleep.returncode == 130
     _until(lambda: not _is_there(child))
+    assert list((root / ".dango/bridge").iterdir()) == []
 
 
 @pytest.mark.parametrize("code", ["1", pytest.param("0", marks=pytest.mark.slow)])

@@ -5,14 +5,18 @@ What is carried is looked for in what is written, without a word from the code t
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
+import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dango.errors import ConfigError
 from dango.imports import formats, given
 from dango.imports.found import Imported
 from dango.imports.given import Loc
@@ -71,15 +75,19 @@ def text(value: Any) -> str:
     return re.sub(r"^\$\{?(\w+).*", r"env:\1", made.replace("env:", "env::"))
 
 
-def is_accounted(imported: Imported, loc: Loc, value: Any, stored: set[str]) -> Any:
+def is_named(imported: Imported, loc: Loc) -> bool:
+    """Whether a rule ignores what stands there, or a note names it or something around it."""
     where = path(loc)
     named = any(where == note.path or where.startswith((f"{note.path}.", f"{note.path}[")) for note in imported.notes)
     rules = (pattern.split(".") for pattern in formats.FORMATS[imported.format].rules.ignored)
-    ignored = any(
-        len(rule) <= len(loc) and all(p in ("*", str(k)) for p, k in zip(rule, loc, strict=False)) for rule in rules
-    )
-    turned = any(re.fullmatch(pattern, where) for pattern in TURNED[imported.format])
-    return named or ignored or turned or {str(value), text(value)} & stored or f"env:{value}" in stored
+    fit = (all(p in ("*", str(k)) for p, k in zip(rule, loc, strict=False)) for rule in rules if len(rule) <= len(loc))
+    return named or any(fit)
+
+
+def is_accounted(imported: Imported, loc: Loc, value: Any, stored: set[str]) -> bool:
+    turned = any(re.fullmatch(pattern, path(loc)) for pattern in TURNED[imported.format])
+    carried = {str(value), text(value), f"env:{value}"} & stored
+    return bool(is_named(imported, loc) or turned or carried)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -111,3 +119,69 @@ def test_no_secret_of_a_file_is_named_or_would_stand_in_sources_yml(file: Path) 
     shown = f"{imported} {[each.made.item for each in imported.sources]} {[each.block for each in imported.targets]}"
     assert [each for each in SECRETS if each in shown] == []
     assert any(each in file.read_text(encoding="utf-8") for each in SECRETS) or file.stem in WITHOUT
+
+
+def test_what_is_named_as_unknown_is_so_and_nothing_else() -> None:
+    unknown = [
+        f"{file.stem} {note.path}"
+        for file in FILES
+        for note in formats.read(file, file.name).notes
+        if "no key that dango knows" in note.what
+    ]
+    assert unknown == [
+        "datahub_large owner_of_recipe",
+        "getdango_large sources[8].dlt_native.function_kwarg",
+        "meltano_large plugins.extractors[0].schema_extra",
+        "openmetadata_large source.ownerOfSource",
+        "vdk_large owner",
+        "vdk_large sources.generated.retries",
+    ]
+
+
+PASSED_OVER = (
+    # Names by which one part of the file speaks of another, and what is said elsewhere, too, where that counts.
+    r"environments\[0\]\.config\.plugins\.extractors\[0\]\.name",
+    r"plugins\.extractors\[0\]\.config\.start_date.*",
+    r"plugins\.extractors\[0\]\.select\[\d\]",
+    r"plugins\.loaders\[1\]\.name",
+    r"jobs\[\d\]\.name|schedules\[0\]\.job|python",
+)
+
+
+def places(value: Any, loc: Loc = ()) -> Iterator[Loc]:
+    """Where anything stands in a file."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in inner:
+        yield (*loc, key)
+        yield from places(item, (*loc, key))
+
+
+def put(data: Any, loc: Loc, value: Any) -> Any:
+    """The data with another value at a place."""
+    made = copy.deepcopy(data)
+    inner = made
+    for key in loc[:-1]:
+        inner = inner[key]
+    inner[loc[-1]] = value
+    return made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_whatever_stands_anywhere_is_carried_over_or_named_or_refused_at_its_place(file: Path) -> None:
+    read = given.read(file, file.name)
+    kind = file.stem.partition("_")[0]
+    lost = []
+    odd = (("ZZQ", ()), (["ZZQ"], (0,)), ({"z": "ZZQ"}, ("z",)), ({"z": {"b": ["ZZQ"]}}, ("z", "b", 0)), (None, ()))
+    for loc, (value, below) in itertools.product(places(read.data), odd):
+        try:
+            imported = formats.of_given(replace(read, data=put(read.data, loc, value)), kind)
+        except ConfigError as error:
+            assert error.problems[0].line
+            continue
+        whole = (*loc, *below)
+        stored = " ".join(written(imported)).lower()
+        passed = any(re.fullmatch(pattern, path(loc)) for pattern in PASSED_OVER)
+        if value is not None and not passed and "zzq" not in stored and not is_named(imported, whole):
+            lost.append(path(whole))
+    assert lost == []

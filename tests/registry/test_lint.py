@@ -100,6 +100,7 @@ CASES: list[tuple[str, str, str, str]] = [
     ("when_names", STATE_FIELD, "{name: state, when: {region: eu}, ", "{name: state, when: {state: eu}, "),
     ("group_names", "groups: []", "groups: [[state], [since]]", "groups: [[state], [until]]"),
     ("resource_names", "default: [orders]", "default: [visits]", "default: [order]"),
+    ("resource_names", "default: [orders]", "default: [orders], more: state", "default: [orders], more: stat"),
     ("resource_names", "describe: {orders", "describe: {visits", "describe: {visit"),
     ("resource_names", "resource: customers}", "resource: orders}", "resource: shops}"),
     ("resource_names", "verify: {", "verify: {waive: [{resource: visits, rule: param, why: not in the file}], ",

@@ -129,19 +129,24 @@ def program(written: str, environment: str | None) -> list[str]:
     return [found, *arguments]
 
 
+def sweep(folder: Path) -> None:
+    """Takes away the files of processes that are not there any more."""
+    for left in folder.iterdir():
+        pid = left.name.partition("-")[0]
+        if pid.isdigit() and not alive(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
 class Files:
     """Files that a program insists on, with secrets in them: for its user's eyes alone, and gone with the process.
 
-    A process that is killed leaves them behind; the next one takes them away.
+    A process that is killed leaves them behind: who watched over it takes them away, and else the next one.
     """
 
     def __init__(self) -> None:
         above = Project(Path(os.environ.get("DLT_PROJECT_DIR") or Path.cwd())).state / "bridge"
         above.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in above.iterdir():
-            pid = left.name.partition("-")[0]
-            if pid.isdigit() and not alive(int(pid)):
-                shutil.rmtree(left, ignore_errors=True)
+        sweep(above)
         self._folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=above))
         atexit.register(self.close)
 

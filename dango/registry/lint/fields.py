@@ -67,6 +67,8 @@ def group_names(entry: Entry) -> Iterator[Finding]:
 
 def resource_names(entry: Entry) -> Iterator[Finding]:
     """A resource that does not exist is offered to nobody, or asked for in vain."""
+    if entry.select.more:
+        yield from _known(entry.select.more, (field.name for field in entry.fields), ("select", "more"), "field")
     if not (known := entry.resources) or entry.select.live:
         return
     yield from _all_known(entry.select.default, known, ("select", "default"))

@@ -10,8 +10,8 @@ from typing import Any
 from dlt.sources import DltResource
 from dlt.sources.helpers.rest_client.auth import BearerTokenAuth
 
-from dango.connectors.api import Api
-from dango.connectors.reports import Cursor, by_day, to_today
+from dango.connectors.vendors.api import Api
+from dango.connectors.vendors.reports import Cursor, by_day, to_today
 from dango.errors import ArgumentError, near
 
 _PER_SECOND = 1.0

@@ -12,15 +12,14 @@ from dlt.sources import DltResource
 from pyarrow import csv
 from requests import Response
 
-from dango.connectors.api import Api
 from dango.connectors.oauth import OAuth2Client
-from dango.connectors.reports import awaited
+from dango.connectors.vendors.api import Api
+from dango.connectors.vendors.reports import awaited
 from dango.conversions import convert, moment
 from dango.errors import SourceError, VendorError
-from dango.probe import Inspection, Table
+from dango.probe import Inspection
 
 _PER_SECOND = 5.0
-_USUAL = ("Account", "Contact", "Lead", "Opportunity", "User")
 # The best first: the first is moved by everything, formulas excepted.
 _CURSORS = ("SystemModstamp", "LastModifiedDate", "CreatedDate")
 # A long transaction shows later than its records say.
@@ -46,7 +45,7 @@ _HINTS = {
     400: "the user of the app needs Read on the object and its fields",
     401: "the app's policies say as which user it runs: it needs API Enabled",
     403: "the user of the app needs API Enabled, and requests may be used up for today: Setup > System overview",
-    404: "no such object, or the user of the app may not read it: dango source test lists those that it may",
+    404: "no such object, or the user of the app may not read it: dango source edit offers those that it may",
 }
 Cursor = dlt.sources.incremental[dt.datetime]
 
@@ -56,7 +55,7 @@ def salesforce_bulk(
     client_id: str,
     client_secret: str,
     start_date: str,
-    table_names: Sequence[str] | None = None,
+    objects: Sequence[str],
     api_version: str = "v62.0",
     base_url: str | None = None,
 ) -> list[DltResource]:
@@ -67,7 +66,7 @@ def salesforce_bulk(
         client_id: of an app that signs in by itself.
         client_secret: its secret.
         start_date: from when on records that changed are loaded.
-        table_names: API names of objects; without them the usual five.
+        objects: their API names.
         api_version: such as `v62.0`.
         base_url: in place of the domain's address.
 
@@ -76,22 +75,21 @@ def salesforce_bulk(
         SourceError: when an object cannot be queried.
     """
     api = _api(domain, client_id, client_secret, api_version, base_url)
-    return [_resource(api, name, start_date) for name in table_names or _USUAL]
+    return [_resource(api, name, start_date) for name in objects]
 
 
 def inspect(
     domain: str,
     client_id: str,
     client_secret: str,
-    start_date: str,
-    table_names: Sequence[str] | None = None,
     api_version: str = "v62.0",
     base_url: str | None = None,
+    **_: Any,
 ) -> Inspection:
     """Asks Salesforce which objects the user may query. Raises `VendorError`."""
     found = _api(domain, client_id, client_secret, api_version, base_url).get("sobjects")["sobjects"]
-    tables = (Table(each["name"], ("Id",)) for each in found if each["queryable"] and not each["deprecatedAndHidden"])
-    return Inspection(server=f"Salesforce {api_version}", tables=tuple(tables))
+    names = (each["name"] for each in found if each["queryable"] and not each["deprecatedAndHidden"])
+    return Inspection(server=f"Salesforce {api_version}", choices={"objects": tuple(names)})
 
 
 def _api(domain: str, client_id: str, client_secret: str, api_version: str, base_url: str | None) -> Api:
@@ -103,7 +101,7 @@ def _api(domain: str, client_id: str, client_secret: str, api_version: str, base
 def _resource(api: Api, name: str, start_date: str) -> DltResource:
     described = api.get(f"sobjects/{name}/describe")
     if not described["queryable"]:
-        raise SourceError(f"`{name}` cannot be queried", loc=("resources", name))
+        raise SourceError(f"`{name}` cannot be queried", loc=("salesforce_bulk", "objects"))
     kinds = {
         field["name"]: _KINDS.get(field["type"], pa.string())
         for field in described["fields"]

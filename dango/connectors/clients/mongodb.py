@@ -23,9 +23,9 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
+from dango.connectors.clients.turns import in_turn
 from dango.connectors.cursor_columns import as_table
 from dango.connectors.places import existing
-from dango.connectors.turns import in_turn
 from dango.errors import SourceError, near
 from dango.probe import Inspection, Table
 

@@ -14,8 +14,8 @@ import dlt
 from dlt.sources import DltResource
 from dlt.sources.helpers.rest_client.auth import HttpBasicAuth
 
-from dango.connectors import json_lines
-from dango.connectors.api import Api
+from dango.connectors.vendors import json_lines
+from dango.connectors.vendors.api import Api
 from dango.conversions import moment
 from dango.errors import VendorError
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from dlt.sources import DltResource
 
-from dango.connectors.api import Api
 from dango.connectors.oauth import GoogleServiceAccount
-from dango.connectors.reports import Cursor, by_day, to_today
+from dango.connectors.vendors.api import Api
+from dango.connectors.vendors.reports import Cursor, by_day, to_today
 from dango.errors import ArgumentError, near
 
 _SCOPE = "https://www.googleapis.com/auth/analytics.readonly"

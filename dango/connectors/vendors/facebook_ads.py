@@ -14,8 +14,8 @@ from dlt.sources import DltResource
 from dlt.sources.helpers.rest_client.auth import BearerTokenAuth
 from requests import Response
 
-from dango.connectors.api import Api
-from dango.connectors.reports import Cursor, Days, awaited, by_day, windows
+from dango.connectors.vendors.api import Api
+from dango.connectors.vendors.reports import Cursor, Days, awaited, by_day, windows
 from dango.errors import ArgumentError, VendorError, near
 
 _PER_SECOND = 2.0

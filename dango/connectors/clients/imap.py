@@ -17,7 +17,7 @@ from typing import Any, Literal
 import dlt
 from dlt.sources import DltResource
 
-from dango.connectors import mail
+from dango.connectors.clients import mail
 from dango.connectors.places import existing
 from dango.errors import SourceError, near
 from dango.failed import Failed, guard

@@ -25,9 +25,9 @@ from confluent_kafka import (
 )
 from dlt.sources import DltResource
 
-from dango.connectors.payloads import READ, Form, Start, require_time, shown
+from dango.connectors.clients.payloads import READ, Form, Start, require_time, shown
+from dango.connectors.clients.turns import in_turn
 from dango.connectors.places import existing
-from dango.connectors.turns import in_turn
 from dango.errors import SourceError, near
 from dango.failed import Failed
 from dango.probe import Inspection, Table

@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from dlt.sources import DltResource
 
-from dango.connectors.payloads import READ, Form, Start, require_time, shown
+from dango.connectors.clients.payloads import READ, Form, Start, require_time, shown
 from dango.errors import SourceError, near
 from dango.failed import Failed
 from dango.probe import Inspection, Table

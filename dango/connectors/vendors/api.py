@@ -18,11 +18,8 @@ from dango.dlt_internals.names import jsonpath
 from dango.errors import VendorError
 
 _LONGEST_MESSAGE = 500
-# Where vendors say what is wrong: Google and Meta, Salesforce, Intuit, PayPal, OAuth, and others.
-_SAID = (
-    "error.message", "[0].message", "Fault.Error[0].Detail", "fault.error[0].message", "message", "error_description",
-    "error",
-)  # fmt: skip
+# Where vendors say what is wrong: Google and Meta, Intuit, Salesforce and PayPal, OAuth, and others.
+_SAID = ("error.message", "Fault.Error[*].Detail", "fault.error[*].message", "message", "error_description", "error")
 
 
 class Api:
@@ -116,5 +113,7 @@ def _said(response: Response) -> str:
         body = response.json()
     except ValueError:
         return response.text[:_LONGEST_MESSAGE].strip() or response.reason or "no reason given"
-    found = (value for path in _SAID for value in jsonpath.find_values(path, body) if isinstance(value, str))
+    # Some send a list of what is wrong.
+    first = body[0] if isinstance(body, list) and body else body
+    found = (value for path in _SAID for value in jsonpath.find_values(path, first) if isinstance(value, str))
     return (next(found, None) or json.dumps(body))[:_LONGEST_MESSAGE]

@@ -11,9 +11,9 @@ from typing import Any
 from dlt.sources import DltResource
 from requests import Response
 
-from dango.connectors.api import Api
 from dango.connectors.oauth import OAuth2Client
-from dango.connectors.reports import Cursor, by_day, to_today
+from dango.connectors.vendors.api import Api
+from dango.connectors.vendors.reports import Cursor, by_day, to_today
 from dango.conversions import convert, moment
 
 _PER_SECOND = 2.0

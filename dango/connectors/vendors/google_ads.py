@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 import dlt
 from dlt.sources import DltResource
 
-from dango.connectors.api import Api
 from dango.connectors.oauth import GoogleServiceAccount
-from dango.connectors.reports import Cursor, by_day, windows
+from dango.connectors.vendors.api import Api
+from dango.connectors.vendors.reports import Cursor, by_day, windows
 from dango.errors import ArgumentError, near
 
 _SCOPE = "https://www.googleapis.com/auth/adwords"

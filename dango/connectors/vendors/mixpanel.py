@@ -10,9 +10,9 @@ from typing import Any
 from dlt.sources import DltResource
 from dlt.sources.helpers.rest_client.auth import HttpBasicAuth
 
-from dango.connectors import json_lines
-from dango.connectors.api import Api
-from dango.connectors.reports import Cursor, by_day, to_today
+from dango.connectors.vendors import json_lines
+from dango.connectors.vendors.api import Api
+from dango.connectors.vendors.reports import Cursor, by_day, to_today
 
 _PER_SECOND = 1.0
 # Of 60 exports an hour, so that a first load of years passes.

@@ -9,8 +9,8 @@ from typing import Any
 import dlt
 from dlt.sources import DltResource
 
-from dango.connectors.api import Api
 from dango.connectors.oauth import OAuth2Refresh
+from dango.connectors.vendors.api import Api
 from dango.conversions import convert, moment
 
 _PER_SECOND = 5.0

@@ -11,9 +11,9 @@ from typing import Any
 import dlt
 from dlt.sources import DltResource
 
-from dango.connectors.api import Api
 from dango.connectors.headers import distinct
 from dango.connectors.oauth import GoogleServiceAccount
+from dango.connectors.vendors.api import Api
 from dango.errors import SourceError, near
 from dango.probe import Inspection, Table
 
