@@ -234,7 +234,8 @@ def test_clickhouses_own_engine_gives_each_type_as_what_it_is_and_then_what_is_n
     with duckdb.connect(str(file), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         found = connection.sql(
-            "SELECT * EXCLUDE (at, local), epoch(at) AS at, epoch(local) AS local FROM raw_shop.orders WHERE id = 1"
+            'SELECT * EXCLUDE ("at", "local"), epoch("at") AS "at", epoch("local") AS "local" '
+            "FROM raw_shop.orders WHERE id = 1"
         )
         row = dict(zip(found.columns, found.fetchall()[0], strict=True))
         assert connection.sql("SELECT id FROM raw_shop.orders ORDER BY id").fetchall() == [(1,), (3,)]
