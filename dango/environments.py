@@ -98,13 +98,18 @@ def wanted(job: Job) -> Wanted | None:
     asked = job.source.environment
     if asked is None:
         return None
-    child = job.entry is not None and isinstance(job.entry.build, Function) and _names(job.entry.build.args)
+    child = has_child(job)
     own = tuple(_located(text, job.root) for text in asked.requirements)
     base = () if child else _dangos()
     python = asked.python or ""
     built_with = asked.build_constraints
     folder = environments_of(Project(job.root)) / _name(own, (*base, *built_with), python, job.root)
     return Wanted(folder, (*base, *own), python, asked.requirements, built_with, not child)
+
+
+def has_child(job: Job) -> bool:
+    """Whether it is a child program that runs in the source's environment, and not the worker."""
+    return job.entry is not None and isinstance(job.entry.build, Function) and _names(job.entry.build.args)
 
 
 def interpreter(job: Job) -> Path | None:

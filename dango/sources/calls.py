@@ -159,8 +159,9 @@ def _of_entry(job: Job, entry: Entry, fields: list[Given]) -> Call:
 
 
 def _environment(job: Job) -> str | None:
-    """Where the programs of the source's own environment are; None where it has none."""
-    asked = environments.wanted(job)
+    """Where the programs of the source's own environment are; None where none of them runs."""
+    # A worker that runs there itself knows less of it: dango is no package of that environment.
+    asked = environments.wanted(job) if environments.has_child(job) else None
     return str(environments.scripts(asked.folder)) if asked else None
 
 
