@@ -47,7 +47,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "dialects",
         "clickhouses_own_engine_gives_each_type_as_what_it_is_and_then_what_is_new",
         "clickhouses_own_engine_gives_each_type_as_what_it_is_and_then_what_is_new",
-        "a_database_where_nobody_listens_is_told_in_one_line_without_its_password",
+        HIDDEN,
     ),
     "mongodb": _of(
         "mongodb",
