@@ -109,6 +109,15 @@ class Selection(Strict):
     )
 
 
+class Loads(Strict):
+    """How a function loads a resource: it says so in its code, and here for who reads."""
+
+    key: tuple[StrictStr, ...] = ()
+    cursor: StrictStr = Field(default="", description="the column by which the source asks for what is new")
+    replaces: StrictStr = Field(default="", description="the column, such as a day, whose values are replaced whole")
+    write_disposition: Literal["append", "replace", "merge"] = "append"
+
+
 class RateLimit(Strict):
     """What the vendor allows."""
 
@@ -178,6 +187,10 @@ class Entry(Strict):
     )
     select: Selection = Selection.model_construct()
     describe: dict[StrictStr, StrictStr] = Field(default_factory=dict, description="a line for each resource")
+    loads: dict[StrictStr, Loads] = Field(
+        default_factory=dict,
+        description="how a function loads each resource; `*` stands for all that are not named",
+    )
     check: Check = Check.model_construct()
     verify: Verify = Verify.model_construct()
 

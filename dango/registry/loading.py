@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dango.registry.entry import Entry, RestApi
@@ -24,7 +24,11 @@ class Loading:
     key: tuple[str, ...] = ()
     parent: str = ""
     """The resource that it is asked for row by row."""
+    replaces: str = ""
+    """The column of which each value is read whole, and takes the place of what was there of it."""
     cursor: str = ""
+    by_source: bool = False
+    """Whether a function asks for what is new, in its own way."""
     asked_with: str = ""
     """What of the request holds the cursor; empty where the vendor cannot be asked for less."""
     newest_first: bool = False
@@ -36,13 +40,22 @@ class Loading:
 def loadings(entry: Entry) -> list[Loading]:
     """The resources of an entry that are known without asking anybody, in its order."""
     if not isinstance(entry.build, RestApi):
-        return [_named(entry, name) for name in entry.resources]
+        return [_by_function(entry, name) for name in entry.resources]
     return [_loading(entry, resource) for resource in Api(entry, entry.build).resources]
 
 
 def _named(entry: Entry, name: str) -> Loading:
     default = entry.select.default
     return Loading(name, entry.describe.get(name, ""), not default or name in default)
+
+
+def _by_function(entry: Entry, name: str) -> Loading:
+    known, said = _named(entry, name), entry.loads.get(name, entry.loads.get("*"))
+    if said is None:
+        return known
+    return replace(
+        known, write=said.write_disposition, key=said.key, replaces=said.replaces, cursor=said.cursor, by_source=True
+    )
 
 
 def _loading(entry: Entry, resource: Resource) -> Loading:

@@ -146,10 +146,14 @@ def _columns(known: Sequence[Loading]) -> tuple[tuple[str, ...], list[tuple[str,
         "what it holds": [_held(each) for each in known],
         "key": [_listed(map(_code, each.key)) for each in known],
         "only what is new, by": [_cursor(each) for each in known],
-        "written by": [each.write for each in known],
+        "written by": [_written_by(each) for each in known],
     }
     said = {name: cells for name, cells in columns.items() if any(cells)}
     return tuple(said), list(zip(*said.values(), strict=True))
+
+
+def _written_by(each: Loading) -> str:
+    return f"{each.write}; each {_code(each.replaces)} is replaced whole" if each.replaces else each.write
 
 
 def _held(each: Loading) -> str:
@@ -161,6 +165,8 @@ def _cursor(each: Loading) -> str:
     """The cursor, and how little the vendor is asked for."""
     if not each.cursor:
         return ""
+    if each.by_source:
+        return _code(each.cursor)
     how = f"asked with {_code(each.asked_with)}" if each.asked_with else ""
     how = how or ("newest first, until what is known" if each.newest_first else "picked out of all")
     again = f"; the last {_span(each.again)} again" if each.again else ""

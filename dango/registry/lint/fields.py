@@ -74,6 +74,8 @@ def resource_names(entry: Entry) -> Iterator[Finding]:
     yield from _all_known(entry.select.default, known, ("select", "default"))
     for name in entry.describe:
         yield from _known(name, known, ("describe", name), "resource")
+    for name in entry.loads:
+        yield from _known(name, (*known, "*"), ("loads", name), "resource")
     if entry.check.resource:
         yield from _known(entry.check.resource, known, ("check", "resource"), "resource")
     for position, waiver in enumerate(entry.verify.waive):
