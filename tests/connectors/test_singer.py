@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -169,7 +170,7 @@ def test_a_secret_is_put_into_the_settings_as_deep_as_it_stands(
     tap = TAP.replace("fault = os", 'open("told", "w").write(json.dumps(config))\nfault = os')
     settings = "{account: 7, auth: {user: ann}}"
     write({
-        "sources": SHOP.replace("{account: 7}", settings), "taps/tap.py": tap,
+        "sources": re.sub("config: {.*?}", f"config: {settings}", SHOP), "taps/tap.py": tap,
         ".dlt/secrets.toml": '[sources.shop.secrets.auth]\ntoken = "Q7secretQ7"\n',
     })  # fmt: skip
     assert dango("sync").code == 0

@@ -104,8 +104,8 @@ def test_what_dango_brings_as_sources_is_what_its_entries_of_these_names_call() 
 
 
 def test_processors_of_dangos_own_are_those_whose_settings_are_checked_and_no_package_replaces_them(site: Path) -> None:
-    assert {each.name for each in plugins(PROCESSORS) if each.distribution == OWN} == {*BUILT_IN}
     installed(site, "alpha", "[dango.processors]\nhash = alpha_p:rows\n")
+    assert {each.name for each in plugins(PROCESSORS) if each.distribution == OWN} == {*BUILT_IN}
     assert (named(PROCESSORS)["hash"].origin, named(PROCESSORS)["hash"].hides) == ("shipped", ("package alpha",))
 
 
