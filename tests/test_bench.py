@@ -188,6 +188,17 @@ def test_connectors_of_other_frameworks_are_told_beside_their_own_way_and_those_
     assert "VDK" not in report.page(Results({}, measured), [])
 
 
+@pytest.mark.slow
+def test_a_connector_is_measured_beside_its_own_way_in_environments_that_stay(tmp_path: Path) -> None:
+    kept, data = tmp_path / "kept.json", tmp_path / "data"
+    said = bench_command("run", "world_singer", "--rows", "200", "--rounds", "1", "--data", data, "--out", kept)
+    assert "Singer: tap-jsonl" in said
+    measured = read(kept).jobs["world_singer"]
+    assert set(measured.samples) == {"reference", "dango"} and measured.rows == 200
+    assert len([path for path in (data / "data" / "environments").iterdir() if path.is_dir()]) == 2
+    assert str(tmp_path) not in kept.read_text()
+
+
 def test_the_page_in_docs_is_what_was_measured_last(tmp_path: Path) -> None:
     for file in report.write(read(LATEST), tmp_path):
         written = ROOT / "docs" / file.relative_to(tmp_path)
