@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import changes, everyday, loads
+from bench import changes, everyday, loads, worlds
 from bench.bench import Bench
 from bench.loads import TENTH
 from bench.measure import Contest, Target
@@ -84,4 +84,6 @@ JOBS: tuple[Job, ...] = (
         0, (_at_most(1.3),), everyday.help_page, rounds=15),
     Job("folder_growth", "`.dango/` after 100 syncs, against 10",
         100, (Target("ratio", 1.1, "size"),), everyday.folder_growth, rounds=1),
+    *(Job(world.job, f"{world.name}: {world.connector}, {world.unit}", world.rows, (), world.contest)
+      for world in worlds.WORLDS),
 )  # fmt: skip

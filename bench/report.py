@@ -1,4 +1,4 @@
-"""docs/PERFORMANCE.md and its plots, from results."""
+"""docs/PERFORMANCE.md and its plots, and the speeds in docs/CONNECTORS.md, from results."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ from bench.loads import TENTH
 from bench.measure import Target
 from bench.plots import Line, Plot
 from bench.results import Entry, Results, Verdict, verdicts
+from bench.worlds import WORLDS
 
 MIB = 1024**2
 PAGE = Path(__file__).with_name("page.md")
+CONNECTORS = Path(__file__).parents[1] / "docs" / "CONNECTORS.md"
+BEGIN, END = "<!-- the speeds: written by make bench-report -->", "<!-- end of the speeds -->"
 _MEASURES = {"wall": "", "cpu": " CPU", "rss": " memory", "size": " size"}
+_OF_THE_PAGE = [job for job in JOBS if job.name not in {world.job for world in WORLDS}]
 OURS = ("reference", "dango", TENTH, "one_job")
 
 
 def write(results: Results, folder: Path) -> list[Path]:
-    """Writes PERFORMANCE.md and plots/*.svg into a folder; returns what was written."""
+    """Writes PERFORMANCE.md, plots/*.svg, and CONNECTORS.md with its speeds into a folder; returns what was written."""
     plots = dict(_plots(results))
-    files = {folder / "plots" / f"{name}.svg": plot.svg() for name, plot in plots.items()}
+    before, _, rest = CONNECTORS.read_text().partition(BEGIN)
+    files = {folder / "CONNECTORS.md": f"{before}{BEGIN}\n{speeds(results)}\n{END}{rest.partition(END)[2]}"}
+    files |= {folder / "plots" / f"{name}.svg": plot.svg() for name, plot in plots.items()}
     files[folder / "PERFORMANCE.md"] = page(results, list(plots))
     for file, text in files.items():
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +64,7 @@ def _reached(verdict: Verdict) -> str:
 
 def page(results: Results, plots: Sequence[str]) -> str:
     """The whole document."""
-    measured = [(job, results.jobs[job.name]) for job in JOBS if job.name in results.jobs]
+    measured = [(job, results.jobs[job.name]) for job in _OF_THE_PAGE if job.name in results.jobs]
     return Template(PAGE.read_text()).substitute(
         machine=_machine(results.machine),
         dates=_dates([entry for _, entry in measured]),
@@ -69,6 +75,29 @@ def page(results: Results, plots: Sequence[str]) -> str:
         peers=_peers(measured),
         growth="\n".join(f"![{name}](plots/{name}.svg)" for name in plots) or "Not measured.",
     )
+
+
+def speeds(results: Results) -> str:
+    """Connectors of other frameworks, each beside its own way."""
+    lines = ["| | connector | how many | its own way | its s | dango s | times | its CPU s | dango CPU s | times |"]
+    lines.append("|---|---|--:|---|--:|--:|--:|--:|--:|--:|")
+    measured = []
+    for world in WORLDS:
+        entry = results.jobs.get(world.job)
+        if entry is None or not entry.samples:
+            why = f": {_cell(entry.reason)}" if entry else " yet"
+            lines.append(f"| {world.name} | {world.connector} | | {world.label} | not measured{why} | | | | | |")
+            continue
+        measured.append(entry)
+        mark = "†" if _busy(results, entry) else ""
+        cells = [world.name, world.connector, f"{entry.rows:,} {world.unit}{mark}", entry.labels["reference"]]
+        for measure in ("wall", "cpu"):
+            theirs, ours = (entry.median(who, measure) for who in ("reference", "dango"))
+            cells += [_seconds(theirs), _seconds(ours), f"{ours / theirs:.2f}×"]
+        lines.append(f"| {' | '.join(cells)} |")
+    if measured:
+        lines += ["", f"Measured {_dates(measured)} on: {_machine(results.machine)}."]
+    return "\n".join(lines)
 
 
 def _table(results: Results, measured: Sequence[tuple[Job, Entry]]) -> str:
@@ -100,7 +129,7 @@ def _missed(measured: Sequence[tuple[Job, Entry]]) -> str:
         for verdict in verdicts(job, entry)
         if not verdict.met
     ]
-    unmeasured = [job.title for job in JOBS if job.name not in {other.name for other, _ in measured}]
+    unmeasured = [job.title for job in _OF_THE_PAGE if job.name not in {other.name for other, _ in measured}]
     lines += [f"- Not measured: {'; '.join(unmeasured)}."] if unmeasured else []
     return "\n".join(lines) or "Nothing."
 

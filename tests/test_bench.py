@@ -177,6 +177,28 @@ def test_the_report_tells_what_is_met_missed_left_out_and_not_measured() -> None
     assert "$" not in page.replace("$PATH", "")
 
 
+def test_connectors_of_other_frameworks_are_told_beside_their_own_way_and_those_that_were_not_measured() -> None:
+    own = entry(reference=4.0, dango=3.0)
+    measured = {"world_vdk": own, "world_airbyte": Entry(1000, "2026-01-01", reason="no packages")}
+    told = report.speeds(Results({"processor": "a fast one"}, measured))
+    assert "1,000 records | the reference | 4.00 | 3.00 | 0.75× | 4.00 | 3.00 | 0.75× |" in told
+    assert "not measured: no packages" in told and "not measured yet" in told and "2026-01-01 on: a fast one" in told
+    assert {line.count("|") for line in told.splitlines() if line.startswith("|")} == {11}
+    # They have a table of their own, and no target.
+    assert "VDK" not in report.page(Results({}, measured), [])
+
+
+@pytest.mark.slow
+def test_a_connector_is_measured_beside_its_own_way_in_environments_that_stay(tmp_path: Path) -> None:
+    kept, data = tmp_path / "kept.json", tmp_path / "data"
+    said = bench_command("run", "world_singer", "--rows", "200", "--rounds", "1", "--data", data, "--out", kept)
+    assert "Singer: tap-jsonl" in said
+    measured = read(kept).jobs["world_singer"]
+    assert set(measured.samples) == {"reference", "dango"} and measured.rows == 200
+    assert len([path for path in (data / "data" / "environments").iterdir() if path.is_dir()]) == 2
+    assert str(tmp_path) not in kept.read_text()
+
+
 def test_the_page_in_docs_is_what_was_measured_last(tmp_path: Path) -> None:
     for file in report.write(read(LATEST), tmp_path):
         written = ROOT / "docs" / file.relative_to(tmp_path)
@@ -198,7 +220,8 @@ def test_what_was_not_measured_has_no_verdict() -> None:
 def test_growth_becomes_curves_of_time_and_memory(tmp_path: Path) -> None:
     grown = [replace(entry(reference=1.0 * n, dango=1.1 * n), rows=1000 * n) for n in (1, 10)]
     files = report.write(Results({}, growth={"csv_duckdb": grown, "jsonl_duckdb": grown[:1]}), tmp_path)
-    assert [file.name for file in files] == ["csv_duckdb_time.svg", "csv_duckdb_memory.svg", "PERFORMANCE.md"]
+    names = ["CONNECTORS.md", "csv_duckdb_time.svg", "csv_duckdb_memory.svg", "PERFORMANCE.md"]
+    assert [file.name for file in files] == names
     assert "plots/csv_duckdb_time.svg" in files[-1].read_text()
 
 

@@ -242,3 +242,36 @@ def test_a_connector_of_protobuf_files_loads_their_messages_and_tells_of_the_one
     assert rows("select entity, message from raw_messages._dango_errors") == [
         ("broken.proto", "no message can be read")
     ]
+
+
+VERSIONS = """\
+version: 1
+sources:
+  - name: newer
+    type: openmetadata
+    environment: {requirements: ["openmetadata-ingestion==2.0.6.0", "dbt-core<1.12"]}
+    openmetadata: {connector: custom_sources.connector.Tables, config: {file: tables.csv}}
+  - name: older
+    type: openmetadata
+    # It imports `cachetools` and does not ask for it.
+    environment: {requirements: ["openmetadata-ingestion==1.9.0.0", "dbt-core<1.12", cachetools]}
+    openmetadata: {connector: custom_sources.connector.Tables, config: {file: tables.csv}}
+"""
+
+
+@pytest.mark.long
+def test_two_versions_of_openmetadata_load_side_by_side_each_in_its_own_environment(
+    dango: Callable[..., Said], rows: Callable[[str], list[Any]], write: Callable[[Mapping[str, str]], None]
+) -> None:
+    told = CONNECTOR.replace("columns=columns)", 'columns=columns, description=version("openmetadata-ingestion"))')
+    write({
+        "sources": VERSIONS,
+        "custom_sources/connector.py": told.replace("import csv", "import csv\nfrom importlib.metadata import version"),
+        "tables.csv": "name,columns\norders,id:INT\n",
+    })  # fmt: skip
+    said = dango("sync", timeout=900)
+    assert said.code == 0, said.err
+    for source, version in (("newer", "2.0.6.0"), ("older", "1.9.0.0")):
+        assert rows(f"select name, description from raw_{source}.tables") == [("orders", version)]
+    built = dango("env", "list", "--json").json["environments"]
+    assert sorted(each["sources"] for each in built) == [["newer"], ["older"]]
