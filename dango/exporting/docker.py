@@ -93,6 +93,13 @@ def _parts(project: Project, brings: list[str]) -> Iterator[list[str]]:
         f"FROM python:{sys.version_info.major}.{sys.version_info.minor}-slim",
         "WORKDIR /project",
     ]
+    if needs.git(project):
+        yield [
+            "# What is fetched from a repository needs it.",
+            "# hadolint ignore=DL3008",
+            "RUN apt-get update && apt-get install -y --no-install-recommends git \\",
+            "    && rm -rf /var/lib/apt/lists/*",
+        ]
     yield _packages(project, bool(pythons))
     if any(source.environment for source in project.config.sources):
         yield _environments(project, brings)

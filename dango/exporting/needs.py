@@ -71,6 +71,16 @@ def in_plain_text(project: Project) -> Iterator[tuple[str, bool]]:
                 yield ".".join(("destinations", destination.name, *keys)), False
 
 
+def git(project: Project) -> bool:
+    """Whether any package is asked for by an address of git's."""
+    file = project.root / REQUIREMENTS_FILE
+    asked = [file.read_text(encoding="utf-8")] if file.is_file() else []
+    asked += [
+        text for source in project.config.sources if source.environment for text in source.environment.requirements
+    ]
+    return any("git+" in text for text in asked)
+
+
 def files(project: Project) -> list[str]:
     """The paths, from the root, of what a sync reads: what is always there, and what `sources.yml` names."""
     manifests = sorted(path for suffix in ("yaml", "yml") for path in (project.root / ".dango").glob(f"*.{suffix}"))
