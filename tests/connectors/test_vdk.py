@@ -75,6 +75,7 @@ sources:
     type: vdk
     vdk: {connector: auto-generated-data, config: {num_records: 3, num_streams: 2}}
   - {name: shop, type: vdk, on_error: skip, vdk: {connector: custom_sources.shop.Shop}}
+  - {name: apart, type: vdk, vdk: {connector: custom_sources.shop.Shop, metadata: table, streams: [orders]}}
   - {name: typo, type: vdk, vdk: {connector: auto-generated}}
   - {name: option, type: vdk, vdk: {connector: auto-generated-data, config: {nm_records: 3}}}
   - {name: tap, type: vdk, vdk: {connector: singer-tap, config: {tap_name: ROOT/tap, tap_config: {}}}}
@@ -93,11 +94,14 @@ def test_data_sources_are_read_stream_by_stream_and_go_on_from_their_states(
     assert said.code == 3, said.err
     assert rows("select count(*), max(id) from raw_auto.stream_1") == [(3, 3)]
     assert rows("select count(*), min(vdk_metadata__read) from raw_shop.orders") == [(4, "now")]
+    assert rows(
+        "select count(*), min(read) from raw_apart.orders join raw_apart.orders_metadata using (vdk_payload)"
+    ) == [(4, "now")]
     assert "VDK has no data source `auto-generated` here; it has auto-generated-data" in said.err
     assert "`auto-generated-data` has no option `nm_records`; it has num_records" in said.err
     # VDK itself takes a tap that crashes for one that has come to its end.
     assert "ended with exit code 3" in said.err
-    assert (root / "disconnected").read_text() == "once "
+    assert (root / "disconnected").read_text() == "once once "
 
     assert dango("sync", "auto").code == 0
     assert rows("select count(*), max(id) from raw_auto.stream_1") == [(6, 6)]

@@ -31,7 +31,8 @@ def vdk(
         secrets: what of that is secret, put into it.
         streams: those to load; all where empty.
         primary_keys: by table the column, or the columns, that tell rows apart: these tables are merged.
-        metadata: `columns` to have payloads' metadata beside their data, or `none`.
+        metadata: `columns` to have payloads' metadata beside their data, `table` to have a row for each payload in
+            `TABLE_metadata`, which `vdk_payload` joins to its data, or `none`.
         environment: the folder of programs of the source's own environment.
         on_error: with `skip` a stream that fails leaves what it had confirmed, and the others are loaded.
     """

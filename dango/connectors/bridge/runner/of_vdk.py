@@ -7,7 +7,8 @@ import importlib
 import subprocess
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import MISSING, fields
 from typing import Any
@@ -78,7 +79,7 @@ class _Reading:
         from vdk.plugin.data_sources.state import DataSourceState, InMemoryDataSourceStateStorage
 
         self._say = say
-        self._columns = request.get("metadata") != "none"
+        self._metadata = request.get("metadata", "columns")
         self._keys = request.get("keys") or {}
         self._storage = InMemoryDataSourceStateStorage()
         self._storage.write("it", request.get("state") or {})
@@ -126,14 +127,22 @@ class _Reading:
 
     def _record(self, table: str, payload: Any, tables: set[str]) -> None:
         rows = payload.data if isinstance(payload.data, list) else [payload.data] if payload.data is not None else []
-        about = {"vdk_metadata": payload.metadata} if payload.metadata and self._columns else {}
+        about: dict[str, Any] = {}
         with self._turn:
-            if table not in tables:
-                tables.add(table)
-                key = self._keys.get(table) or []
-                self._say("SCHEMA", stream=table, schema={}, key_properties=[key] if isinstance(key, str) else key)
-            for row in rows:
-                self._say("RECORD", stream=table, record={**row, **about})
+            if payload.metadata and self._metadata == "columns":
+                about = {"vdk_metadata": payload.metadata}
+            elif payload.metadata and self._metadata == "table":
+                about = {"vdk_payload": uuid.uuid4().hex}
+                self._rows(f"{table}_metadata", [{**payload.metadata, **about}], tables)
+            self._rows(table, ({**row, **about} for row in rows), tables)
+
+    def _rows(self, table: str, rows: Iterable[dict[str, Any]], tables: set[str]) -> None:
+        if table not in tables:
+            tables.add(table)
+            key = self._keys.get(table) or []
+            self._say("SCHEMA", stream=table, schema={}, key_properties=[key] if isinstance(key, str) else key)
+        for row in rows:
+            self._say("RECORD", stream=table, record=row)
 
     def _confirm(self, name: str, state: Any, tables: set[str]) -> None:
         with self._turn:
