@@ -269,7 +269,11 @@ PEERS: Mapping[str, Peer] = {
     ),
     "singer": Peer(
         "tap-postgres 0.10.0 | target-duckdb 0.8.0",
-        {"singer_tap": ("meltanolabs-tap-postgres==0.10.0",), "singer_target": ("target-duckdb==0.8.0",)},
+        # With DuckDB 1.3 and later the target loses the first row.
+        {
+            "singer_tap": ("meltanolabs-tap-postgres==0.10.0",),
+            "singer_target": ("target-duckdb==0.8.0", "duckdb<1.3"),
+        },
         _singer,
         "raw.{table}",
     ),

@@ -264,8 +264,8 @@ WORLDS: tuple[World, ...] = (
     World(
         "singer", "Singer", "tap-jsonl 0.3.1", "records", 200_000, "tap-jsonl into target-duckdb 0.8.0",
         {"requirements": ["tap-jsonl==0.3.1"]}, _singer,
-        # With a later DuckDB it loses the first row.
-        {"target": ["target-duckdb==0.8.0", "duckdb<1.2"]},
+        # With DuckDB 1.3 and later it loses the first row.
+        {"target": ["target-duckdb==0.8.0", "duckdb<1.3"]},
     ),
     World(
         "airbyte", "Airbyte", "source-faker 7.2.1", "users, each with a purchase", 20_000, "its `read`, into a file",
