@@ -142,8 +142,8 @@ floor: .venv/.stamp-dev ## the quick tests, and how much of the code they run
 ci: on_oldest = $(addprefix tests/,columnar connectors custom_sources dlt_internals load sources stored workers) \
 	$(foreach name,cursor preview sync tables,tests/cli/test_$(name).py) \
 	$(foreach name,api bad_input eject external jobs removal schema_contract secrets_isolation startup swap,tests/test_$(name).py)
-# Of the slow tests one quarter, by turns: which, tells the number of commits. `make slow` runs all.
-ci: PART = $(shell echo $$(( $$(git rev-list --count HEAD 2>/dev/null || echo 0) % 4 + 1 ))/4)
+# Of the slow tests one eighth, by turns: which, tells the number of commits. `make slow` runs all.
+ci: PART = $(shell echo $$(( $$(git rev-list --count HEAD 2>/dev/null || echo 0) % 8 + 1 ))/8)
 ci: lint types layers test slow oldest smoke ## everything that must hold before a change lands
 
 # --- how fast it is -------------------------------------------------------------------------------
