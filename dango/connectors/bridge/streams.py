@@ -105,8 +105,8 @@ class Run:
             hints = dlt.mark.make_hints(
                 table_name=name,
                 primary_key=[names.of(each) for each in told.key] or None,
-                write_disposition=told.write_disposition or ("merge" if told.key else "append"),  # type: ignore[arg-type]
-                columns=names.hints(columns(self._schemas[name])) or None,  # type: ignore[arg-type]
+                write_disposition=told.write_disposition or ("merge" if told.key else "append"),  # type: ignore[arg-type] # as the connector says
+                columns=names.hints(columns(self._schemas[name])) or None,  # type: ignore[arg-type] # hints as dlt takes them
             )
             for batch in self._batches(name, self._waited(name)):
                 yield dlt.mark.with_hints(batch, hints, create_table_variant=True)
