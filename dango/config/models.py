@@ -33,7 +33,7 @@ EMBEDDED = "duckdb"
 """The destination that needs no setting: a DuckDB file in the project."""
 
 # In the model from the first day; refused by name until the work behind them is done.
-NOT_YET = ("executor", "split", "schedule")
+NOT_YET = ("split", "schedule")
 
 
 def _said(description: str, *examples: Any) -> Any:
@@ -163,7 +163,10 @@ class Defaults(Later):
     environment: Environment | None = _said(
         "packages of the source's own, which no other source sees", {"requirements": ["stripe<16"]}
     )
-    executor: str | None = _said("not yet: where its jobs run")
+    executor: StrictStr | None = _said(
+        "where it is synced: `local`, `auto` (a node of a Ray cluster), a cluster's address, or what a package brings",
+        "ray://head.example.com:10001",
+    )
     split: str | dict[str, Any] | None = _said(_SPLIT)
     schedule: str | None = _said("not yet: when it is synced")
 
