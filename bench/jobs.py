@@ -58,6 +58,8 @@ JOBS: tuple[Job, ...] = (
         300_000, (Target("speedup", 3.0, "cpu"),), loads.dicts("documents")),
     Job("tap", "a Singer tap of 10 columns, against dlt's default with dicts",
         500_000, (Target("speedup", 15, "cpu"),), loads.tap, rounds=1),
+    Job("tap_small", "a small Singer tap, synced again, against the tap alone",
+        100, (Target("difference", 1.5),), loads.tap_small, rounds=9),
     Job("dicts_memory", "dicts of 10 columns: memory against a tenth",
         5 * _M, (Target("ratio", 1.3, "rss"), _MEMORY[1]), loads.dicts_memory, rounds=1),
     Job("eight_tables", "8 tables of PostgreSQL side by side, so many rows each",

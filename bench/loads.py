@@ -12,7 +12,7 @@ from bench.bench import Bench
 from bench.data import DOCUMENTS, FLAT, ITEMS, LINEITEM, Table
 from bench.measure import Command, Contest, Contestant
 from bench.peers import Input, Output
-from bench.projects import Project, from_code, from_file, from_postgres, in_postgres, script
+from bench.projects import Project, from_code, from_file, from_postgres, in_postgres, ours, script
 from tests.postgres_server import Postgres
 
 TENTH = "tenth"
@@ -138,6 +138,17 @@ def tap(bench: Bench, rows: int) -> Contest:
     return Contest({
         "reference": _into(bench, "dlt as it is, with dicts", reference, _of_dicts("raw", "flat", rows)),
         "dango": _synced(bench, project, _of_dicts("raw_load", "flat", rows)),
+    })  # fmt: skip
+
+
+def tap_small(bench: Bench, rows: int) -> Contest:
+    """What dango takes beside a tap that itself takes nearly nothing: its streams are known, and its rows are few."""
+    tap = bench.data.tap(rows)
+    project = Project.written(bench.folder("dango"), [{"name": "load", "type": "singer", "singer": {"tap": str(tap)}}])
+    alone = Command((str(tap),), bench.folder("reference"), ours())
+    return Contest({
+        "reference": Contestant("the tap", alone),
+        "dango": Contestant("dango sync, again", project.dango("sync")),
     })  # fmt: skip
 
 

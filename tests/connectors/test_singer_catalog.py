@@ -1,11 +1,7 @@
-"""What a tap has said of its streams is kept, and what a small tap costs by dango."""
+"""What a tap has said of its streams is kept."""
 
 from __future__ import annotations
 
-import os
-import statistics
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -61,29 +57,3 @@ def test_a_tap_is_asked_for_its_streams_once_until_something_changes(
     assert [discovered("sync") for _ in range(2)] == [1, 0]
     assert discovered("source", "describe", "shop") == 1
     assert discovered("sync") == 0
-
-
-@pytest.mark.slow
-def test_a_small_tap_costs_little_more_than_by_itself(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def seconds(*command: str) -> float:
-        before = os.times()
-        subprocess.run([sys.executable, *command], cwd=root, capture_output=True, check=True)
-        after = os.times()
-        return after.children_user + after.children_system - before.children_user - before.children_system
-
-    commands = {
-        "the tap": ("taps/tap.py",),
-        "dango sync": ("-m", "dango", "sync"),
-        "importing dlt and DuckDB": ("-c", "import dlt, duckdb"),
-    }
-    seconds(*commands["dango sync"])
-    costs: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(5):
-        for name, command in commands.items():
-            costs[name].append(seconds(*command))
-    tap, sync, imports = (statistics.median(costs[name]) for name in commands)
-    with capsys.disabled():
-        print(f"\nseconds of processors: tap {tap:.2f}, dango sync {sync:.2f}, imports alone {imports:.2f}")
-    # Processors that others use, too, need longer for all of it: of a busy machine the imports are the measure.
-    busy = os.getloadavg()[0] > (os.cpu_count() or 1)
-    assert sync - tap <= (3.5 * imports if busy else 1.5)
