@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dango import packages
-from dango.cluster import AUTO, node
+from dango.cluster import AUTO, SCHEME, node
 from dango.cluster.bundle import bundle
 from dango.cluster.entrusting import entrust
 from dango.cluster.places import require_shared
@@ -33,6 +35,10 @@ _UNDER_WAY = 1000
 """So many tasks at most: Ray plans as many at ease, and whoever adds machines by what waits sees enough."""
 _LISTEN = 1.0
 _CANCEL = 1.0
+_CONNECT = 5.0
+_START = (
+    "ray start --head; from elsewhere ray://HOST:10001, on a node `auto`, which takes RAY_ADDRESS where that is set"
+)
 
 
 def executor(project: Project, address: str, jobs: Sequence[Job], at_once: int | None = None) -> RayExecutor:
@@ -102,6 +108,8 @@ class RayExecutor:
         while waiting or self._under_way:
             while waiting and len(self._under_way) < self._most:
                 job = waiting.popleft()
+                # What is sent is told at once: the cluster may be long in finding room for it.
+                on_event(Event(job.source.name, "queued"))
                 try:
                     self._begin(_Attempt(job, entrust(self._project, job)))
                 except DangoError as error:
@@ -235,20 +243,28 @@ def _connected(address: str) -> Any:
         import ray
     except ImportError as error:
         raise MissingPackage(f"`--on {address}` needs the package ray", packages.install(["dango[ray]"])) from error
+    _require_listener(os.environ.get("RAY_ADDRESS", "") if address == AUTO else address)
     # Ray has an answer of its own to SIGTERM, which is not to the second; ours stays.
     own = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        if address == AUTO:
-            hint = "`--on auto` is for a node of a cluster, or where RAY_ADDRESS names one: ray start --head"
-        else:
-            hint = "the port is that of the client server (10001): ray start --head --ray-client-server-port 10001"
-        raise ClusterRefused(f"no cluster at {address}: {_first_line(error)}", hint) from None
+        raise ClusterRefused(f"no cluster at {address}: {_first_line(error)}", _START) from None
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, own)
     return ray
+
+
+def _require_listener(address: str) -> None:
+    """Raises `ClusterRefused` where nobody listens at an address; Ray itself would ask for a minute."""
+    host, _, port = address.removeprefix(SCHEME).partition("/")[0].rpartition(":")
+    if not (host and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT).close()
+    except OSError as error:
+        raise ClusterRefused(f"no cluster at {address}: {error.strerror or error}", _START) from None
 
 
 def _first_line(error: BaseException) -> str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from dango.config.models import Destination, Source
 from dango.entrusted import Entrusted
 from dango.job import Job
 from dango.project import ENV_REFERENCE, Project
@@ -72,8 +73,9 @@ def _refers(value: Any) -> bool:
 def _variables(project: Project, job: Job) -> dict[str, str]:
     """Of `.env` all but what is another's alone; of this process's environment what the source refers to, and what dlt
     would look for."""
-    ours, theirs = set(_referred(project, [job.source.name])), set(_referred(project, job.neighbours))
-    taken = {name: value for name, value in project.dotenv.items() if name in ours or name not in theirs}
+    ours = set(_referred([job.source], [job.destination]))
+    theirs = set(_referred(project.config.sources, project.config.destinations.values())) - ours
+    taken = {name: value for name, value in project.dotenv.items() if name not in theirs}
     for name, value in os.environ.items():
         if name in ours or name in taken or name.startswith((*_OF_DLT, *_SETTINGS)):
             taken[name] = value
@@ -81,13 +83,13 @@ def _variables(project: Project, job: Job) -> dict[str, str]:
     return {k: v for k, v in taken.items() if not k.startswith(hidden) and k not in _OF_THE_MACHINE}
 
 
-def _referred(project: Project, names: Iterable[str]) -> Iterator[str]:
-    """The variables that sources, and the destinations they go to, name by `env:`."""
-    for name in names:
-        source = project.source(name)
+def _referred(sources: Iterable[Source], destinations: Iterable[Destination]) -> Iterator[str]:
+    """The variables that these name by `env:`."""
+    for source in sources:
         for _, values in source.references:
             yield from _names(values)
-        yield from _names(project.destination(source).parameters)
+    for destination in destinations:
+        yield from _names(destination.parameters)
 
 
 def _names(value: Any) -> Iterator[str]:

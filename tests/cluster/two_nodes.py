@@ -1,4 +1,4 @@
-"""A Ray cluster of two nodes on this machine: `python two_nodes.py FOLDER` starts it, says where, and ends with its stdin.
+"""A Ray cluster of two nodes on this machine: `python two_nodes.py FOLDER` starts it, says where, ends with its stdin.
 
 A line on stdin kills what a machine may lose: `node` a node whole, `raylet` the daemon of a node and not its workers.
 Each is the node that was added last; another takes its place.
@@ -51,11 +51,21 @@ def main(folder: str) -> None:
     # Ray notes there where the newest cluster is, and takes it for granted that the folder is there.
     Path("/tmp/ray").mkdir(exist_ok=True)
     client = _free_port()
-    head = {**ROOM, "ray_client_server_port": client, "include_dashboard": False}
+    # Only the other node works: it is the one that may be lost.
+    head = {
+        **ROOM,
+        "num_cpus": 0,
+        "ray_client_server_port": client,
+        "include_dashboard": True,
+        "dashboard_port": _free_port(),
+    }
     cluster = Cluster(initialize_head=True, head_node_args={**head, "temp_dir": folder})
     node = cluster.add_node(**ROOM)
     cluster.wait_for_nodes()
-    print(json.dumps({"address": cluster.address, "client": f"ray://127.0.0.1:{client}", "ray": ray.__version__}), flush=True)
+    print(
+        json.dumps({"address": cluster.address, "client": f"ray://127.0.0.1:{client}", "ray": ray.__version__}),
+        flush=True,
+    )
     for line in sys.stdin:
         _kill(node, whole=line.strip() == "node")
         node = cluster.add_node(**ROOM)
