@@ -16,7 +16,7 @@ PART ?= 1/1
 on_oldest =
 quick = not slow and not long
 
-.PHONY: help demo test slow long test-connectors registry faults leaks fuzz guided-fuzz equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints audit format clean
+.PHONY: help demo test slow long test-connectors registry faults faults-cluster leaks fuzz guided-fuzz equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints audit format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-16s %s\n' "$$name" "$$what"; done
@@ -35,7 +35,7 @@ help: ## list the targets
 	@touch $@
 
 .venv/.stamp-dev: .venv/.stamp-venv pyproject.toml constraints.txt
-	$(install) -c constraints.txt -e '.[dev,postgres]'
+	$(install) -c constraints.txt -e '.[dev,postgres,ray]'
 	@touch .venv/.stamp-demo $@
 
 .venv-oldest/.stamp: .venv/.stamp-dev constraints-oldest.txt
@@ -94,6 +94,10 @@ SECONDS ?= 60
 guided-fuzz: .venv/.stamp-dev ## look for inputs that reach what no other has reached, a minute for each reader; SECONDS=600
 	for target in $(TARGET); do echo "$$target:"; \
 		$(python) -m uv run -q --isolated --no-project --python $(python) --with atheris --with-editable . -- python -m tests.guided_fuzz $$target $(SECONDS); done
+
+# SEED: the same again.
+faults-cluster: .venv/.stamp-dev ## lose workers, nodes, daemons and drivers of a Ray cluster, fifty times
+	CLUSTER_KILLS=50 $(if $(SEED),CLUSTER_SEED=$(SEED)) $(python) -m pytest tests/cluster/test_lost_machines.py
 
 leaks: .venv/.stamp-dev ## plant secrets in every place, make everything fail, and look for them everywhere
 	LEAKS=2,3,4 $(python) -m pytest -n $(JOBS) tests/faults/test_leaks.py
