@@ -1,7 +1,7 @@
 """When a source is synced: a cron expression of five fields, or a name such as `@daily`; in UTC.
 
-What is refused is also what cron, systemd, Kubernetes, GitHub and Airflow read each in its own way: a schedule means the same wherever
-it is exported to.
+What cron, systemd, Kubernetes, GitHub and Airflow read each in its own way is refused, too: a schedule means the same
+wherever it is exported to.
 """
 
 from __future__ import annotations
@@ -99,7 +99,9 @@ def parse(text: str) -> Cron:
             " write the days out, such as `1-31/2`"
         )
     if not either and min(days) > max(_LONGEST_MONTHS[month - 1] for month in months):
-        raise ValueError(f"there is no day {min(days)} in the months {','.join(map(str, months))}: it would never start")
+        raise ValueError(
+            f"there is no day {min(days)} in the months {','.join(map(str, months))}: it would never start"
+        )
     return Cron(" ".join(part for _, part in parts), minutes, hours, days, months, weekdays, either)
 
 

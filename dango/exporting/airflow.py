@@ -1,13 +1,13 @@
 """A project as a file of DAGs for Airflow 3 and 2.10.
 
-Each source is a DAG of its own: it has its own schedule, and neither does a slow source hold up the next run of another, nor is
-one that is paused, or tried again, any matter of the others.
+Each source is a DAG of its own: it has its own schedule, a slow one does not hold up the next run of another, and one
+that is paused, or tried again, is no matter of the others.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from dango.exporting import needs
 from dango.exporting.tasks import HOURS, NEVER_AGAIN, RETRIES, Export, tasks
@@ -43,25 +43,20 @@ def export(project: Project, program: Sequence[str], otherwise: str) -> Export:
         hours=HOURS,
         arguments='"sync", source, "--wait", ' + json.dumps(made[0].arguments[-1]),
     )
-    lines = ["SOURCES = {"]
-    for task in made:
-        names = _tuple(secret.name for secret in task.secrets)
-        lines.append(f'    "{task.source}": ("{task.schedule.text}", {names}),')
-    text = head + "\n".join([*lines, "}"]) + "\n" + body
-    commands = [f"airflow variables set {prefix}{variable} \"${variable}\"" for variable in variables]
+    told = {
+        task.source: {"schedule": task.schedule.text, "secrets": [secret.name for secret in task.secrets]}
+        for task in made
+    }
+    text = f"{head}SOURCES = {json.dumps(told, indent=4)}\n{body}"
+    commands = [f'airflow variables set {prefix}{variable} "${variable}"' for variable in variables]
     return Export({f"dags/{name}.py": text}, made, {f"{prefix}{each}": each for each in variables}, tuple(commands))
-
-
-def _tuple(names: Iterator[str]) -> str:
-    said = [json.dumps(name) for name in names]
-    return f"({', '.join(said)}{',' if len(said) == 1 else ''})"
 
 
 _HEAD = '''\
 """Written by `dango export airflow`; with `--force` once more when sources.yml changes.
 
-A DAG for each source, in UTC. Secrets are Airflow's Variables, or of its secrets backend, under the name of the environment
-variable with {prefix} before it; each task asks for its own when it runs.
+A DAG for each source, in UTC. Secrets are Variables of Airflow's, or of its secrets backend: the name of the
+environment variable with {prefix} before it. Each task asks for its own when it runs.
 """
 
 import os
@@ -86,9 +81,9 @@ SECRET = "{prefix}"
 '''
 _BODY = '''
 
-def sync(source, names):
+def sync(source, secrets):
     """Loads a source; the task ends as the command does."""
-    given = {{name: Variable.get(SECRET + name) for name in names}}
+    given = {{name: Variable.get(SECRET + name) for name in secrets}}
     process = subprocess.Popen(
         [*DANGO, {arguments}],
         cwd=PROJECT,
@@ -112,7 +107,7 @@ def sync(source, names):
         raise AirflowException(f"dango ended with exit code {{code}}")
 
 
-def scheduled(source, schedule, names):
+def scheduled(source, schedule, secrets):
     @dag(
         dag_id=f"{name}_{{source}}",
         schedule=schedule,
@@ -129,11 +124,11 @@ def scheduled(source, schedule, names):
             retry_exponential_backoff=True,
             max_retry_delay=timedelta(minutes=30),
             execution_timeout=timedelta(hours={hours}),
-        )(sync)(source, names)
+        )(sync)(source, secrets)
 
     return load()
 
 
-for source, (schedule, names) in SOURCES.items():
-    scheduled(source, schedule, names)
+for name, told in SOURCES.items():
+    scheduled(name, **told)
 '''

@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from dango.errors import UsageError
-from dango.exporting.tasks import HOURS, Export, Task, retried, tasks
+from dango.exporting import needs
+from dango.exporting.tasks import HOURS, Export, Task, in_one_line, retried, tasks
 from dango.project import Project
 
 FILE = "dango.crontab"
@@ -27,33 +28,34 @@ def export(project: Project, program: Sequence[str], otherwise: str) -> Export:
         UsageError: where there is nothing to run, or a line would be too long.
     """
     made = tasks(project, otherwise)
-    lines = [*_head(), *(line for task in made for line in _line(project, program, task))]
+    first, last = (f"# dango {needs.name(project)}: {end}" for end in ("begin", "end"))
+    lines = [first, *_head(), *(line for task in made for line in _line(project, program, task)), "", last]
     secrets = {secret.name: secret.name for task in made for secret in task.secrets}
     return Export(
         {FILE: "\n".join(lines) + "\n"},
         made,
         secrets,
-        # Other lines of the user's stay; those that an earlier export wrote are to be taken out by hand.
-        (f"(crontab -l 2>/dev/null; cat {FILE}) | crontab -", "crontab -l"),
-        ("secrets: `.env` or `.dlt/secrets.toml` in the project's folder, both 0600; cron gives a task none of your shell's",),
+        # The user's other lines stay, and those of an earlier export go.
+        (f"(crontab -l 2>/dev/null | sed '/^{first}$/,/^{last}$/d'; cat {FILE}) | crontab -", "crontab -l"),
+        ("where they are set: .env or .dlt/secrets.toml in the project's folder; cron knows no shell's variables",),
     )
 
 
 def _head() -> Iterator[str]:
     yield "# Written by `dango export cron`; with `--force` once more when sources.yml changes."
     yield "#"
-    yield "# Times are in UTC. cronie (Fedora, RHEL, Arch, SUSE) goes by CRON_TZ; the cron of Debian and Ubuntu, busybox and others go"
-    yield "# by the machine's time zone, which has to be UTC with them."
+    yield "# Times are in UTC. cronie (Fedora, RHEL, Arch, SUSE) goes by CRON_TZ; the cron of Debian and Ubuntu, that"
+    yield "# of busybox and others go by the machine's time zone: there it has to be UTC."
     yield "CRON_TZ=UTC"
     yield "SHELL=/bin/sh"
     yield "#"
-    yield "# dango locks a source itself: a run that meets another waits, and ends with 4. 2 is a mistake in the configuration, 5 a"
-    yield "# contract that refuses; neither is tried again."
+    yield "# dango locks a source itself: a run that meets another waits, and ends with 4. 2 is a mistake in the"
+    yield "# configuration, 5 a contract that refuses: neither is tried again."
 
 
 def _line(project: Project, program: Sequence[str], task: Task) -> Iterator[str]:
     limited = shlex.join(["timeout", f"{HOURS}h", *program, *task.arguments])
-    loop = " ".join(line.strip() for line in retried(limited))
+    loop = in_one_line(retried(limited))
     command = f"umask 077; cd {shlex.quote(str(project.root))} && {{ {loop}; }} >>{LOG} 2>&1"
     # cron takes a bare % for the end of the line, also between quotes.
     command = command.replace("%", r"\%")

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from dango.errors import UsageError
@@ -37,17 +37,16 @@ def export(project: Project, folder: Path, otherwise: str) -> Export:
     for task in made:
         if task.schedule.shortest < _SHORTEST:
             raise UsageError(
-                f"`{task.source}`: `{task.schedule.text}` is every {task.schedule.shortest} minutes at times, and GitHub"
-                f" starts nothing more often than every {_SHORTEST}",
-                f"schedule: */{_SHORTEST} * * * *",
+                f"`{task.source}`: `{task.schedule.text}` starts {task.schedule.shortest} min after it last did, and"
+                f" GitHub starts nothing more often than every {_SHORTEST} min",
+                f'schedule: "*/{_SHORTEST} * * * *"',
             )
     secrets = _names(made)
-    lines = [*_head(made, _working_folder(project, folder))]
-    for task in made:
-        lines += _job(project, task, {name: key for key, name in secrets.items()})
+    keys = {name: key for key, name in secrets.items()}
+    text = _head(made, _working_folder(project, folder)) + "".join(_job(project, task, keys) for task in made)
     commands = [shlex.join(["gh", "secret", "set", key]) for key in secrets]
     commands += [f"git add {FILE} && git commit", f'gh workflow run dango.yml -f source="{made[0].source}"']
-    return Export({FILE: "\n".join(lines) + "\n"}, made, secrets, tuple(commands))
+    return Export({FILE: text}, made, secrets, tuple(commands))
 
 
 def repository(project: Project) -> Path:
@@ -56,65 +55,33 @@ def repository(project: Project) -> Path:
     return next((folder for folder in above if (folder / ".git").exists()), project.root)
 
 
-def _head(made: tuple[Task, ...], working_folder: str) -> Iterator[str]:
-    yield "# Written by `dango export github-actions`; with `--force` once more when sources.yml changes. Times are in UTC."
-    yield "name: dango"
-    yield ""
-    yield "on:"
-    yield "  schedule:"
-    yield from (f"    - cron: {json.dumps(text)}" for text in dict.fromkeys(task.schedule.text for task in made))
-    yield "  workflow_dispatch:"
-    yield "    inputs:"
-    yield "      source:"
-    yield "        description: What to sync"
-    yield "        type: choice"
-    yield f"        default: {EVERY}"
-    yield "        options:"
-    yield f"          - {EVERY}"
-    yield from (f"          - {json.dumps(task.source)}" for task in made)
-    yield ""
-    yield "permissions:"
-    yield "  contents: read"
-    if working_folder:
-        yield ""
-        yield "defaults:"
-        yield "  run:"
-        yield f"    working-directory: {_quoted(working_folder)}"
-    yield ""
-    yield "# What was read so far is kept in the destination, too: nothing of `.dango/` has to outlive a runner."
-    yield "jobs:"
+def _head(made: tuple[Task, ...], working_folder: str) -> str:
+    where = f"defaults:\n  run:\n    working-directory: {_quoted(working_folder)}\n\n" if working_folder else ""
+    return _HEAD.format(
+        times="".join(f"\n    - cron: {json.dumps(text)}" for text in dict.fromkeys(t.schedule.text for t in made)),
+        every=EVERY,
+        sources="".join(f"\n          - {json.dumps(task.source)}" for task in made),
+        defaults=where,
+    )
 
 
-def _job(project: Project, task: Task, secrets: Mapping[str, str]) -> Iterator[str]:
-    asked = " || ".join(
-        f"{left} == {_text(right)}"
-        for left, right in (
-            ("github.event.schedule", task.schedule.text), ("inputs.source", EVERY), ("inputs.source", task.source)
-        )
-    )  # fmt: skip
-    yield f"  {_key(task.source)}:"
-    yield f"    if: {asked}"
-    yield "    runs-on: ubuntu-latest"
-    yield f"    timeout-minutes: {HOURS * 60}"
-    yield "    # A second run of the source waits for the first."
-    yield "    concurrency:"
-    yield f"      group: dango-{needs.name(project)}-{task.source}"
-    yield "      cancel-in-progress: false"
-    yield "    steps:"
-    yield "      - uses: actions/checkout@v6"
-    yield "        with:"
-    yield "          persist-credentials: false"
-    yield "      - uses: actions/setup-python@v6"
-    yield "        with:"
-    yield f'          python-version: "{sys.version_info.major}.{sys.version_info.minor}"'
-    yield f"      - run: {_install(project)}"
-    yield "      # 2 is a mistake in the configuration, 5 a contract that refuses: neither is tried again."
-    yield "      - run: |"
-    yield from (f"          {line}" for line in retried(shlex.join(["dango", *task.arguments])))
-    if task.secrets:
-        yield "        env:"
-        for secret in task.secrets:
-            yield f"          {_key(secret.name)}: ${{{{ secrets.{secrets[secret.name]} }}}}"
+def _job(project: Project, task: Task, secrets: Mapping[str, str]) -> str:
+    asked = " || ".join((
+        f"github.event.schedule == '{task.schedule.text}'",
+        f"inputs.source == '{EVERY}'",
+        f"inputs.source == '{task.source}'",
+    ))  # fmt: skip
+    names = [f"\n          {_key(each.name)}: ${{{{ secrets.{secrets[each.name]} }}}}" for each in task.secrets]
+    return _JOB.format(
+        source=_key(task.source),
+        asked=asked,
+        minutes=HOURS * 60,
+        group=f"dango-{needs.name(project)}-{task.source}",
+        python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        install=_install(project),
+        sync="".join(f"\n          {line}" for line in retried(shlex.join(["dango", *task.arguments]))),
+        environment=f"        env:{''.join(names)}\n" if names else "",
+    )
 
 
 def _install(project: Project) -> str:
@@ -152,6 +119,45 @@ def _quoted(text: str) -> str:
     return json.dumps(text.replace("${{", "${{ '${{' }}"), ensure_ascii=False)
 
 
-def _text(value: str) -> str:
-    """A text in an expression of GitHub's."""
-    return "'" + value.replace("'", "''") + "'"
+_HEAD = """\
+# Written by `dango export github-actions`; with `--force` once more when sources.yml changes.
+name: dango
+
+on:
+  # In UTC.
+  schedule:{times}
+  workflow_dispatch:
+    inputs:
+      source:
+        description: What to sync
+        type: choice
+        default: {every}
+        options:
+          - {every}{sources}
+
+permissions:
+  contents: read
+
+{defaults}# What was read so far is kept in the destination, too: nothing of `.dango/` has to outlive a runner.
+jobs:
+"""
+_JOB = """\
+  {source}:
+    if: {asked}
+    runs-on: ubuntu-latest
+    timeout-minutes: {minutes}
+    # A second run of the source waits for the first.
+    concurrency:
+      group: {group}
+      cancel-in-progress: false
+    steps:
+      - uses: actions/checkout@v6
+        with:
+          persist-credentials: false
+      - uses: actions/setup-python@v6
+        with:
+          python-version: "{python}"
+      - run: {install}
+      # 2 is a mistake in the configuration, 5 a contract that refuses: neither is tried again.
+      - run: |{sync}
+{environment}"""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Iterator
 
 from dango.exporting import needs
 from dango.exporting.docker import STATE, USER
@@ -32,14 +31,16 @@ def export(project: Project, image: str, otherwise: str) -> Export:
     require_servers(project, made, "a pod")
     name = needs.name(project)
     secret = f"dango-{name}"[:200].rstrip("-")
-    documents = ["\n".join(_cron_job(name, image or name, secret, task)) for task in made]
+    documents = [_cron_job(name, image or name, secret, task) for task in made]
     head = "# Written by `dango export kubernetes`; with `--force` once more when sources.yml changes.\n"
     variables = dict.fromkeys(each.name for task in made for each in task.secrets)
     commands = [f"kubectl apply -f {FILE}"]
     if variables:
         # A name without a value stands for that of the environment, so that no value stands in a command.
         names = shlex.join(variables)
-        commands.insert(0, f"printf '%s\\n' {names} | kubectl create secret generic {secret} --from-env-file=/dev/stdin")
+        commands.insert(
+            0, f"printf '%s\\n' {names} | kubectl create secret generic {secret} --from-env-file=/dev/stdin"
+        )
     first = job_name(name, made[0].source)
     commands.append(f"kubectl create job --from=cronjob/{first} {first[:40].rstrip('-')}-by-hand")
     return Export({FILE: head + "---\n".join(documents)}, made, {each: each for each in variables}, tuple(commands))
@@ -54,79 +55,76 @@ def job_name(project: str, source: str) -> str:
     return f"dango-{source.replace('_', '-')[:30].strip('-')}-{fingerprint}"
 
 
-def _cron_job(project: str, image: str, secret: str, task: Task) -> Iterator[str]:
-    yield "apiVersion: batch/v1"
-    yield "kind: CronJob"
-    yield "metadata:"
-    yield f"  name: {json.dumps(job_name(project, task.source))}"
-    yield "  labels:"
-    yield "    app.kubernetes.io/name: dango"
-    yield f"    app.kubernetes.io/instance: {json.dumps(job_name(project, task.source))}"
-    yield "spec:"
-    yield f"  schedule: {json.dumps(task.schedule.text)}"
-    yield "  timeZone: Etc/UTC"
-    yield "  concurrencyPolicy: Forbid"
-    yield "  startingDeadlineSeconds: 600"
-    yield "  jobTemplate:"
-    yield "    spec:"
-    yield "      # Longer and longer pauses are Kubernetes' own: 10, 20, 40 seconds and so on."
-    yield f"      backoffLimit: {RETRIES}"
-    yield f"      activeDeadlineSeconds: {HOURS * 3600}"
-    yield "      ttlSecondsAfterFinished: 604800"
-    yield "      podFailurePolicy:"
-    yield "        rules:"
-    yield "          # 2 is a mistake in the configuration, 5 a contract that refuses: another try would end alike."
-    yield "          - action: FailJob"
-    yield "            onExitCodes:"
-    yield "              containerName: sync"
-    yield "              operator: In"
-    yield f"              values: [{', '.join(map(str, NEVER_AGAIN))}]"
-    yield "          # A node that is drained is no failure of the sync's."
-    yield "          - action: Ignore"
-    yield "            onPodConditions:"
-    yield "              - type: DisruptionTarget"
-    yield '                status: "True"'
-    yield "      template:"
-    yield "        metadata:"
-    yield "          labels:"
-    yield "            app.kubernetes.io/name: dango"
-    yield f"            app.kubernetes.io/instance: {json.dumps(job_name(project, task.source))}"
-    yield "        spec:"
-    yield "          restartPolicy: Never"
-    yield "          automountServiceAccountToken: false"
-    yield "          securityContext:"
-    yield "            runAsNonRoot: true"
-    yield f"            runAsUser: {USER}"
-    yield f"            runAsGroup: {USER}"
-    yield f"            fsGroup: {USER}"
-    yield "            seccompProfile:"
-    yield "              type: RuntimeDefault"
-    yield "          containers:"
-    yield "            - name: sync"
-    yield f"              image: {json.dumps(image)}"
-    yield f"              args: {json.dumps([*task.arguments])}"
-    if task.secrets:
-        yield "              env:"
-        for each in task.secrets:
-            yield f"                - name: {json.dumps(each.name)}"
-            yield "                  valueFrom:"
-            yield "                    secretKeyRef:"
-            yield f"                      name: {secret}"
-            yield f"                      key: {json.dumps(each.name)}"
-    yield "              securityContext:"
-    yield "                allowPrivilegeEscalation: false"
-    yield "                readOnlyRootFilesystem: true"
-    yield "                capabilities:"
-    yield '                  drop: ["ALL"]'
-    yield "              volumeMounts:"
-    yield "                - name: state"
-    yield f"                  mountPath: {STATE}"
-    yield "                - name: tmp"
-    yield "                  mountPath: /tmp"
-    yield "          volumes:"
-    yield "            # What was read so far is kept in the destination, too, and restored from there."
-    yield "            - name: state"
-    yield "              emptyDir: {}"
-    yield "            - name: tmp"
-    yield "              emptyDir: {}"
-    yield ""
+def _cron_job(project: str, image: str, secret: str, task: Task) -> str:
+    return _CRON_JOB.format(
+        name=json.dumps(job_name(project, task.source)),
+        schedule=json.dumps(task.schedule.text),
+        image=json.dumps(image, ensure_ascii=False),
+        arguments=json.dumps([*task.arguments]),
+        environment="".join(_VARIABLE.format(name=json.dumps(each.name), secret=secret) for each in task.secrets)
+        or " []",
+        retries=RETRIES,
+        seconds=HOURS * 3600,
+        never_again=list(NEVER_AGAIN),
+        user=USER,
+        state=STATE,
+    )
+
+
+_VARIABLE = """
+                - name: {name}
+                  valueFrom: {{secretKeyRef: {{name: {secret}, key: {name}}}}}"""
+_CRON_JOB = """\
+apiVersion: batch/v1
+kind: CronJob
+metadata:
+  name: {name}
+  labels: {{app.kubernetes.io/name: dango, app.kubernetes.io/instance: {name}}}
+spec:
+  schedule: {schedule}
+  timeZone: Etc/UTC
+  concurrencyPolicy: Forbid
+  startingDeadlineSeconds: 600
+  jobTemplate:
+    spec:
+      # The pauses between them grow: 10, 20, 40 seconds and so on.
+      backoffLimit: {retries}
+      activeDeadlineSeconds: {seconds}
+      ttlSecondsAfterFinished: 604800
+      podFailurePolicy:
+        rules:
+          # 2 is a mistake in the configuration, 5 a contract that refuses: another try would end alike.
+          - action: FailJob
+            onExitCodes: {{containerName: sync, operator: In, values: {never_again}}}
+          # That a node is drained is no failure of the sync's.
+          - action: Ignore
+            onPodConditions: [{{type: DisruptionTarget, status: "True"}}]
+      template:
+        metadata:
+          labels: {{app.kubernetes.io/name: dango, app.kubernetes.io/instance: {name}}}
+        spec:
+          restartPolicy: Never
+          automountServiceAccountToken: false
+          securityContext:
+            runAsNonRoot: true
+            runAsUser: {user}
+            runAsGroup: {user}
+            fsGroup: {user}
+            seccompProfile: {{type: RuntimeDefault}}
+          containers:
+            - name: sync
+              image: {image}
+              args: {arguments}
+              env:{environment}
+              securityContext:
+                allowPrivilegeEscalation: false
+                readOnlyRootFilesystem: true
+                capabilities: {{drop: [ALL]}}
+              volumeMounts:
+                - {{name: state, mountPath: {state}}}
+                - {{name: tmp, mountPath: /tmp}}
+          volumes:
+            # What was read so far is kept in the destination, too, and restored from there.
+            - {{name: state, emptyDir: {{}}}}
+            - {{name: tmp, emptyDir: {{}}}}
+"""

@@ -184,22 +184,31 @@ def _of_dotenv(project: Project, known: Iterable[Secret]) -> Iterator[Secret]:
 
 
 def _readers(project: Project, name: str) -> tuple[str, ...]:
-    """The sources that may look under this name: as sections are kept apart, or all where it names nothing of theirs."""
+    """The sources that may look under this name: all of them, where it names no source, module or destination."""
     sources = project.config.sources
     section, _, rest = name.upper().partition("__")
     if section == "SOURCES" and (owners := [each for each in sources if _begins(rest, each.name)]):
         owner = max(owners, key=lambda each: len(each.name)).name
-        return tuple(each.name for each in sources if owner in (each.name, *project.config.lineage(each.name)))
+        field = rest[len(owner) + 2 :].partition("__")[0]
+        heirs = (each for each in sources if owner in project.config.lineage(each.name) and not _says(each, field))
+        return (owner, *(each.name for each in heirs))
     module = [each.name for each in sources if each.dlt_native and _begins(rest, _module(each.dlt_native))]
     if section == "SOURCES" and module:
         return tuple(module)
     if section == "DESTINATION":
         bound = {each.name: project.destination(each) for each in sources}
-        told = {each.name for each in (*project.config.destinations.values(), *bound.values()) if _begins(rest, each.name)}
+        told = {
+            each.name for each in (*project.config.destinations.values(), *bound.values()) if _begins(rest, each.name)
+        }
         told = told or {each.name for each in bound.values() if _begins(rest, each.type)}
         if told:
             return tuple(source for source, destination in bound.items() if destination.name in told)
     return tuple(each.name for each in sources)
+
+
+def _says(source: Source, field: str) -> bool:
+    """Whether `sources.yml` itself has the value, so that no other place is asked for it."""
+    return field in (key.upper() for key in source.expandable()[1])
 
 
 def _begins(rest: str, section: str) -> bool:

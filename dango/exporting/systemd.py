@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from dango.config.cron import Cron
 from dango.errors import UsageError
 from dango.exporting import needs
-from dango.exporting.tasks import HOURS, NEVER_AGAIN, RETRIES, WAIT, Export, Task, tasks
+from dango.exporting.tasks import HOURS, NEVER_AGAIN, RETRIES, WAIT, Export, Task, local_files, tasks
 from dango.project import Project
 
 _WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
@@ -32,8 +32,8 @@ def export(project: Project, program: Sequence[str], user: str, otherwise: str) 
         raise UsageError(f"`{project.root}` ends with what systemd takes for its own", "another name for the folder")
     name = f"dango-{needs.name(project)}"
     secrets_folder = f"/etc/{name}"
-    files = {f"{name}@.service": "\n".join(_service(project, program, user, secrets_folder, made)) + "\n"}
-    files |= {f"{name}@{task.source}.timer": "\n".join(_timer(name, task)) + "\n" for task in made}
+    files = {f"{name}@.service": _service(project, program, user, secrets_folder, made)}
+    files |= {f"{name}@{task.source}.timer": _timer(task) for task in made}
     timers = " ".join(f"{name}@{task.source}.timer" for task in made)
     asking = [task for task in made if task.secrets]
     places = shlex.join(f"{secrets_folder}/{task.source}.env" for task in asking)
@@ -41,11 +41,10 @@ def export(project: Project, program: Sequence[str], user: str, otherwise: str) 
     if any(source.environment for source in project.config.sources):
         # Where only state and data can be written, a tool that builds one has no place for its cache.
         commands.append(shlex.join(["dango", "--project", str(project.root), "env", "build"]))
-    commands += [
-        shlex.join(["mkdir", "-p", str(project.root / "data")]),
-        f"sudo cp systemd/{name}@* /etc/systemd/system/",
-    ]
-    commands += ["sudo systemctl daemon-reload", f"sudo systemctl enable --now {timers}"]
+    if local_files(project, made):
+        commands.append(shlex.join(["mkdir", "-p", str(project.warehouse.parent)]))
+    commands += [f"sudo cp systemd/{name}@* /etc/systemd/system/", "sudo systemctl daemon-reload"]
+    commands.append(f"sudo systemctl enable --now {timers}")
     return Export(
         {f"systemd/{file}": text for file, text in files.items()},
         made,
@@ -67,64 +66,36 @@ def owner(root: Path) -> str:
         return str(root.stat().st_uid)
 
 
-def _service(
-    project: Project, program: Sequence[str], user: str, secrets: str, made: tuple[Task, ...]
-) -> Iterator[str]:
-    root = str(project.root)
-    # A timer's own starts count, too; those of the source that starts most often.
-    most = RETRIES + max(-(-60 // task.schedule.shortest) for task in made)
-    yield "# Written by `dango export systemd`; with `--force` once more when sources.yml changes."
-    yield "[Unit]"
-    yield f"Description=dango sync %i ({needs.name(project)})"
-    yield "Wants=network-online.target"
-    yield "After=network-online.target"
-    yield "# What failed is started again, but no more than so often in an hour."
-    yield "StartLimitIntervalSec=1h"
-    yield f"StartLimitBurst={most}"
-    yield ""
-    yield "[Service]"
-    yield "Type=oneshot"
-    yield f"User={user}"
-    yield f"WorkingDirectory={root.replace('%', '%%')}"
-    yield "# The secrets of this source alone; systemd reads it as root, so that nobody else need to: 0600."
-    yield f"EnvironmentFile=-{secrets}/%i.env"
-    yield f"ExecStart={' '.join(map(_quoted, program))} sync %i --wait {WAIT}"
-    yield f"TimeoutStartSec={HOURS}h"
-    yield "# 4, held by another, is tried again; 2, a mistake in the configuration, and 5, a contract that refuses, are not."
-    yield "Restart=on-failure"
-    yield f"RestartPreventExitStatus={' '.join(map(str, NEVER_AGAIN))}"
-    yield "RestartSec=1min"
-    yield "# Longer and longer pauses: systemd 254 and newer; others tell that they do not know these two."
-    yield f"RestartSteps={RETRIES}"
-    yield "RestartMaxDelaySec=20min"
-    yield ""
-    yield "# A sync writes its state and its data, and nothing else."
-    yield "ProtectSystem=strict"
-    yield f"ReadWritePaths={' '.join(_quoted(f'-{root}/{folder}') for folder in ('.dango', 'data'))}"
-    yield "PrivateTmp=true"
-    yield "PrivateDevices=true"
-    yield "ProtectKernelTunables=true"
-    yield "ProtectControlGroups=true"
-    yield "NoNewPrivileges=true"
-    yield "UMask=0077"
+def _service(project: Project, program: Sequence[str], user: str, secrets: str, made: tuple[Task, ...]) -> str:
+    return _SERVICE.format(
+        name=needs.name(project),
+        # A timer's own starts count, too: those of the source that starts most often.
+        most=RETRIES + 1 + max(60 // task.schedule.shortest for task in made),
+        user=user,
+        root=str(project.root).replace("%", "%%"),
+        secrets=secrets,
+        program=" ".join(map(_quoted, program)),
+        wait=WAIT,
+        hours=HOURS,
+        never_again=" ".join(map(str, NEVER_AGAIN)),
+        retries=RETRIES,
+        written=" ".join(_quoted(f"-{folder}") for folder in _written(project, made)),
+    )
 
 
-def _timer(name: str, task: Task) -> Iterator[str]:
-    yield "# Written by `dango export systemd`; with `--force` once more when sources.yml changes."
-    yield "[Unit]"
-    yield f"Description=dango sync {task.source}: {task.schedule.text}"
-    yield ""
-    yield "[Timer]"
-    yield from (f"OnCalendar={each}" for each in calendar(task.schedule))
-    yield "# What the machine slept through is made up for."
-    yield "Persistent=true"
-    yield "# Sources with the same schedule do not all begin at the same second; each keeps its own delay."
-    yield f"RandomizedDelaySec={min(300, 6 * task.schedule.shortest)}s"
-    yield "FixedRandomDelay=true"
-    yield "AccuracySec=1s"
-    yield ""
-    yield "[Install]"
-    yield "WantedBy=timers.target"
+def _written(project: Project, made: tuple[Task, ...]) -> list[Path]:
+    """The folders that a sync writes to: where destinations are files of other names, the project as a whole."""
+    others = [each for each in local_files(project, made).values() if not each.embedded]
+    return [project.root] if others else [project.root / ".dango", project.warehouse.parent]
+
+
+def _timer(task: Task) -> str:
+    return _TIMER.format(
+        source=task.source,
+        schedule=task.schedule.text,
+        times="\n".join(f"OnCalendar={each}" for each in calendar(task.schedule)),
+        delay=min(300, 6 * task.schedule.shortest),
+    )
 
 
 def calendar(cron: Cron) -> list[str]:
@@ -151,3 +122,58 @@ def _quoted(word: str) -> str:
     """A word of a command or of a list of paths, in which nothing stands for anything else."""
     plain = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{plain}"'
+
+
+_SERVICE = """\
+# Written by `dango export systemd`; with `--force` once more when sources.yml changes.
+[Unit]
+Description=dango sync %i ({name})
+Wants=network-online.target
+After=network-online.target
+# What failed is started again, but no more than so often in an hour.
+StartLimitIntervalSec=1h
+StartLimitBurst={most}
+
+[Service]
+Type=oneshot
+User={user}
+WorkingDirectory={root}
+# The secrets of this source alone: systemd reads the file as root, and nobody else needs to (0600).
+EnvironmentFile=-{secrets}/%i.env
+ExecStart={program} sync %i --wait {wait}
+TimeoutStartSec={hours}h
+# 4, held by another, is tried again; 2, a mistake in the configuration, and 5, a contract that refuses, are not.
+Restart=on-failure
+RestartPreventExitStatus={never_again}
+RestartSec=1min
+# Longer and longer pauses: by systemd 254 and newer; others say that they do not know these two.
+RestartSteps={retries}
+RestartMaxDelaySec=20min
+
+# A sync writes its state and its data, and nothing else. A file elsewhere has to be added here.
+ProtectSystem=strict
+ReadWritePaths={written}
+PrivateTmp=true
+PrivateDevices=true
+ProtectKernelTunables=true
+ProtectControlGroups=true
+NoNewPrivileges=true
+UMask=0077
+"""
+_TIMER = """\
+# Written by `dango export systemd`; with `--force` once more when sources.yml changes.
+[Unit]
+Description=dango sync {source}: {schedule}
+
+[Timer]
+{times}
+# What the machine slept through is made up for.
+Persistent=true
+# Sources of the same schedule do not all begin at the same second; each keeps its own delay.
+RandomizedDelaySec={delay}s
+FixedRandomDelay=true
+AccuracySec=1s
+
+[Install]
+WantedBy=timers.target
+"""

@@ -14,7 +14,7 @@ from dango.config.models import EMBEDDED, Destination
 from dango.errors import UsageError
 from dango.exporting import needs
 from dango.exporting.needs import Secret
-from dango.project import SOURCES_FILE, Project
+from dango.project import ENV_FILE, SOURCES_FILE, Project
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, read_toml
 
 NEVER_AGAIN = (2, 5)
@@ -76,7 +76,7 @@ def tasks(project: Project, otherwise: str) -> tuple[Task, ...]:
 
     Raises:
         ConfigError: where `sources.yml` is none.
-        UsageError: where `otherwise` is no schedule, no source is enabled, or a file could not name the project's folder.
+        UsageError: where `otherwise` is no schedule, no source is enabled, or no file could name the project's folder.
     """
     try:
         usual = parse(otherwise)
@@ -85,6 +85,9 @@ def tasks(project: Project, otherwise: str) -> tuple[Task, ...]:
     if not str(project.root).isprintable():
         raise UsageError(f"{str(project.root)!r} has characters in its name that no such file can hold")
     known = needs.secrets(project)
+    # What `.dlt/secrets.toml` refers to is not asked for where the secret itself is given.
+    referred = {secret.refers for secret in known}
+    known = [secret for secret in known if secret.used_by != ENV_FILE or secret.name not in referred]
     made = tuple(
         Task(
             source.name,
@@ -106,16 +109,28 @@ def program() -> list[str]:
 
 
 def retried(command: str) -> list[str]:
-    """Lines of sh that try a command again, after longer and longer pauses, and end with its last exit code; as one line,
-    too."""
+    """Lines of sh that try a command again, after longer and longer pauses, and end with its last exit code."""
     at_once = "|".join(map(str, (0, *NEVER_AGAIN)))
     return [
         f"for pause in {' '.join(map(str, _PAUSES))} -; do",
-        f"  code=0; {command} || code=$?;",
-        f"  case $code in {at_once}) break;; esac;",
-        "  [ $pause = - ] || sleep $pause;",
-        "done; exit $code",
+        "  code=0",
+        f"  {command} || code=$?",
+        f"  case $code in {at_once}) break ;; esac",
+        "  [ $pause = - ] || sleep $pause",
+        "done",
+        "exit $code",
     ]
+
+
+def in_one_line(lines: list[str]) -> str:
+    """Such lines as one."""
+    return f"{lines[0]} {'; '.join(line.strip() for line in lines[1:])}"
+
+
+def local_files(project: Project, made: tuple[Task, ...]) -> dict[str, Destination]:
+    """By source the destinations that are files of the machine, as far as their values are known here."""
+    bound = {task.source: project.destination(project.source(task.source)) for task in made}
+    return {source: destination for source, destination in bound.items() if _is_local(project, destination)}
 
 
 def require_servers(project: Project, made: tuple[Task, ...], where: str) -> None:
@@ -124,21 +139,15 @@ def require_servers(project: Project, made: tuple[Task, ...], where: str) -> Non
     Raises:
         UsageError: naming the sources and their destinations.
     """
-    lost = {
-        task.source: destination.name
-        for task in made
-        if _is_local(project, destination := project.destination(project.source(task.source)))
-    }
-    if lost:
-        told = ", ".join(f"`{source}` into `{destination}`" for source, destination in lost.items())
+    if lost := local_files(project, made):
+        told = ", ".join(f"`{source}` into `{destination.name}`" for source, destination in lost.items())
         raise UsageError(
             f"{told}: a local file is lost with {where}",
-            f"`destination:` in {SOURCES_FILE}: a server such as postgres; or `dango export systemd`, `dango export cron`",
+            f"`destination:` in {SOURCES_FILE}: a server, such as postgres; or `dango export systemd` (or cron)",
         )
 
 
 def _is_local(project: Project, destination: Destination) -> bool:
-    """Whether it is a file of the machine, as far as its values are known here."""
     known = {**_stored(project, destination.name, CONFIG_FILE), **_stored(project, destination.name, SECRETS_FILE)}
     known |= destination.parameters
     credentials = str(known.get("credentials") or "")

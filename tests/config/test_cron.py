@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -60,20 +61,25 @@ def expressions(draw: st.DrawFn) -> str:
     return text
 
 
-def starts(schedule: Cron, after: dt.datetime, count: int, within: int = 40) -> list[dt.datetime]:
-    """The next starts within some years, minute by minute, days on which there is none left out."""
+def is_day(schedule: Cron, day: dt.date) -> bool:
+    date, weekday = day.day in schedule.days, (day.weekday() + 1) % 7 in schedule.weekdays
+    return day.month in schedule.months and (date or weekday if schedule.either else date and weekday)
+
+
+def is_start(schedule: Cron, moment: dt.datetime) -> bool:
+    return is_day(schedule, moment) and moment.hour in schedule.hours and moment.minute in schedule.minutes
+
+
+def starts(schedule: Cron, after: dt.datetime, count: int) -> list[dt.datetime]:
+    """The next starts, as far as there are so many in forty years."""
     found: list[dt.datetime] = []
-    day = after.date()
-    for _ in range(366 * within):
-        date = day.day in schedule.days
-        weekday = (day.weekday() + 1) % 7 in schedule.weekdays
-        if day.month in schedule.months and (date or weekday if schedule.either else date and weekday):
-            times = [dt.datetime.combine(day, dt.time(h, m)) for h in schedule.hours for m in schedule.minutes]
+    for day in (after.date() + dt.timedelta(days=days) for days in range(366 * 40)):
+        if is_day(schedule, day):
+            times = (dt.datetime.combine(day, dt.time(h, m)) for h in schedule.hours for m in schedule.minutes)
             found += [each for each in times if each > after]
         if len(found) >= count:
-            return found[:count]
-        day += dt.timedelta(days=1)
-    return found
+            break
+    return found[:count]
 
 
 def own_reading(text: str, moment: dt.datetime) -> bool:
@@ -113,7 +119,7 @@ def test_a_schedule_means_what_crontab_says(text: str, offset: int) -> None:
     schedule, moment = parse(text), START + offset * MINUTE
     (soon,) = starts(schedule, moment, 1)
     for each in (moment, soon, soon + MINUTE, soon - MINUTE):
-        assert (starts(schedule, each - MINUTE, 1) == [each]) == own_reading(text, each)
+        assert is_start(schedule, each) == own_reading(text, each)
 
 
 @given(expressions())
@@ -212,14 +218,20 @@ def test_a_schedule_in_numbers(text: str, numbers: str) -> None:
     ],
 )
 def test_what_is_no_schedule_is_refused_with_what_may_stand_there(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=".") as raised:
+    with pytest.raises(ValueError, match=re.escape(said)):
         parse(text)
-    assert said in str(raised.value)
 
 
 @pytest.mark.parametrize(
     ("text", "minutes"),
-    [("* * * * *", 1), ("*/7 * * * *", 4), ("0,58 * * * *", 2), ("0,58 3 * * *", 58), ("@hourly", 60), ("@daily", 1440)],
+    [
+        ("* * * * *", 1),
+        ("*/7 * * * *", 4),
+        ("0,58 * * * *", 2),
+        ("0,58 3 * * *", 58),
+        ("@hourly", 60),
+        ("@daily", 1440),
+    ],
 )
 def test_how_soon_one_start_follows_another(text: str, minutes: int) -> None:
     assert parse(text).shortest == minutes
