@@ -63,12 +63,12 @@ import os
 import subprocess
 from datetime import datetime, timedelta, timezone
 
-from airflow.exceptions import AirflowException, AirflowFailException
-
 try:
     from airflow.sdk import Variable, dag, task
-except ImportError:  # Airflow 2
+    from airflow.sdk.exceptions import AirflowFailException
+except ImportError:  # Where they were before Airflow 3.2.
     from airflow.decorators import dag, task
+    from airflow.exceptions import AirflowFailException
     from airflow.models import Variable
 
 # Where they are on the workers.
@@ -104,7 +104,7 @@ def sync(source, secrets):
         # A mistake in the configuration, or a contract that refuses: another try would end alike.
         raise AirflowFailException(f"dango ended with exit code {{code}}")
     if code:
-        raise AirflowException(f"dango ended with exit code {{code}}")
+        raise RuntimeError(f"dango ended with exit code {{code}}")
 
 
 def scheduled(source, schedule, secrets):

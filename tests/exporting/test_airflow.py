@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,11 @@ READER = Path(__file__).with_name("in_airflow.py")
 PROGRAM = """\
 #!/bin/sh
 echo "$@ in $PWD" >> "$0.calls"
-env | grep -E '^(LAKE_URL|SHOP_HINT|ANYONES|GITHUB_TOKEN)=' >> "$0.calls"
-exit "$(cat "$AIRFLOW_HOME/code")"
+env | grep -E '^(LAKE_URL|SHOP_HINT|ANYONES|GITHUB_TOKEN)=' | sort >> "$0.calls"
+code="$(cat "$AIRFLOW_HOME/code")"
+[ "$code" = never ] || exit "$code"
+echo $$ > "$0.pid"
+exec sleep 60
 """
 
 
@@ -84,7 +88,7 @@ def test_airflow_reads_it_and_tries_again_what_may_end_otherwise(
     home.mkdir()
     # Where Airflow looks for Variables first.
     env = {f"AIRFLOW_VAR_{key.upper()}": f"of {name}" for key, name in said.json["secrets"].items()}
-    found = read(python, file.parent, "0", "1", "2", "3", "4", "5", home=home, env=env)
+    found = read(python, file.parent, "0", "1", "2", "3", "4", "5", "never", home=home, env=env)
 
     assert (found["errors"], found["warnings"]) == ([], [])
     assert {name.removeprefix("dango_project_"): dag["timetable"] for name, dag in found["dags"].items()} == TIMES
@@ -95,13 +99,18 @@ def test_airflow_reads_it_and_tries_again_what_may_end_otherwise(
             "pauses": [60.0, 1800.0], "backoff": True, "timeout": 21600.0, "given": [source, NEEDED[source]],
         }  # fmt: skip
     assert {code: ended.partition(":")[0] for code, ended in found["endings"].items()} == {
-        "0": "", "1": "AirflowException", "2": "AirflowFailException", "3": "AirflowException",
-        "4": "AirflowException", "5": "AirflowFailException",
+        "0": "", "1": "RuntimeError", "2": "AirflowFailException", "3": "RuntimeError",
+        "4": "RuntimeError", "5": "AirflowFailException", "never": "TimeoutError",
     }  # fmt: skip
     calls = Path(f"{program}.calls").read_text().splitlines()
-    assert calls[: len(calls) // 6] == [
+    assert calls[: len(calls) // 7] == [
         f"sync issues --wait 600 in {root}", *sorted(f"{name}=of {name}" for name in ("ANYONES", "LAKE_URL")),
     ]  # fmt: skip
+    # Nobody is left behind by a task that took too long.
+    pid, deadline = int(Path(f"{program}.pid").read_text()), time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()
 
 
 @pytest.mark.slow

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from dango.exporting import needs, tasks
+from dango.exporting import github_actions, kubernetes, needs, tasks
 from dango.project import Project
 from tests.conftest import Said
+from tests.exporting.programs import run
 from tests.exporting.world import EMBEDDED, FILES, NEEDED, SOURCES, TIMES, many
 
 Write = Callable[[Mapping[str, str]], None]
@@ -104,7 +104,6 @@ def test_a_project_of_which_nothing_is_enabled_is_refused(dango: Callable[..., S
     assert (said.code, said.told.splitlines()[0]) == (2, "error: no source is enabled: there is nothing to run")
 
 
-@pytest.mark.parametrize("kind", ["github-actions", "kubernetes"])
 @pytest.mark.parametrize(
     ("destination", "config", "is_local"),
     [
@@ -122,20 +121,31 @@ def test_a_project_of_which_nothing_is_enabled_is_refused(dango: Callable[..., S
     ],
 )
 def test_what_would_be_lost_with_the_machine_is_refused(
-    kind: str, destination: str, config: str, is_local: bool, dango: Callable[..., Said], root: Path, write: Write
+    destination: str, config: str, is_local: bool, root: Path, write: Write
 ) -> None:
     write({
         "sources": EMBEDDED.replace("sources:", f"destination: lake\ndestinations: {{lake: {destination}}}\nsources:"),
         ".dlt/config.toml": config,
     })  # fmt: skip
+    for export in (
+        lambda: github_actions.export(Project(root), root, "@daily"),
+        lambda: kubernetes.export(Project(root), "", "@daily"),
+    ):
+        if not is_local:
+            assert export().files
+            continue
+        with pytest.raises(tasks.UsageError) as raised:
+            export()
+        assert raised.value.message.startswith("`shop` into `lake`: a local file is lost with ")
+        assert "dango export systemd" in raised.value.hint
+
+
+@pytest.mark.parametrize("kind", ["github-actions", "kubernetes"])
+def test_of_what_is_refused_nothing_is_written(kind: str, dango: Callable[..., Said], root: Path, write: Write) -> None:
+    write({"sources": EMBEDDED})
     said = dango("export", kind)
-    if not is_local:
-        assert said.code == 0, said.err
-        return
-    assert (said.code, said.out) == (2, "")
-    assert "error: `shop` into `lake`: a local file is lost with" in said.err
-    assert "dango export systemd" in said.err
-    assert sorted(path.name for path in root.iterdir()) == [".dango", ".dlt"]
+    assert (said.code, said.out, [path.name for path in root.iterdir()]) == (2, "", [".dango"])
+    assert "error: `shop` into `duckdb`: a local file is lost with" in said.err
 
 
 @pytest.mark.parametrize("kind", ["airflow", "cron", "systemd"])
@@ -163,27 +173,23 @@ def test_a_folder_that_no_file_could_name_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_shell_tries_again_but_for_what_would_end_alike(tmp_path: Path) -> None:
-    """The lines themselves, run as one and as several, with pauses that take no time."""
-    import subprocess
-
+    """The lines themselves, with pauses that take no time."""
     (tmp_path / "sleep").write_text('#!/bin/sh\necho "sleep $1"\n')
-    (tmp_path / "task").write_text('#!/bin/sh\necho try\nexit "$(cat ends | head -1; sed -i 1d ends)"\n')
+    (tmp_path / "task").write_text('#!/bin/sh\necho try\nend="$(head -n 1 ends)"\nsed -i 1d ends\nexit "$end"\n')
     for program in ("sleep", "task"):
         (tmp_path / program).chmod(0o755)
     expected = {
         "0": (0, "try"),
         "2 0": (2, "try"),
         "5 0": (5, "try"),
-        "1 0": (0, "try sleep 60 try"),
-        "4 3 2": (2, "try sleep 60 try sleep 300 try"),
-        "1 1 1 1 0": (1, "try sleep 60 try sleep 300 try sleep 1500 try"),
+        "1 0": (0, "try, sleep 60, try"),
+        "4 3 2": (2, "try, sleep 60, try, sleep 300, try"),
+        "143 1 1 1 0": (1, "try, sleep 60, try, sleep 300, try, sleep 1500, try"),
     }
-    for ends, (code, said) in expected.items():
-        for joined in ("\n", " "):
+    lines = tasks.retried("task")
+    # As GitHub runs it, where the first failure would end the script, and as cron does.
+    for shell in (["bash", "-e", "-c", "\n".join(lines)], ["sh", "-c", tasks.in_one_line(lines)]):
+        for ends, (code, said) in expected.items():
             (tmp_path / "ends").write_text(ends.replace(" ", "\n") + "\n")
-            # As GitHub runs it: the first failure would end the script.
-            done = subprocess.run(
-                ["bash", "-e", "-c", joined.join(tasks.retried("task"))],
-                cwd=tmp_path, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True,
-            )  # fmt: skip
-            assert (done.returncode, " ".join(done.stdout.split("\n")[:-1])) == (code, said), json.dumps(ends)
+            done = run(*shell, cwd=tmp_path, env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+            assert (done.returncode, ", ".join(done.stdout.splitlines())) == (code, said), (shell, ends)
