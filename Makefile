@@ -174,9 +174,11 @@ format: .venv/.stamp-dev ## put the code into shape
 	$(python) -m ruff check -q --fix --exit-zero .
 	$(python) -m ruff format .
 
+# Ray wants newer packages than dango does: on a cluster the newest alone are tested.
+all_but_ray = $(shell sed -n '/^\[project.optional-dependencies\]/,/^$$/s/^\([a-z0-9]*\) = .*/--extra \1/p' pyproject.toml | grep -v ' ray$$')
 constraints: .venv/.stamp-dev ## constraints anew: the newest versions, and the oldest that are allowed
 	$(python) -m uv pip compile -q --universal --upgrade --python-version 3.10 --all-extras --no-annotate --no-header -o constraints.txt pyproject.toml
-	$(python) -m uv pip compile -q --universal --resolution lowest-direct --python-version 3.10 --all-extras --no-annotate --no-header -o constraints-oldest.txt pyproject.toml
+	$(python) -m uv pip compile -q --universal --resolution lowest-direct --python-version 3.10 $(all_but_ray) --no-annotate --no-header -o constraints-oldest.txt pyproject.toml
 
 # Not in `ci`: what is known of versions has to be asked for over the network.
 audit: .venv/.stamp-dev ## ask for known vulnerabilities of the versions that the tests run with
