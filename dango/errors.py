@@ -228,6 +228,12 @@ class ClusterRefused(UsageError):
 class WorkerLost(DangoError):
     """A machine was lost with a job on it, and so were those on which it was begun again."""
 
+    def __init__(self, source: str, what: str) -> None:
+        super().__init__(
+            f"{what}; nothing of it is half loaded",
+            f"what the cluster knows of its machines: ray status; when it is well: dango sync {source}",
+        )
+
 
 class VendorError(DangoError):
     """The vendor answers, and what it answers is that the request failed, or is of no use."""

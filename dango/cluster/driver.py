@@ -43,6 +43,7 @@ _START = (
 
 def executor(project: Project, address: str, jobs: Sequence[Job], at_once: int | None = None) -> RayExecutor:
     """An executor for jobs. Raises what `RayExecutor` does, and `UsageError` where one of them cannot run elsewhere."""
+    _require_listener(os.environ.get("RAY_ADDRESS", "") if address == AUTO else address)
     for job in jobs:
         require_shared(project, job)
     return RayExecutor(project, address, at_once)
@@ -149,13 +150,17 @@ class RayExecutor:
         except lost as error:
             why = type(error).__name__
             if job.attempt >= ATTEMPTS:
-                yield node.failed(job, WorkerLost(f"its machine was lost {ATTEMPTS} times, at last by {why}"))
+                yield node.failed(
+                    job, WorkerLost(job.source.name, f"its machine was lost {ATTEMPTS} times, at last by {why}")
+                )
                 return
             on_event(Event(job.source.name, "log", message=f"its machine was lost ({why}); it is begun again"))
             self._begin(_Attempt(replace(job, attempt=job.attempt + 1), attempt.entrusted))
         except errors.RayError as error:
             # Not its text, in which there may be anything.
-            yield node.failed(job, WorkerLost(f"the cluster could not run it ({type(error).__name__})"))
+            yield node.failed(
+                job, WorkerLost(job.source.name, f"the cluster could not run it ({type(error).__name__})")
+            )
         else:
             for told in events:
                 if told.number >= attempt.heard:
@@ -243,7 +248,6 @@ def _connected(address: str) -> Any:
         import ray
     except ImportError as error:
         raise MissingPackage(f"`--on {address}` needs the package ray", packages.install(["dango[ray]"])) from error
-    _require_listener(os.environ.get("RAY_ADDRESS", "") if address == AUTO else address)
     # Ray has an answer of its own to SIGTERM, which is not to the second; ours stays.
     own = signal.getsignal(signal.SIGTERM)
     try:

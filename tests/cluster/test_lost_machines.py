@@ -21,7 +21,7 @@ import pytest
 from dango import runner
 from dango.job import Job, RunResult
 from dango.project import Project
-from tests.cluster.conftest import Cluster
+from tests.cluster.running import Cluster
 from tests.cluster.test_on_cluster import processes, until
 from tests.conftest import Said
 from tests.postgres_server import Postgres

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import Cluster
+from tests.cluster.running import Cluster
 from tests.conftest import Said
 from tests.postgres_server import Postgres
 
