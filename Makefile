@@ -35,8 +35,13 @@ help: ## list the targets
 	@touch $@
 
 .venv/.stamp-dev: .venv/.stamp-venv pyproject.toml constraints.txt
-	$(install) -c constraints.txt -e '.[dev,postgres,ray]'
+	$(install) -c constraints.txt -e '.[dev,postgres]'
 	@touch .venv/.stamp-demo $@
+
+# Apart, since it is as large as all others together, and no quick test wants it.
+.venv/.stamp-ray: .venv/.stamp-dev
+	$(install) -c constraints.txt -e '.[ray]'
+	@touch $@
 
 .venv-oldest/.stamp: .venv/.stamp-dev constraints-oldest.txt
 	$(python) -m venv --clear .venv-oldest
@@ -68,7 +73,7 @@ test: .venv/.stamp-dev ## the quick tests
 	$(python) -m pytest -n $(JOBS) --dist loadgroup -m '$(quick)'
 
 # PART=1/2: a half of them.
-slow: .venv/.stamp-dev ## the slow tests; PART=1/2
+slow: .venv/.stamp-ray ## the slow tests; PART=1/2
 	$(python) -m pytest -n $(JOBS) --dist loadgroup -m 'slow and not long' --part $(PART)
 
 long: .venv/.stamp-dev ## the tests that `make ci` leaves out
@@ -96,7 +101,7 @@ guided-fuzz: .venv/.stamp-dev ## look for inputs that reach what no other has re
 		$(python) -m uv run -q --isolated --no-project --python $(python) --with atheris --with-editable . -- python -m tests.guided_fuzz $$target $(SECONDS); done
 
 # SEED: the same again.
-faults-cluster: .venv/.stamp-dev ## lose workers, nodes, daemons and drivers of a Ray cluster, fifty times
+faults-cluster: .venv/.stamp-ray ## lose workers, nodes, daemons and drivers of a Ray cluster, fifty times
 	CLUSTER_KILLS=50 $(if $(SEED),CLUSTER_SEED=$(SEED)) $(python) -m pytest tests/cluster/test_lost_machines.py
 
 leaks: .venv/.stamp-dev ## plant secrets in every place, make everything fail, and look for them everywhere
