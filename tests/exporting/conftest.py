@@ -9,7 +9,7 @@ import pytest
 
 from tests.exporting.programs import validators
 
-HOSTILE = 'It\'s "our" sh\\op; 100%i é $HOME `x` ${{ y }}'
+HOSTILE = 'It\'s "our\\" shop; 100%i é $HOME `x` ${{ y }}'
 BEARABLE = HOSTILE.replace("%i", "").replace("\\", "")
 """dlt and DuckDB bear neither."""
 
