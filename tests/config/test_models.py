@@ -260,6 +260,7 @@ def test_a_schedule_stays_as_it_is_written_and_is_taken_from_defaults(schedule: 
 def test_what_is_no_schedule_is_told_at_its_place(schedule: str, said: str) -> None:
     found = problem(one(f"    schedule: {schedule}\n"))
     assert (found.place, found.message.startswith(said)) == (f"{FILE}:4:5", True), found.message
+    assert not found.message.endswith("not text")
     found = problem(f"defaults:\n  schedule: {schedule}\n")
     assert (found.place, found.message.startswith(said)) == (f"{FILE}:2:3", True), found.message
 

@@ -9,9 +9,9 @@ import pytest
 
 from tests.exporting.programs import validators
 
-HOSTILE = 'It\'s "our" shop; 100% é $HOME `x` ${{ y }}'
-BEARABLE = HOSTILE.replace("%", "")
-"""dlt and DuckDB bear no `%`."""
+HOSTILE = 'It\'s "our\\" shop; 100%i é $HOME `x` ${{ y }}'
+BEARABLE = HOSTILE.replace("%i", "").replace("\\", "")
+"""dlt and DuckDB bear neither."""
 
 
 @pytest.fixture(scope="session")

@@ -86,7 +86,8 @@ def test_what_cron_would_run_syncs(dango: Callable[..., Said], hostile: Callable
     _, command = commands((folder / "dango.crontab").read_text())["shop"]
     environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "SHELL": "/bin/sh", "LOGNAME": "x"}
     # cron knows nothing of the tests' own code.
-    done = run("/bin/sh", "-c", command, cwd="/", env={**environment, "PYTHONPATH": os.environ.get("PYTHONPATH", "")})
+    environment["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
+    done = run("/bin/sh", "-c", command, cwd="/", env=environment, timeout=50)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     log = folder / ".dango" / "cron.log"
     assert "shop" in log.read_text()

@@ -38,8 +38,11 @@ def test_a_cron_job_for_each_source_with_its_own_secrets(dango: Callable[..., Sa
         assert [each["name"] for each in container["env"]] == NEEDED[source]
         references = [each["valueFrom"]["secretKeyRef"] for each in container["env"]]
         assert references == [{"name": "dango-project", "key": name} for name in NEEDED[source]]
-        again = spec["jobTemplate"]["spec"]["podFailurePolicy"]["rules"][0]
-        assert (again["action"], again["onExitCodes"]["values"]) == ("FailJob", [2, 5])
+        codes = {"containerName": container["name"], "operator": "In", "values": [2, 5]}
+        assert spec["jobTemplate"]["spec"]["podFailurePolicy"]["rules"] == [
+            {"action": "FailJob", "onExitCodes": codes},
+            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+        ]
 
 
 def test_the_pod_writes_where_the_image_lets_it_and_nowhere_else(

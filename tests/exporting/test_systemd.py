@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -56,6 +57,19 @@ def test_systemd_finds_nothing_wrong(dango: Callable[..., Said], hostile: Callab
     timer.write_text(timer.read_text().replace("OnCalendar=", "OnCalendar=Someday "))
     told = "\n".join(complaints(folder))
     assert all(word in told for word in ("never", "Someday", "Unbalanced quoting"))
+
+
+def test_folders_are_named_so_that_systemd_reads_their_names(
+    dango: Callable[..., Said], hostile: Callable[..., Path]
+) -> None:
+    folder = hostile(FILES)
+    assert dango("export", "systemd", cwd=folder).code == 0
+    (file,) = folder.glob("systemd/*@.service")
+    service = values(file)["Service"]
+    # A whole line, in which only % stands for anything; and words, quoted as a shell does.
+    assert service["WorkingDirectory"] == str(folder).replace("%", "%%")
+    words = [word.replace("%%", "%") for word in shlex.split(service["ReadWritePaths"])]
+    assert words == [f"-{folder}/.dango", f"-{folder}/data"]
 
 
 def test_two_hundred_sources_are_one_service_and_two_hundred_timers(

@@ -73,7 +73,7 @@ def test_every_kind_has_the_same_tasks_and_secrets_and_holds_no_value(
     lines = again.out.split("\n\n")[0].splitlines()
     assert [line.rpartition(": ")[2] for line in lines] == ["as it was"] * len(texts)
     assert "every source" in next(line for line in again.out.splitlines() if "ANYONES" in line)
-    for name, file in zip(said.json["files"], texts, strict=True):
+    for name, file in ((said.json["files"][nth], texts[nth]) for nth in {0, len(texts) - 1}):
         Path(name).write_text("changed", encoding="utf-8")
         refused = dango("export", kind)
         assert (refused.code, Path(name).read_text(encoding="utf-8")) == (2, "changed")
