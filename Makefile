@@ -16,7 +16,7 @@ PART ?= 1/1
 on_oldest =
 quick = not slow and not long
 
-.PHONY: help demo test slow long test-connectors registry faults leaks fuzz guided-fuzz equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints audit format clean
+.PHONY: help demo test slow long test-connectors registry faults faults-cluster leaks fuzz guided-fuzz equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints audit format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-16s %s\n' "$$name" "$$what"; done
@@ -37,6 +37,11 @@ help: ## list the targets
 .venv/.stamp-dev: .venv/.stamp-venv pyproject.toml constraints.txt
 	$(install) -c constraints.txt -e '.[dev,postgres]'
 	@touch .venv/.stamp-demo $@
+
+# Apart, since it is as large as all others together, and no quick test wants it.
+.venv/.stamp-ray: .venv/.stamp-dev
+	$(install) -c constraints.txt -e '.[ray]'
+	@touch $@
 
 .venv-oldest/.stamp: .venv/.stamp-dev constraints-oldest.txt
 	$(python) -m venv --clear .venv-oldest
@@ -68,7 +73,7 @@ test: .venv/.stamp-dev ## the quick tests
 	$(python) -m pytest -n $(JOBS) --dist loadgroup -m '$(quick)'
 
 # PART=1/2: a half of them.
-slow: .venv/.stamp-dev ## the slow tests; PART=1/2
+slow: .venv/.stamp-ray ## the slow tests; PART=1/2
 	$(python) -m pytest -n $(JOBS) --dist loadgroup -m 'slow and not long' --part $(PART)
 
 long: .venv/.stamp-dev ## the tests that `make ci` leaves out
@@ -94,6 +99,10 @@ SECONDS ?= 60
 guided-fuzz: .venv/.stamp-dev ## look for inputs that reach what no other has reached, a minute for each reader; SECONDS=600
 	for target in $(TARGET); do echo "$$target:"; \
 		$(python) -m uv run -q --isolated --no-project --python $(python) --with atheris --with-editable . -- python -m tests.guided_fuzz $$target $(SECONDS); done
+
+# SEED: the same again.
+faults-cluster: .venv/.stamp-ray ## lose workers, nodes, daemons and drivers of a Ray cluster, fifty times
+	CLUSTER_KILLS=50 $(if $(SEED),CLUSTER_SEED=$(SEED)) $(python) -m pytest tests/cluster/test_lost_machines.py
 
 leaks: .venv/.stamp-dev ## plant secrets in every place, make everything fail, and look for them everywhere
 	LEAKS=2,3,4 $(python) -m pytest -n $(JOBS) tests/faults/test_leaks.py
@@ -170,9 +179,11 @@ format: .venv/.stamp-dev ## put the code into shape
 	$(python) -m ruff check -q --fix --exit-zero .
 	$(python) -m ruff format .
 
+# Ray wants newer packages than dango does: on a cluster the newest alone are tested.
+all_but_ray = $(shell sed -n '/^\[project.optional-dependencies\]/,/^$$/s/^\([a-z0-9]*\) = .*/--extra \1/p' pyproject.toml | grep -v ' ray$$')
 constraints: .venv/.stamp-dev ## constraints anew: the newest versions, and the oldest that are allowed
 	$(python) -m uv pip compile -q --universal --upgrade --python-version 3.10 --all-extras --no-annotate --no-header -o constraints.txt pyproject.toml
-	$(python) -m uv pip compile -q --universal --resolution lowest-direct --python-version 3.10 --all-extras --no-annotate --no-header -o constraints-oldest.txt pyproject.toml
+	$(python) -m uv pip compile -q --universal --resolution lowest-direct --python-version 3.10 $(all_but_ray) --no-annotate --no-header -o constraints-oldest.txt pyproject.toml
 
 # Not in `ci`: what is known of versions has to be asked for over the network.
 audit: .venv/.stamp-dev ## ask for known vulnerabilities of the versions that the tests run with

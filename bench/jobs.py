@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import changes, everyday, loads, worlds
+from bench import changes, everyday, loads, scale, worlds
 from bench.bench import Bench
 from bench.loads import TENTH
 from bench.measure import Contest, Target
@@ -86,6 +86,10 @@ JOBS: tuple[Job, ...] = (
         0, (_at_most(1.3),), everyday.help_page, rounds=15),
     Job("folder_growth", "`.dango/` after 100 syncs, against 10",
         100, (Target("ratio", 1.1, "size"),), everyday.folder_growth, rounds=1),
+    Job("cluster", "64 sources of dicts on a Ray cluster of 2 processors, against `--jobs 2`, so many rows each",
+        50_000, (_at_most(1.25),), scale.sources, rounds=2),
+    Job("cluster_task", "200 sources of few rows there: what a task costs, against `--jobs 2`",
+        10, (Target("difference", 0.15),), scale.overhead, rounds=2),
     *(Job(world.job, f"{world.name}: {world.connector}, {world.unit}", world.rows, (), world.contest)
       for world in worlds.WORLDS),
 )  # fmt: skip

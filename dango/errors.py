@@ -221,6 +221,20 @@ class TooManyErrors(DangoError):
     """More records of a source failed than `max_errors` allows; the good ones are not loaded."""
 
 
+class ClusterRefused(UsageError):
+    """There is no cluster, or one that cannot run what this machine would send it; nothing was started."""
+
+
+class WorkerLost(DangoError):
+    """A machine was lost with a job on it, and so were those on which it was begun again."""
+
+    def __init__(self, source: str, what: str) -> None:
+        super().__init__(
+            f"{what}; nothing of it is half loaded",
+            f"what the cluster knows of its machines: ray status; when it is well: dango sync {source}",
+        )
+
+
 class VendorError(DangoError):
     """The vendor answers, and what it answers is that the request failed, or is of no use."""
 

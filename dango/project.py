@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from dotenv import dotenv_values
 
 from dango.config.document import Document
 from dango.config.models import EMBEDDED, Config, Destination, Source
+from dango.entrusted import Entrusted
 from dango.errors import (
     ConfigError,
     DestinationNotFound,
@@ -44,6 +45,8 @@ class Project:
     """A folder that holds `.dango/sources.yml`. Reading is lazy; nothing of the project's code is imported."""
 
     root: Path
+    entrusted: Entrusted | None = field(default=None, repr=False, compare=False)
+    """What stands for `.env` and `.dlt/secrets.toml` where the project has been taken elsewhere."""
 
     @classmethod
     def find(cls, start: Path | str | None = None) -> Project:
@@ -144,6 +147,8 @@ class Project:
     @cached_property
     def dotenv(self) -> Mapping[str, str]:
         """What `.env` sets; empty where there is none."""
+        if self.entrusted is not None:
+            return self.entrusted.variables
         try:
             values = dotenv_values(self.root / ENV_FILE)
         except UnicodeDecodeError as error:
@@ -154,8 +159,8 @@ class Project:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The process environment, with `.env` behind it."""
-        return {**self.dotenv, **os.environ}
+        """The process environment, with `.env` behind it; before it where that is another machine's."""
+        return {**os.environ, **self.dotenv} if self.entrusted is not None else {**self.dotenv, **os.environ}
 
     def source(self, name: str) -> Source:
         """The source of that name. Raises `SourceNotFound`, naming the nearest."""

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets as random
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
+from dango.cluster import AUTO, SCHEME
 from dango.config.models import Source
 from dango.conversions import moment
 from dango.errors import UsageError, page_of
 from dango.history import History
-from dango.job import Event, Job, RunError, RunResult, Status
+from dango.job import Event, Job, RunError, RunResult
 from dango.project import SOURCES_FILE, Project
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, read_toml
-from dango.workers.executors import Executor, LocalExecutor, cores
+from dango.workers import executors
+from dango.workers.executors import LOCAL, Executor, Several
 from dango.workers.processes import PRELOADED, Workers
-from dango.workers.supervision import at_work, prepare
+from dango.workers.supervision import prepare, supervise
 
 OnEvent = Callable[[Event], None]
 
@@ -57,6 +59,7 @@ def sync(
     fail_on_schema_change: bool = False,
     jobs: int | None = None,
     profile: bool = False,
+    on: str | None = None,
     on_event: OnEvent = lambda event: None,
 ) -> list[RunResult]:
     """Loads sources into their destination.
@@ -77,6 +80,8 @@ def sync(
         fail_on_schema_change: load nothing of a source whose tables would change.
         jobs: how many sources are read at a time; as many as there are processors without it.
         profile: each result's `profile` tells where its time went.
+        on: where the jobs run: `local`, `ray://HOST:PORT`, `auto` on a node of a Ray cluster, or an executor that a
+            package brings; without it where each source says.
         on_event: called with each `Event`, in this thread.
 
     Returns:
@@ -100,7 +105,7 @@ def sync(
         profile,
     )
     planned = plan(project, list(sources), request)
-    results = {result.source: result for result in run(project, planned, on_event, at_once=jobs)}
+    results = {result.source: result for result in run(project, planned, on_event, at_once=jobs, on=on)}
     return [results[job.source.name] for job in planned]
 
 
@@ -164,7 +169,7 @@ def run(
     *,
     at_once: int | None = None,
     workers: Workers | None = None,
-    executor: Executor | None = None,
+    on: str | None = None,
 ) -> Iterator[RunResult]:
     """Runs jobs, notes each outcome in the history, and yields results as they complete.
 
@@ -176,13 +181,14 @@ def run(
         on_event: called with each `Event`, in this thread.
         at_once: how many jobs are under way at a time; as many as there are processors without it.
         workers: where the jobs' processes begin; they end with the run.
-        executor: another place to run jobs.
+        on: where all of them run, whatever their sources say.
+
+    Raises:
+        DangoError: where there is no such place, or a job cannot run there; nothing has begun.
     """
     prepare(project)
     history = History(project.state)
-    if executor is None:
-        workers = workers or Workers(PRELOADED)
-        executor = LocalExecutor(lambda job: supervise(project, job, workers), workers, at_once or cores())
+    executor = _executor(project, jobs, on, at_once, workers or Workers(PRELOADED))
     waiting = {job.source.name: job for job in jobs}
     under_way: dict[str, RunResult] = {}
 
@@ -209,22 +215,30 @@ def run(
             history.record(replace(begun, status="interrupted", error=error).ended())
 
 
-def supervise(project: Project, job: Job, workers: Workers | None = None) -> Generator[Event | RunResult, None, None]:
-    """Runs a job in a process of its own; the last value is its result."""
-    begun = Event(job.source.name, "queued")
-    yield begun
-    result = None
-    with closing(at_work(project, "load", job, job, workers)) as values:
-        for value in values:
-            if isinstance(value, RunResult):
-                result = value
-            elif isinstance(value, RunError):
-                status: Status = "failed" if value.exit_code == 2 else "crashed"
-                result = result or replace(job.begun(begun.at), status=status, error=value).ended()
-            else:
-                yield value
-    assert result is not None
-    yield result
+def _executor(project: Project, jobs: Sequence[Job], on: str | None, at_once: int | None, workers: Workers) -> Executor:
+    """Where the jobs run: one place, or, where their sources say so, several at the same time."""
+    places: dict[str, list[Job]] = {}
+    for job in jobs:
+        places.setdefault(on or job.source.executor or LOCAL, []).append(job)
+    parts: list[tuple[Executor, Sequence[Job]]] = []
+    try:
+        for place, those in places.items():
+            parts.append((_at(place, project, those, at_once, workers), those))
+    except BaseException:
+        Several(parts).close()
+        raise
+    return parts[0][0] if len(parts) == 1 else Several(parts)
+
+
+def _at(place: str, project: Project, jobs: Sequence[Job], at_once: int | None, workers: Workers) -> Executor:
+    if place == AUTO or place.startswith(SCHEME):
+        # Here, since Ray is an extra.
+        from dango.cluster.driver import executor
+
+        return executor(project, place, jobs, at_once)
+    # dango's own is an entry point like any other; but to look for those takes longer than to begin.
+    make = executors.LocalExecutor if place == LOCAL else partial(executors.load, place)
+    return make(lambda job: supervise(project, job, workers), workers, at_once or executors.cores())
 
 
 def _chosen(project: Project, names: Sequence[str]) -> list[Source]:

@@ -174,7 +174,7 @@ def project_mask(project: Project, environment: Mapping[str, str] | None = None)
     """
     known = project.environment if environment is None else environment
     mask = Mask(value for value in project.dotenv.values() if not _harmless(value))
-    mask.add(*_stored(read_toml(project.root / SECRETS_FILE, SECRETS_FILE)))
+    mask.add(*_stored(_secrets_of(project)))
     mask.add(*(value for name, value in known.items() if _may_be_secret(name, value)))
     mask.add(*_rotated(project, known))
     for source in project.config.sources:
@@ -183,6 +183,10 @@ def project_mask(project: Project, environment: Mapping[str, str] | None = None)
     for destination in project.config.destinations.values():
         mask.add(*_configured(destination.parameters, known))
     return mask
+
+
+def _secrets_of(project: Project) -> Mapping[str, Any]:
+    return project.entrusted.secrets if project.entrusted else read_toml(project.root / SECRETS_FILE, SECRETS_FILE)
 
 
 def _rotated(project: Project, environment: Mapping[str, str]) -> Iterator[str]:

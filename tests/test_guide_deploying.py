@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,16 @@ def test_every_block_does_what_the_page_says(tmp_path: Path, root: Path) -> None
     text = PAGE.read_text(encoding="utf-8")
     assert f"{run} -e SHOP_TOKEN project".replace("project-", "shop-").replace("TOKEN project", "TOKEN shop\n") in text
     assert "docker build -t project ." in said
+    shop = {kind: outputs[f"dango export {kind}"].out for kind in ("github-actions", "airflow", "cron", "systemd")}
+    shop["kubernetes"] = outputs["dango export kubernetes --image registry.example.com/shop:1"].out
+    for kind, said in shop.items():
+        rows = dict(re.findall(r"^(\S+) {2,}(.+?) *$", said.partition("secrets to set:")[2], re.M))
+        prefix = "dango_project_secret_" if kind == "airflow" else ""
+        expected = {"SHOP_TOKEN": "shop", "ISSUES_TOKEN": "issues", "LAKE_URL": "every source"}
+        assert rows == {"secret": "of", **{f"{prefix}{name}": of for name, of in expected.items()}}, kind
+    for path in (
+        *(".github/workflows/dango.yml", "dags/dango_project.py", "dango.crontab", "systemd/dango-project@.service"),
+        *("systemd/dango-project@shop.timer", "systemd/dango-project@issues.timer", "kubernetes/dango.yaml"),
+    ):
+        assert (root / path).is_file()
+        assert path.replace("project", "PROJECT") in text or path.endswith(".timer")

@@ -41,6 +41,8 @@ def test_every_lower_bound_is_a_version_that_is_tested() -> None:
     bounds = {
         (canonicalize_name(r.name), release(s.version)) for r in asked_for() for s in r.specifier if s.operator == ">="
     }
+    # On a cluster the newest alone are tested: Ray wants newer packages than dango does.
+    oldest |= {("ray", release(version)) for name, version in pinned("constraints.txt") if name == "ray"}
     assert bounds - oldest == set(), "raise the bound, or run: make constraints"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import dango
-from dango.errors import DOCS, DangoError, PluginNotFound, QueryError, StateCorrupt, page_of
+from dango.errors import DOCS, DangoError, PluginNotFound, QueryError, StateCorrupt, WorkerLost, page_of
 from dango.history import History
 from dango.lock import lock
 from dango.registry.entries import Registry
@@ -313,6 +313,7 @@ def said(root: Path, write: Callable[..., None], dango: Callable[..., Said], acm
             run(line)
         for line in ("sync unset", "sync order", "sync orders --limit 0", "sync orders --destination lak"):
             run(line)
+        run("sync orders --on auto", RAY_ADDRESS="127.0.0.1:1")
         run("registry show githb")
         run("sync stock grows overtaken")
         run("sync stock grows overtaken", AGAIN="yes")
@@ -332,6 +333,8 @@ def said(root: Path, write: Callable[..., None], dango: Callable[..., Said], acm
         plugin(EXECUTORS, "lokal")
     told.append(f"error: {missing.value}\n  hint: {missing.value.hint}\n")
     corrupt = StateCorrupt("orders", root / ".dango/pipelines/orders", ValueError("Expecting value"))
+    lost = WorkerLost("orders", "its machine was lost 3 times, at last by NodeDiedError")
+    told.append(f"error: {lost}\n  hint: {lost.hint}\n")
     all_told = "\n".join([*told, f"error: {corrupt}\n  hint: {corrupt.hint}\n"])
     return same(all_told.replace(str(root), "/home/me/shop").replace(str(acme), "/home/me/site"))
 

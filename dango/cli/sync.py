@@ -56,6 +56,10 @@ def sync(
     jobs: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Sources that are read at a time; default: one a processor.")
     ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(metavar="PLACE", help="ray://HOST:PORT, or auto on a node of a Ray cluster; default: here."),
+    ] = None,
     wait: Annotated[
         float | None,
         typer.Option(
@@ -98,7 +102,7 @@ def sync(
             fail_on_schema_change,
             profile,
         )
-        raise typer.Exit(_run(project, plan(project, chosen, request), workers, jobs, json))
+        raise typer.Exit(_run(project, plan(project, chosen, request), workers, jobs, json, on))
 
 
 def _instant(text: str | None, option: str) -> dt.datetime | None:
@@ -131,7 +135,9 @@ def _tell_processors(results: list[RunResult]) -> None:
                 line(f"{result.source}.{each.resource}: `{each.name}`: no record has `{column}`", "", "warning")
 
 
-def _run(project: Project, jobs: list[Job], workers: Workers, at_once: int | None, json: bool) -> int:
+def _run(
+    project: Project, jobs: list[Job], workers: Workers, at_once: int | None, json: bool, on: str | None = None
+) -> int:
     from dango.cli import show
     from dango.cli.progress import Progress
     from dango.job import exit_code
@@ -149,7 +155,7 @@ def _run(project: Project, jobs: list[Job], workers: Workers, at_once: int | Non
             progress.event(event)
 
         results = []
-        for result in run(project, jobs, on_event, at_once=at_once, workers=workers):
+        for result in run(project, jobs, on_event, at_once=at_once, workers=workers, on=on):
             log.result(result)
             progress.result(result)
             results.append(result)

@@ -9,12 +9,14 @@ them that looks under the source's own name, and hides from the others what is a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.exceptions import ValueNotSecretException
+from dlt.common.configuration.providers import CustomLoaderDocProvider
 from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.configuration.specs.base_configuration import is_secret_hint
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
@@ -178,6 +180,13 @@ def follow(references: Callable[[Any, str], Any]) -> None:
             providers[position] = Following(provider._provider, references)
         elif provider.name == _SECRETS:
             providers[position] = Following(provider, references)
+
+
+def entrust(secrets: Mapping[str, Any]) -> None:
+    """From now on these values stand in place of `secrets.toml`, in this process."""
+    providers = Container()[PluggableRunContext].providers.providers
+    given = CustomLoaderDocProvider(_SECRETS, lambda: deepcopy(dict(secrets)), locations=[])
+    providers[:] = [given if provider.name == _SECRETS else provider for provider in providers]
 
 
 class WithoutOthers(_Around):

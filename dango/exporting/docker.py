@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from dango.errors import UsageError
 from dango.exporting import needs
@@ -17,7 +15,7 @@ from dango.project import SOURCES_FILE, Project
 from dango.secrets import SECRETS_FILE
 
 STATE, DATA, ENVIRONMENTS = "/var/lib/dango", "/project/data", "/opt/dango/environments"
-_USER = 10001
+USER = 10001
 
 # Whatever is let in, these are not: the last line that matches counts.
 _SHUT_OUT = ("**/.env*", "**/secrets.toml", "**/.git", "**/__pycache__", "**/*.duckdb*", "**/.venv", "**/*.egg-info")
@@ -83,7 +81,7 @@ def image(project: Project) -> Image:
     brings = needs.files(project)
     dockerfile = "\n\n".join("\n".join(part) for part in _parts(project, brings) if part) + "\n"
     secrets = tuple(needs.secrets(project))
-    return Image(dockerfile, _ignore(project, brings), tuple(brings), secrets, tuple(plain), _name(project.root))
+    return Image(dockerfile, _ignore(project, brings), tuple(brings), secrets, tuple(plain), needs.name(project))
 
 
 def _parts(project: Project, brings: list[str]) -> Iterator[list[str]]:
@@ -106,13 +104,13 @@ def _parts(project: Project, brings: list[str]) -> Iterator[list[str]]:
     yield [
         "COPY . .",
         "# A user of its own, who can write state and data and nothing else.",
-        f"RUN useradd --uid {_USER} --create-home dango \\",
+        f"RUN useradd --uid {USER} --create-home dango \\",
         f"    && install -d -o dango -g dango -m 700 {STATE} {DATA} \\",
         "    && chmod -R a+rX /project",
     ]
     yield [
         f"ENV DANGO_STATE={STATE}/state PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1",
-        f"USER {_USER}",
+        f"USER {USER}",
         f'VOLUME ["{STATE}", "{DATA}"]',
         'ENTRYPOINT ["dango"]',
         'CMD ["sync"]',
@@ -168,8 +166,3 @@ def _ignore(project: Project, brings: list[str]) -> str:
         *(f"!{path}" for path in brings if path not in folders),
     ]
     return "\n".join(lines) + "\n"
-
-
-def _name(root: Path) -> str:
-    """What an image may be called."""
-    return re.sub(r"[^a-z0-9]+", "-", root.name.lower()).strip("-") or "dango"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from dango.config.models import Source
+from dango.config.models import DltNative, Source
 from dango.project import ENV_FILE, ENV_REFERENCE, SOURCES_FILE, Project
 from dango.secrets import CONFIG_FILE, REFERENCE, SECRETS_FILE, hidden, read_toml
 
@@ -31,6 +32,7 @@ class Secret:
         may_be_empty: whether it needs only to be set (`env:NAME?`).
         in_file: whether `.dlt/secrets.toml` has it, too.
         refers: the variable that its value there stands for, where that is one (`env:NAME`).
+        sources: those that need it, or may: all of them where nothing says whose it is.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Secret:
     may_be_empty: bool = False
     in_file: bool = False
     refers: str = ""
+    sources: tuple[str, ...] = ()
 
 
 def secrets(project: Project) -> list[Secret]:
@@ -46,11 +49,17 @@ def secrets(project: Project) -> list[Secret]:
     Raises:
         ConfigError: where `sources.yml`, `.env` or `.dlt/secrets.toml` cannot be read.
     """
-    found = [*_of_secrets_file(project), *_of_configuration(project), *_of_entries(project), *_of_dotenv(project)]
+    known = [*_of_secrets_file(project), *_of_configuration(project), *_of_entries(project)]
     once: dict[str, Secret] = {}
-    for each in found:
-        once.setdefault(each.name, each)
+    for each in (*known, *_of_dotenv(project, known)):
+        first = once.setdefault(each.name, each)
+        once[each.name] = replace(first, sources=tuple(dict.fromkeys((*first.sources, *each.sources))))
     return list(once.values())
+
+
+def name(project: Project) -> str:
+    """What the project may be called where it runs: by images, units and the like."""
+    return re.sub(r"[^a-z0-9]+", "-", project.root.name.lower()).strip("-") or "dango"
 
 
 def in_plain_text(project: Project) -> Iterator[tuple[str, bool]]:
@@ -126,15 +135,16 @@ def _dango(project: Project) -> str:
 def _of_configuration(project: Project) -> Iterator[Secret]:
     for source in project.config.sources:
         for _, values in source.references:
-            yield from _references(values, f"source {source.name}")
+            yield from _references(values, f"source {source.name}", (source.name,))
     for destination in project.config.destinations.values():
-        yield from _references(destination.parameters, f"destination {destination.name}")
+        bound = tuple(each.name for each in project.config.sources if project.destination(each) == destination)
+        yield from _references(destination.parameters, f"destination {destination.name}", bound)
 
 
-def _references(value: Any, used_by: str) -> Iterator[Secret]:
+def _references(value: Any, used_by: str, sources: tuple[str, ...]) -> Iterator[Secret]:
     for text in _texts(value):
         if found := ENV_REFERENCE.fullmatch(text):
-            yield Secret(found[1], used_by, may_be_empty=bool(found[2]))
+            yield Secret(found[1], used_by, may_be_empty=bool(found[2]), sources=sources)
 
 
 def _of_entries(project: Project) -> Iterator[Secret]:
@@ -142,7 +152,8 @@ def _of_entries(project: Project) -> Iterator[Secret]:
         entry = project.entry(source)
         for field in entry.secrets if entry else ():
             if field.required and field.name not in source.block:
-                yield Secret(f"SOURCES__{source.name}__{field.name}".upper(), f"source {source.name}")
+                name = f"SOURCES__{source.name}__{field.name}".upper()
+                yield Secret(name, f"source {source.name}", sources=_readers(project, name))
 
 
 def _of_secrets_file(project: Project) -> Iterator[Secret]:
@@ -152,7 +163,7 @@ def _of_secrets_file(project: Project) -> Iterator[Secret]:
         as_json = _is_json(project, keys)
         name = "__".join(keys[:3] if as_json else keys).upper()
         used_by = " ".join((keys[0].removesuffix("s"), *keys[1:2])) + (", as JSON" if as_json else "")
-        yield Secret(name, used_by, in_file=True, refers=refers)
+        yield Secret(name, used_by, in_file=True, refers=refers, sources=_readers(project, name))
 
 
 def _is_json(project: Project, keys: tuple[str, ...]) -> bool:
@@ -164,8 +175,49 @@ def _is_json(project: Project, keys: tuple[str, ...]) -> bool:
     return field is not None and field.kind == "json"
 
 
-def _of_dotenv(project: Project) -> Iterator[Secret]:
-    yield from (Secret(name, ENV_FILE) for name in project.dotenv if not name.startswith("DANGO_"))
+def _of_dotenv(project: Project, known: Iterable[Secret]) -> Iterator[Secret]:
+    """What stands there; of the sources that something else names for it, or that its own name says."""
+    named = {each.refers: each.sources for each in known} | {each.name: each.sources for each in known}
+    for name in project.dotenv:
+        if not name.startswith("DANGO_"):
+            yield Secret(name, ENV_FILE, sources=named[name] if name in named else _readers(project, name))
+
+
+def _readers(project: Project, name: str) -> tuple[str, ...]:
+    """The sources that may look under this name: all of them, where it names no source, module or destination."""
+    sources = project.config.sources
+    section, _, rest = name.upper().partition("__")
+    if section == "SOURCES" and (owners := [each for each in sources if _begins(rest, each.name)]):
+        owner = max(owners, key=lambda each: len(each.name)).name
+        field = rest[len(owner) + 2 :].partition("__")[0]
+        heirs = (each for each in sources if owner in project.config.lineage(each.name) and not _says(each, field))
+        return (owner, *(each.name for each in heirs))
+    module = [each.name for each in sources if each.dlt_native and _begins(rest, _module(each.dlt_native))]
+    if section == "SOURCES" and module:
+        return tuple(module)
+    if section == "DESTINATION":
+        bound = {each.name: project.destination(each) for each in sources}
+        told = {
+            each.name for each in (*project.config.destinations.values(), *bound.values()) if _begins(rest, each.name)
+        }
+        told = told or {each.name for each in bound.values() if _begins(rest, each.type)}
+        if told:
+            return tuple(source for source, destination in bound.items() if destination.name in told)
+    return tuple(each.name for each in sources)
+
+
+def _says(source: Source, field: str) -> bool:
+    """Whether `sources.yml` itself has the value, so that no other place is asked for it."""
+    return field in (key.upper() for key in source.expandable()[1])
+
+
+def _begins(rest: str, section: str) -> bool:
+    return f"{rest}__".startswith(f"{section.upper()}__")
+
+
+def _module(native: DltNative) -> str:
+    """What dlt calls the section of a module."""
+    return native.source_module.rpartition(".")[2]
 
 
 def _leaves(section: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

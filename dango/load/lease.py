@@ -1,5 +1,9 @@
 """Who may write a source of a shared destination: a row in the dataset, since machines share no kernel.
 
+A run that has lost a job, with the machine that it ran on, begins it again: its next attempt takes the row from the one
+before at once, which is then fenced like any other. And since that one may have loaded all before it was lost, the
+transaction that loads a job whole says so in the row.
+
 The row's epoch grows with every run that takes it. A run shows a sign of life every so often; one that shows none
 for `SECONDS` has lost the row to whoever wants it, without a word to it. So the transaction that makes rows visible
 locks the row and looks at the epoch: it is this run's, or nothing is loaded. To take the row waits for such a
@@ -9,11 +13,12 @@ transaction to end, also one whose process is dead and which the server has not 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -39,10 +44,19 @@ _DYING = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right of one run to write one source."""
+    """The right of one run to write one source.
+
+    Attributes:
+        source: its name.
+        epoch: how often the right has been taken.
+        run: the name of the run.
+        loaded: what an attempt of this run that has loaded the job said of it; None where none has.
+    """
 
     source: str
     epoch: int
+    run: str = ""
+    loaded: Mapping[str, Any] | None = None
 
     def require(self, sql: Any, *, lock: bool) -> None:
         """Makes sure that the right is still this run's.
@@ -67,6 +81,13 @@ class Lease:
                 f"what it has loaded is safe; to go on from there: dango sync {self.source}",
             )
 
+    def note(self, sql: Any, loaded: Mapping[str, Any]) -> None:
+        """Says, in the transaction under way, that with it the job is loaded: for an attempt that comes after."""
+        done = json.dumps({"run": self.run, "loaded": loaded})
+        sql.execute_sql(
+            f"UPDATE {_table(sql)} SET loaded = %s WHERE source = %s AND epoch = %s", done, self.source, self.epoch
+        )
+
 
 def seconds() -> float:
     """For how long a sign of life holds."""
@@ -74,7 +95,7 @@ def seconds() -> float:
 
 
 @contextmanager
-def lease(connect: Callable[[], Any], source: str, run: str, wait: float) -> Iterator[Lease]:
+def lease(connect: Callable[[], Any], source: str, run: str, wait: float, *, again: bool = False) -> Iterator[Lease]:
     """Takes the right to write a source, shows signs of life, and gives it back at the end.
 
     Args:
@@ -82,6 +103,7 @@ def lease(connect: Callable[[], Any], source: str, run: str, wait: float) -> Ite
         source: whose.
         run: the name of this run.
         wait: for how many seconds to wait for another run that has it.
+        again: whether an earlier attempt of this run may have it: it is taken from that one.
 
     Raises:
         Held: when another run has it.
@@ -90,7 +112,7 @@ def lease(connect: Callable[[], Any], source: str, run: str, wait: float) -> Ite
     client = connect()
     with connected(client) as sql:
         _prepare(sql)
-        while (taken := _take(sql, source, run)) is None:
+        while (taken := _take(sql, source, run, heir=run if again else "")) is None:
             if time.monotonic() >= end:
                 raise _held(sql, source)
             time.sleep(min(0.5, seconds() / _SIGNS))
@@ -124,7 +146,9 @@ def _prepare(sql: Any) -> None:
 
 
 def _there(sql: Any) -> bool:
-    return bool(sql.execute_sql("SELECT to_regclass(%s) IS NOT NULL", _table(sql))[0][0])
+    # Also whether it has the column that came last.
+    column = "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = 'loaded'"
+    return bool(sql.execute_sql(column, _table(sql)))
 
 
 def _make(sql: Any) -> None:
@@ -133,38 +157,42 @@ def _make(sql: Any) -> None:
         f"CREATE TABLE IF NOT EXISTS {_table(sql)} (source text PRIMARY KEY, epoch bigint NOT NULL, run text NOT NULL,"
         " holder text NOT NULL, since timestamptz NOT NULL, beat timestamptz)"
     )
+    sql.execute_sql(f"ALTER TABLE {_table(sql)} ADD COLUMN IF NOT EXISTS loaded text")
 
 
-def _take(sql: Any, source: str, run: str) -> Lease | None:
+def _take(sql: Any, source: str, run: str, heir: str) -> Lease | None:
     """The row, if nobody has it. Time is the server's: the machines' clocks may differ."""
     table = _table(sql)
     sql.execute_sql(
-        f"INSERT INTO {table} VALUES (%s, 0, '', '', now(), NULL) ON CONFLICT DO NOTHING",
+        f"INSERT INTO {table} (source, epoch, run, holder, since) VALUES (%s, 0, '', '', now()) ON CONFLICT DO NOTHING",
         source,
     )
-    if not _free(sql, source):
+    if not _free(sql, source, heir):
         return None
     with sql.begin_transaction():
         # A transaction that loads holds the row; it ends, or the server finds that its process has.
         sql.execute_sql(f"SET LOCAL lock_timeout = '{_DYING:g}s'")
         sql.execute_sql(f"SELECT 1 FROM {table} WHERE source = %s FOR UPDATE", source)
-        if not _free(sql, source):
+        if not _free(sql, source, heir):
             return None
-        ((epoch,),) = sql.execute_sql(
+        ((epoch, note),) = sql.execute_sql(
             f"UPDATE {table} SET epoch = epoch + 1, run = %s, holder = %s, since = now(), beat = clock_timestamp()"
-            " WHERE source = %s RETURNING epoch",
+            " WHERE source = %s RETURNING epoch, loaded",
             run,
             _me(),
             source,
         )
-    return Lease(source, epoch)
+    done = json.loads(note) if note else {}
+    return Lease(source, epoch, run, done["loaded"] if done.get("run") == run else None)
 
 
-def _free(sql: Any, source: str) -> bool:
-    ((holder, age),) = sql.execute_sql(
-        f"SELECT holder, extract(epoch FROM clock_timestamp() - beat) FROM {_table(sql)} WHERE source = %s",
+def _free(sql: Any, source: str, heir: str = "") -> bool:
+    ((run, holder, age),) = sql.execute_sql(
+        f"SELECT run, holder, extract(epoch FROM clock_timestamp() - beat) FROM {_table(sql)} WHERE source = %s",
         source,
     )
+    if heir and run == heir:
+        return True
     # One from the future was given before the server's clock was set back, and its giver soon gives another.
     return age is None or abs(age) > seconds() or _dead(holder)
 

@@ -86,6 +86,9 @@ def _load(job: Job, resolved: Resolved, folder: Path, progress: Progress, record
         working_folder.begin_anew(folder)
     source_pipeline = SourcePipeline(job, folder, progress)
     with source_pipeline.discreet(), source_pipeline.leased():
+        if (before := source_pipeline.loaded_before) is not None:
+            progress.say("an earlier attempt, of which nothing was heard any more, had loaded all of it")
+            return Outcome(before["status"], tuple(TableResult(table, rows) for table, rows in before["rows"].items()))
         permit = partial(_refuse_emptying, source_pipeline, job)
         if _ERRORS in source_pipeline.recover(permit):
             records.discard()
@@ -181,14 +184,17 @@ def _through(
         raise schema_changes.refused(changes, job.source.name)
     left_out += _kept_from_emptying(pipeline, packages, job, _columns(stored))
     progress.begin("load")
-    done = source_pipeline.load(dlt_packages.waiting(pipeline))
+    ours = [package for package in packages if package.schema.name != _ERRORS]
+    data = {table for package in ours for table in package.tables if not table.startswith("_dlt")}
+    status = "partial" if left_out else status
+    note = {"status": status, "rows": {table: rows for table, rows in counts.items() if table in data}}
+    done = source_pipeline.load(dlt_packages.waiting(pipeline), note)
     records.discard()
     progress.begin("verify")
-    ours = [package for package in packages if package.schema.name != _ERRORS]
     kept_out = kept_out.without([name for name, _ in left_out])
     tables = _tables(pipeline, job, ours, {**counts, **done.rows}, done.seconds, changes, kept_out)
     paths = tuple(_paths(taken, ways))
-    return Outcome("partial" if left_out else status, tables, left_out, paths)
+    return Outcome(status, tables, left_out, paths)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,17 @@ class SourcePipeline:
         with ExitStack() as held:
             if self._job.destination.type == "postgres":
                 with connecting(self._job):
-                    taken = lease(self.pipeline.sql_client, self._job.source.name, self._job.run, self._job.wait or 0.0)
+                    job = self._job
+                    taken = lease(
+                        self.pipeline.sql_client, job.source.name, job.run, job.wait or 0.0, again=job.attempt > 1
+                    )
                     self._lease = held.enter_context(taken)
             yield
+
+    @property
+    def loaded_before(self) -> Mapping[str, Any] | None:
+        """What an attempt of this run, of which nobody has heard, noted with what it loaded; None where none has."""
+        return self._lease.loaded if self._lease is not None and self._job.attempt > 1 else None
 
     @contextmanager
     def discreet(self) -> Iterator[None]:
@@ -187,8 +196,12 @@ class SourcePipeline:
                 raise Mistaken(f"{file.file} has other columns than the files before it")
         return counts
 
-    def load(self, packages: Sequence[Package]) -> Loaded:
+    def load(self, packages: Sequence[Package], note: Mapping[str, Any] | None = None) -> Loaded:
         """Loads packages, and forgets them.
+
+        Args:
+            packages: all that wait.
+            note: what is to be known of it by a later attempt, where these packages are all that the job has to load.
 
         Raises:
             Mistaken: when a file that they refer to is not what they say.
@@ -200,7 +213,7 @@ class SourcePipeline:
         self._loading = True
         with dataset.writing(self.pipeline, self._job):
             if self._atomic:
-                done = dataset.patiently(self._job, self._load_at_once, packages)
+                done = dataset.patiently(self._job, self._load_at_once, packages, note)
             else:
                 working_folder.let_go(self._folder)
                 info = self.pipeline.load()
@@ -212,7 +225,8 @@ class SourcePipeline:
         working_folder.let_go(self._folder)
         return done
 
-    def _load_at_once(self, packages: Sequence[Package]) -> Loaded:
+    def _load_at_once(self, packages: Sequence[Package], note: Mapping[str, Any] | None) -> Loaded:
+        fence = partial(self._require_right, note=note)
         for attempt in Retrying(
             stop=stop_after_attempt(_ATTEMPTS),
             wait=wait_random_exponential(max=5),
@@ -221,7 +235,7 @@ class SourcePipeline:
         ):
             with attempt:
                 first = attempt.retry_state.attempt_number == 1
-                done = loading.load(self.pipeline, packages, self._require_right, little_memory=first)
+                done = loading.load(self.pipeline, packages, fence, little_memory=first)
         if not self._job.trial:
             with dataset.sql_client(self.pipeline, self._job) as sql:
                 self._basis = self._loads(sql)
@@ -245,11 +259,13 @@ class SourcePipeline:
         dlt_packages.load_ids_after(newest for _, newest in loads.values())
         return loads
 
-    def _require_right(self, client: Client, package: Package, final: bool) -> None:
+    def _require_right(self, client: Client, package: Package, final: bool, note: Mapping[str, Any] | None) -> None:
         """Makes sure that the source is this run's to write, and that nobody has loaded it since this run began."""
         sql = client.sql_client
         if self._lease is not None:
             self._lease.require(sql, lock=final)
+            if final and note is not None:
+                self._lease.note(sql, note)
         if self._basis is None:
             return
         name = package.schema.name

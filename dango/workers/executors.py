@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import queue
-from collections.abc import Callable, Generator, Iterable, Iterator
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Protocol
@@ -27,6 +28,10 @@ class Executor(Protocol):
     def close(self) -> None:
         """Cancels what is under way; returns when it has ended."""
         ...
+
+
+LOCAL = "local"
+"""The place for jobs of which nothing else is said: processes of this machine."""
 
 
 def load(name: str, supervise: Supervise, workers: Workers, at_once: int) -> Executor:
@@ -95,3 +100,45 @@ class LocalExecutor:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._workers.close()
         self._threads.shutdown()
+
+
+class Several:
+    """Jobs in more than one place, all of them at the same time.
+
+    Args:
+        parts: each place with the jobs for it.
+    """
+
+    def __init__(self, parts: Sequence[tuple[Executor, Sequence[Job]]]) -> None:
+        self._parts = parts
+        self._told: queue.SimpleQueue[Event | RunResult | BaseException | None] = queue.SimpleQueue()
+
+    def run(self, jobs: Iterable[Job], on_event: Callable[[Event], None]) -> Iterator[RunResult]:
+        """Yields results as they complete, wherever they do. Raises what any of the places does."""
+        for executor, part in self._parts:
+            threading.Thread(target=self._work, args=(executor, part), daemon=True).start()
+        left = len(self._parts)
+        while left:
+            value = self._told.get()
+            if isinstance(value, RunResult):
+                yield value
+            elif isinstance(value, Event):
+                on_event(value)
+            elif value is None:
+                left -= 1
+            else:
+                raise value
+
+    def _work(self, executor: Executor, jobs: Sequence[Job]) -> None:
+        ended: BaseException | None = None
+        try:
+            for result in executor.run(jobs, self._told.put):
+                self._told.put(result)
+        except BaseException as error:  # noqa: BLE001 - raised where the results are asked for
+            ended = error
+        self._told.put(ended)
+
+    def close(self) -> None:
+        """Ends all of them."""
+        for executor, _ in self._parts:
+            executor.close()

@@ -93,7 +93,8 @@ class Template:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env=dict(environment),
+                # Not the rest, with secrets in it: what a process begins with, its neighbours may read.
+                env={**os.environ, **self._environment},
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )

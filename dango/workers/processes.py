@@ -244,7 +244,8 @@ def _spawned(folder: Path, environment: Mapping[str, str], python: Path | None) 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=folder,
-        env=dict(environment),
+        # Not the rest, which the child takes over from its stdin: what a process begins with, its neighbours may read.
+        env={**os.environ, **{k: v for k, v in environment.items() if k.startswith("PYTHON")}},
         # Ctrl-C on the terminal is for the parent alone, which then decides.
         start_new_session=True,
     )

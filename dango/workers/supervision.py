@@ -8,18 +8,38 @@ import tempfile
 import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dango import durations, environments
 from dango.errors import DangoError, page_of
-from dango.job import Event, Job, RunError, Secrets, as_error
+from dango.job import Event, Job, RunError, RunResult, Secrets, Status, as_error
 from dango.project import Project
 from dango.secrets import CONFIG_FILE, Mask, project_mask, read_toml
 from dango.workers.processes import WORKER, Ended, Line, Workers, isolated
 
 IMPORT_SECONDS = 30.0
 """How long a module may take to import. `DANGO_IMPORT_SECONDS` says otherwise, for the few that need more."""
+
+
+def supervise(project: Project, job: Job, workers: Workers | None = None) -> Generator[Event | RunResult, None, None]:
+    """Runs a job in a process of its own; the last value is its result."""
+    begun = Event(job.source.name, "queued")
+    work, payload = ("load", job) if project.entrusted is None else ("load_entrusted", (job, project.entrusted))
+    yield begun
+    result = None
+    with closing(at_work(project, work, payload, job, workers)) as values:
+        for value in values:
+            if isinstance(value, RunResult):
+                result = value
+            elif isinstance(value, RunError):
+                status: Status = "failed" if value.exit_code == 2 else "crashed"
+                result = result or replace(job.begun(begun.at), status=status, error=value).ended()
+            else:
+                yield value
+    assert result is not None
+    yield result
 
 
 def at_work(

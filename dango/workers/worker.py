@@ -19,6 +19,7 @@ from typing import Any
 
 from dango import environments
 from dango.dlt_internals import providers
+from dango.entrusted import Entrusted
 from dango.errors import Held, Problem
 from dango.history import History
 from dango.job import Event, Examination, Job, Secrets, Skipped
@@ -45,8 +46,18 @@ _BETWEEN_COLLECTIONS = 200_000
 
 def load(job: Job, send: Send) -> None:
     """Syncs one source; sends events and at last its `RunResult`."""
+    _load(Project(job.root), job, send)
+
+
+def load_entrusted(work: tuple[Job, Entrusted], send: Send) -> None:
+    """As `load`, with the source's secrets as a value in place of the project's files."""
+    job, entrusted = work
+    providers.entrust(entrusted.secrets)
+    _load(Project(job.root, entrusted), job, send)
+
+
+def _load(project: Project, job: Job, send: Send) -> None:
     started = dt.datetime.now(dt.timezone.utc)
-    project = Project(job.root)
     mask = _masking(project, send)
     result = job.begun(started)
     folder = project.working_folder(job.source, job.destination, job.dataset)
@@ -324,6 +335,9 @@ def _found(job: Job, project: Project, mask: Mask, send: Send, *, rehearse: bool
 def _masking(project: Project, send: Send) -> Mask:
     """What hides the project's secrets from here on, also those that `secrets.toml` only refers to."""
     mask = project_mask(project, os.environ)
+    if project.entrusted is not None:
+        # What it refers to has been found where the file is.
+        return mask
 
     def tell(secret: str) -> None:
         mask.add(secret)

@@ -211,7 +211,7 @@ def test_the_hint_of_an_unknown_key_lists_the_valid_ones() -> None:
     assert problem("sorces: []\n").hint == "valid keys: version, destination, destinations, defaults, sources"
     assert problem(one("    zzz: 1\n")).hint == (
         "valid keys: on_error, processors, enabled, destination, schema_contract, max_errors, resources, environment,"
-        " name, type, description, extends, allowed_hosts, dlt_native"
+        " schedule, name, type, description, extends, allowed_hosts, dlt_native"
     )
 
 
@@ -235,6 +235,42 @@ def test_a_bad_name_is_refused_with_one_that_is_valid(name: str, better: str) ->
     text = one("").replace("name: a", f"name: {name!r}" if "\n" not in name else 'name: "name\\n"')
     assert problem(text).message.endswith(f"use `{better}`")
     assert config(one("", name=better)).sources[0].name == better
+
+
+@pytest.mark.parametrize("schedule", ["0 9 * * MON-FRI", '"*/5 * * * *"', '"@daily"', ""])
+def test_a_schedule_stays_as_it_is_written_and_is_taken_from_defaults(schedule: str) -> None:
+    written = schedule.strip('"') or None
+    assert config(one(f"    schedule: {schedule}\n")).sources[0].schedule == written
+    both = f"defaults: {{schedule: '@hourly'}}\n{one('').removeprefix('version: 1')}  - name: b\n    extends: a\n"
+    assert [source.schedule for source in config(both).sources] == ["@hourly", "@hourly"]
+    own = both.replace("- name: a\n", f"- name: a\n    schedule: {schedule}\n")
+    assert [source.schedule for source in config(own).sources] == [written, written]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        ("0 25 * * *", "`schedule`: hour `25`: `25` should be 0 to 23"),
+        ("daily", "`schedule`: `daily` is no schedule (did you mean `@daily`?): five fields (minute, hour, day of the"),
+        ("900", "`schedule`: a schedule is text, this is the number 900; quote it"),
+        ("[0 9 * * *]", "`schedule`: a schedule is text, this is a list; quote it"),
+        ('"{0} * * * *"', "`schedule`: minute `{0}`: should be 0 to 59, a range"),
+    ],
+)
+def test_what_is_no_schedule_is_told_at_its_place(schedule: str, said: str) -> None:
+    found = problem(one(f"    schedule: {schedule}\n"))
+    assert (found.place, found.message.startswith(said)) == (f"{FILE}:4:5", True), found.message
+    assert not found.message.endswith("not text")
+    found = problem(f"defaults:\n  schedule: {schedule}\n")
+    assert (found.place, found.message.startswith(said)) == (f"{FILE}:2:3", True), found.message
+
+
+@pytest.mark.parametrize("schedule", ["*/5 * * * *", "* 9 * * 1", "@daily"])
+def test_a_schedule_that_has_to_stand_in_quotes_says_where(schedule: str) -> None:
+    found = problem(one(f"    schedule: {schedule}\n"))
+    assert str(found) == f"{FILE}:4:15: a value that begins with `{schedule[0]}` has to stand in quotes"
+    found = problem(f"defaults: {{schedule: {schedule}}}\n")
+    assert str(found) == f"{FILE}:1:22: a value that begins with `{schedule[0]}` has to stand in quotes"
 
 
 @pytest.mark.parametrize("key", NOT_YET)

@@ -163,3 +163,42 @@ def test_many_that_begin_at_once_take_it_one_after_the_other(connect: Callable[[
     for thread in threads:
         thread.join()
     assert (most[0], sorted(epochs)) == (1, [1, 2, 3, 4, 5, 6])
+
+
+def test_the_next_attempt_of_a_run_takes_the_row_from_the_one_before(
+    connect: Callable[[], Any], elsewhere: Callable[..., None]
+) -> None:
+    with lease(connect, "shop", "run", 0) as lost:
+        elsewhere(1)
+        with pytest.raises(Held), lease(connect, "shop", "another", 0, again=True):
+            pass
+        with pytest.raises(Held), lease(connect, "shop", "run", 0):
+            pass
+        with lease(connect, "shop", "run", 0, again=True) as taken, connected(connect()) as sql:
+            taken.require(sql, lock=False)
+            with pytest.raises(Held, match="was taken over"):
+                lost.require(sql, lock=False)
+
+
+def test_an_attempt_leaves_word_of_what_it_has_loaded_to_its_own_run_alone(connect: Callable[[], Any]) -> None:
+    said = {"status": "ok", "rows": {"orders": 7}}
+    with lease(connect, "shop", "run", 0) as first, connected(connect()) as sql:
+        assert first.loaded is None
+        with sql.begin_transaction():
+            first.note(sql, said)
+    with lease(connect, "shop", "run", 0, again=True) as second:
+        assert second.loaded == said
+    with lease(connect, "shop", "later", 0) as other:
+        assert other.loaded is None
+
+
+def test_a_row_that_an_older_dango_made_gets_the_new_column(connect: Callable[[], Any], postgres: Postgres) -> None:
+    with postgres.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA raw_shop")
+        cursor.execute(
+            f"CREATE TABLE raw_shop.{TABLE} (source text PRIMARY KEY, epoch bigint NOT NULL, run text NOT NULL,"
+            " holder text NOT NULL, since timestamptz NOT NULL, beat timestamptz)"
+        )
+        cursor.execute(f"INSERT INTO raw_shop.{TABLE} VALUES ('shop', 41, 'old', '', now(), NULL)")
+    with lease(connect, "shop", "run", 0) as taken:
+        assert (taken.epoch, taken.loaded) == (42, None)

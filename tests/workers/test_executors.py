@@ -19,11 +19,9 @@ from tests.conftest import native, sources
 def test_dangos_own_runs_the_jobs_of_a_sync(root: Path, write: Callable[..., None]) -> None:
     rows = "def rows():\n    yield {'id': 1}\n"
     write({"sources": sources(native("one"), native("two")), "custom_sources/shop.py": rows})
-    project, workers = Project(root), Workers(PRELOADED)
-    local = executors.load("local", lambda job: runner.supervise(project, job, workers), workers, 1)
-    assert isinstance(local, executors.LocalExecutor)
+    project = Project(root)
     planned = runner.plan(project, [], runner.Request())
-    results = list(runner.run(project, planned, lambda event: None, executor=local))
+    results = list(runner.run(project, planned, lambda event: None, on="local"))
     assert {(result.source, result.status, result.rows) for result in results} == {("one", "ok", 1), ("two", "ok", 1)}
 
 

@@ -91,10 +91,13 @@ def _parsed(text: str) -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         row, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        # A tab is the one fault that YAML's own message does not name.
+        # A tab, and a schedule of cron, are the faults that YAML's own message does not name.
         line = "".join(text.splitlines()[row - 1 : row])
         if re.match(r" *\t", line):
             raise NotYaml("a tab: YAML is indented with spaces", row, line.index("\t") + 1) from error
+        if found := re.search(r":\s+(@|\*(?=[\s/]))", line):
+            said = f"a value that begins with `{found[1]}` has to stand in quotes"
+            raise NotYaml(said, row, found.start(1) + 1) from error
         raise NotYaml((error.problem or "not YAML").split(" with value")[0], row, column) from error
     except (YAMLError, ValueError, RecursionError, NotImplementedError) as error:
         raise NotYaml(f"not YAML: {error}".splitlines()[0]) from error

@@ -1,0 +1,65 @@
+"""The same sync on a Ray cluster and here. Ray's own start is left out on both sides: what is measured lies between the
+first event of a sync and its last result, as its log has them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.util
+from collections.abc import Callable
+from dataclasses import replace
+
+from bench.bench import Bench
+from bench.measure import BenchError, Contest, Contestant, Sample, Unable
+from bench.projects import Project, from_code
+from tests.cluster.running import started
+
+DICTS, SMALL = 64, 200
+
+
+def sources(bench: Bench, rows: int) -> Contest:
+    """Sources of so many dicts each, into PostgreSQL."""
+    return _contest(bench, [from_code(f"s{n}", "flat", rows=rows) for n in range(DICTS)], rows, 1.0)
+
+
+def overhead(bench: Bench, rows: int) -> Contest:
+    """Sources of hardly any rows: the seconds of each are what a task costs."""
+    return _contest(bench, [from_code(f"s{n}", "flat", rows=rows) for n in range(SMALL)], rows, 1 / SMALL)
+
+
+def _contest(bench: Bench, blocks: list[dict[str, object]], rows: int, share: float) -> Contest:
+    if importlib.util.find_spec("ray") is None:
+        raise Unable("no Ray here (pip install 'dango[ray]')")
+    cluster = bench.stack.enter_context(started())
+
+    def dango(folder: str, *words: str) -> Contestant:
+        database = bench.database(folder)
+        project = Project.written(bench.folder(folder), blocks, destination=database)
+
+        def prepare() -> None:
+            project.reset()
+            bench.emptied(database)
+
+        def right() -> None:
+            with database.cursor() as cursor:
+                for n in range(len(blocks)):
+                    cursor.execute(f"SELECT count(*), count(DISTINCT id) FROM raw_s{n}.flat")
+                    if cursor.fetchone() != (rows, rows):
+                        raise BenchError(f"s{n} has not {rows:,} rows")
+
+        command = project.dango("sync", *words)
+        command = replace(command, environment={**command.environment, **cluster.env})
+        return Contestant(f"dango {' '.join(words)}", command, prepare, right, _between(project, share))
+
+    return Contest({"reference": dango("here", "--jobs", "2"), "dango": dango("there", "--on", "auto")})
+
+
+def _between(project: Project, share: float) -> Callable[[str], Sample]:
+    """The seconds between the first line of the newest log and its last, times a share."""
+
+    def read(said: str) -> Sample:
+        lines = max((project.state / "logs").glob("*.log")).read_text().splitlines()
+        first, *_ = (dt.datetime.fromisoformat(line.partition(" ")[0]) for line in lines)
+        last = max(dt.datetime.fromisoformat(line.partition(" ")[0]) for line in lines)
+        return {"wall": (last - first).total_seconds() * share}
+
+    return read
