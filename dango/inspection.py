@@ -11,8 +11,9 @@ from itertools import groupby
 from pathlib import Path
 
 from dango import environments
+from dango.cluster import AUTO, SCHEME
 from dango.config.document import Document
-from dango.errors import ConfigError, Problem, page_of
+from dango.errors import ConfigError, DangoError, Problem, page_of
 from dango.git import tracked
 from dango.job import Event, Job, RunError
 from dango.probe import About, Finding, Parameter, Probe, Sample
@@ -21,7 +22,9 @@ from dango.registry.entries import entry_document, entry_in
 from dango.registry.entry import Entry
 from dango.registry.lint import Finding as RuleFinding
 from dango.registry.lint import lint as rules
+from dango.registry.plugins import EXECUTORS, plugin
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, read_toml
+from dango.workers.executors import LOCAL
 from dango.workers.supervision import at_work, prepare, values, watch
 
 
@@ -50,7 +53,7 @@ def _checked(project: Project, left: list[Job], python: Path | None, work: str) 
             for value in found:
                 if isinstance(value, Finding):
                     left.pop(0)
-                    yield _with_environment(project, value)
+                    yield _with_executor(project, _with_environment(project, value))
                 elif isinstance(value, RunError) and left:
                     name = left.pop(0).source.name
                     place = value.place or project.place(name)
@@ -69,8 +72,8 @@ def project_problems(project: Project) -> Iterator[Problem]:
         except ConfigError as error:
             yield from error.problems
     yield from _exposed(project.root)
-    for plugin, why in project.registry.broken.items():
-        yield Problem(f"{plugin} is broken: {why}", severity="warning", docs=page_of("BrokenPlugin"))
+    for broken, why in project.registry.broken.items():
+        yield Problem(f"{broken} is broken: {why}", severity="warning", docs=page_of("BrokenPlugin"))
 
 
 def _exposed(root: Path) -> Iterator[Problem]:
@@ -196,3 +199,16 @@ def _with_environment(project: Project, finding: Finding) -> Finding:
         for u in unset
     ]
     return Finding(finding.source, (*named, *rest))
+
+
+def _with_executor(project: Project, finding: Finding) -> Finding:
+    """Where a source runs is known without its process: whether there is such a place at all."""
+    place = project.source(finding.source).executor or LOCAL
+    if place in (LOCAL, AUTO) or place.startswith(SCHEME):
+        return finding
+    try:
+        plugin(EXECUTORS, place)
+    except DangoError as error:
+        at = project.place(finding.source, ("executor",))
+        return Finding(finding.source, (*finding.problems, Problem.at(at, error.message, error.hint, docs=error.docs)))
+    return finding

@@ -37,6 +37,9 @@ STATE_VARIABLE = "DANGO_STATE"
 NATIVE = "dlt_native"
 """The type that runs any dlt source; every other type is the id of a registry entry, or a package's source."""
 
+NODE_VARIABLE = "DANGO_NODE"
+"""On a node of a cluster the folder in which it works. Set there, it names another than one for temporary files."""
+
 ENV_REFERENCE = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)(\??)")
 
 

@@ -25,12 +25,10 @@ from dango.entrusted import Entrusted
 from dango.errors import DangoError
 from dango.job import Event, Job, RunError, RunResult
 from dango.lock import alive
-from dango.project import Project
+from dango.project import NODE_VARIABLE, Project
 from dango.workers.processes import PRELOADED, Workers
 from dango.workers.supervision import prepare, supervise
 
-VARIABLE = "DANGO_NODE"
-"""Names the folder in which a node works, another than in the system's for temporary files."""
 _ENVIRONMENTS = "environments"
 _ALIKE = ("dango", "dlt")
 """What must be of one version everywhere: results and tables are of its making."""
@@ -83,11 +81,11 @@ def base() -> Path:
         DangoError: where somebody else has a folder of that name.
     """
     owner = os.geteuid() if hasattr(os, "geteuid") else 0
-    folder = Path(os.environ.get(VARIABLE) or Path(tempfile.gettempdir()) / f"dango-{owner}")
+    folder = Path(os.environ.get(NODE_VARIABLE) or Path(tempfile.gettempdir()) / f"dango-{owner}")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = folder.lstat()
     if not folder.is_dir() or folder.is_symlink() or (hasattr(os, "geteuid") and status.st_uid != owner):
-        raise DangoError(f"{folder} belongs to somebody else", f"name another folder on this node: {VARIABLE}")
+        raise DangoError(f"{folder} belongs to somebody else", f"name another folder on this node: {NODE_VARIABLE}")
     folder.chmod(0o700)
     return folder
 
@@ -102,6 +100,8 @@ def _unpacked(packed: bytes) -> Path:
     """The project's folder, in one of this process's own; what processes have left that are gone goes, too."""
     folder = base()
     os.environ.setdefault(environments.VARIABLE, str(folder / _ENVIRONMENTS))
+    # Whoever works here is to know that nothing of it lasts.
+    os.environ.setdefault(NODE_VARIABLE, str(folder))
     for left in folder.glob("*-*"):
         if (pid := left.name.partition("-")[0]).isdigit() and not alive(int(pid)):
             shutil.rmtree(left, ignore_errors=True)

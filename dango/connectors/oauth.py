@@ -23,7 +23,7 @@ from requests import PreparedRequest, Response
 from dango.errors import DangoError, MissingPackage, NoTokenStore, TokenError
 from dango.files import replace_text
 from dango.lock import lock
-from dango.project import STATE_VARIABLE
+from dango.project import NODE_VARIABLE, STATE_VARIABLE
 from dango.secrets import Mask
 
 SENDS = ("body", "basic")
@@ -221,11 +221,13 @@ def token_folder(environment: Mapping[str, str], in_container: bool) -> Path:
         return Path(configured)
     if configured := environment.get(STATE_VARIABLE):
         return _root(environment) / configured / "tokens"
+    on_node = NODE_VARIABLE in environment
     in_ci = environment.get("CI", "").lower() not in ("", "0", "false")
-    if in_ci or in_container or "KUBERNETES_SERVICE_HOST" in environment:
+    if on_node or in_ci or in_container or "KUBERNETES_SERVICE_HOST" in environment:
+        where = "a node of a cluster" if on_node else "CI" if in_ci else "a container"
         raise NoTokenStore(
-            "the vendor replaces the refresh token with each use, and here its successor would be lost: "
-            + ("this is CI" if in_ci else "this is a container"),
+            "the vendor replaces the refresh token with each use, and here its successor would be lost:"
+            f" this is {where}",
             f"set {STORE_VARIABLE} to a folder that lasts, for example a mounted volume",
         )
     return _root(environment) / ".dango" / "tokens"

@@ -167,3 +167,15 @@ def test_files_of_secrets_that_others_can_read_are_a_warning_with_what_mends_it(
     assert warnings() == []
     assert not (root / "ran").exists()
     assert (root / ".env").exists()
+
+
+def test_a_place_for_a_source_that_there_is_not_is_a_mistake(
+    write: Callable[..., None], dango: Callable[..., Said]
+) -> None:
+    listed = sources(*(native(name).replace("name:", f"executor: {place}, name:") for name, place in (
+        ("a", "local"), ("b", "auto"), ("c", "'ray://head:10001'"), ("d", "lokal"),
+    )))  # fmt: skip
+    write({"sources": listed, "custom_sources/shop.py": GOOD})
+    said = dango("check")
+    assert said.code == 2
+    assert ".dango/sources.yml:6:6: no executor `lokal`" in said.told and said.told.count("error:") == 1

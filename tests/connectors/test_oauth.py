@@ -293,6 +293,8 @@ def test_where_the_folder_does_not_last_nothing_is_asked_for(monkeypatch):
         ({"CI": "true", "DLT_PROJECT_DIR": "/shop"}, False, None),
         ({"KUBERNETES_SERVICE_HOST": "10.0.0.1", "DLT_PROJECT_DIR": "/shop"}, False, None),
         ({"DLT_PROJECT_DIR": "/shop"}, True, None),
+        ({"DANGO_NODE": "/tmp/dango-0", "DLT_PROJECT_DIR": "/tmp/dango-0/7-a"}, False, None),
+        ({"DANGO_NODE": "/tmp/dango-0", "DANGO_TOKENS": "/mnt/tokens"}, False, "/mnt/tokens"),
     ],
 )
 def test_where_tokens_are_kept(environment, in_container, folder):
