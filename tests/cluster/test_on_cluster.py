@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.cluster.running import Cluster
@@ -117,6 +118,27 @@ def test_what_a_node_does_not_have_is_refused_before_anything_begins(
     assert "destination `duckdb` is a file of DuckDB's on one machine, and no node has it" in said.err
     assert "--destination NAME" in said.err
     assert dango("history", "--json").json["runs"] == []
+
+
+def test_files_where_every_node_reaches_them(
+    dango: Callable[..., Said], cluster: Cluster, project: Postgres, root: Path, tmp_path: Path
+) -> None:
+    text = (root / ".dango/sources.yml").read_text()
+    lake = f"{{lake: {{type: postgres}}, files: {{type: filesystem, bucket_url: '{tmp_path / 'lake'}'}}}}"
+    (root / ".dango/sources.yml").write_text(text.replace("{lake: {type: postgres}}", lake))
+    for rows in (1000, 200):
+        said = dango("sync", "one", "--destination", "files", "--on", "auto", "--json", env=cluster.env)
+        assert said.code == 0, said.err
+        assert [each["rows"] for each in said.json["results"]] == [rows]
+        (root / "custom_sources/shop.py").write_text(SHOP.replace("1001", "1201"))
+    files = [path for path in (tmp_path / "lake/raw_one/orders").rglob("*") if path.is_file()]
+    with duckdb.connect() as database:
+        found = [path for path in files if path.suffix in (".gz", ".jsonl", ".parquet")]
+        kind = "read_parquet" if found[0].suffix == ".parquet" else "read_json"
+        (held,) = database.execute(
+            f"SELECT count(*), count(DISTINCT id) FROM {kind}(?)", [list(map(str, found))]
+        ).fetchall()
+    assert held == (1200, 1200)
 
 
 def test_where_no_cluster_is_it_is_said(dango: Callable[..., Said], project: Postgres) -> None:
