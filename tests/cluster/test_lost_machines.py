@@ -198,3 +198,18 @@ def test_kills_at_any_instant(
 
 def _ran(project: Project, job: Job) -> list[RunResult]:
     return list(runner.run(project, [job], lambda event: None))
+
+
+def test_another_attempt_does_not_wait_for_the_one_before_and_another_run_does(root: Path, postgres: Postgres) -> None:
+    project = Project(root)
+    (job,) = runner.plan(project, [], runner.Request())
+    assert [result.status for result in _ran(project, job)] == ["ok"]
+
+    def lost() -> None:
+        """The attempt was on another machine, a moment ago, and had loaded nothing."""
+        with postgres.cursor() as cursor:
+            cursor.execute("UPDATE raw_shop._dango_lease SET holder = 'far:1', beat = clock_timestamp(), loaded = NULL")
+
+    lost()
+    assert [result.status for result in _ran(project, replace(job, run="another"))] == ["held"]
+    assert [result.status for result in _ran(project, replace(job, attempt=2))] == ["ok"]
