@@ -30,7 +30,7 @@ Otherwise = Annotated[
 
 @export_app.command()
 def docker(output: Output = None, force: Force = False, json: Json = False) -> None:
-    """Write a Dockerfile, and say which secrets a container needs.
+    """Write a Dockerfile, and say which secrets it needs.
 
     Packages, and the environments of sources' own, are built into the image: a sync there needs no network for them,
     and writes nothing but its state and its data.
@@ -66,7 +66,10 @@ def github_actions(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Write a workflow with a job for each source, which sees that source's secrets alone."""
+    """Write a workflow with a job for each source.
+
+    A job sees the secrets of its own source alone.
+    """
     from dango.exporting import github_actions
 
     project = open_project()
@@ -76,7 +79,7 @@ def github_actions(
 
 @export_app.command()
 def airflow(output: Output = None, schedule: Otherwise = "@daily", force: Force = False, json: Json = False) -> None:
-    """Write a file of DAGs, one for each source, for Airflow 3 and 2.10."""
+    """Write DAGs for Airflow 3 and 2.10, one for each source."""
     from dango.exporting import airflow, tasks
 
     project = open_project()
@@ -86,7 +89,7 @@ def airflow(output: Output = None, schedule: Otherwise = "@daily", force: Force 
 
 @export_app.command()
 def cron(output: Output = None, schedule: Otherwise = "@daily", force: Force = False, json: Json = False) -> None:
-    """Write lines for a crontab, one for each source, for this machine."""
+    """Write lines for a crontab, one for each source."""
     from dango.exporting import cron, tasks
 
     project = open_project()
@@ -96,7 +99,7 @@ def cron(output: Output = None, schedule: Otherwise = "@daily", force: Force = F
 
 @export_app.command()
 def systemd(output: Output = None, schedule: Otherwise = "@daily", force: Force = False, json: Json = False) -> None:
-    """Write units of systemd, a timer for each source, for this machine."""
+    """Write units of systemd, a timer for each source."""
     from dango.exporting import systemd, tasks
 
     project = open_project()
@@ -114,7 +117,10 @@ def kubernetes(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Write a manifest with a CronJob for each source, in the image of `dango export docker`."""
+    """Write a manifest with a CronJob for each source.
+
+    The image is that of `dango export docker`.
+    """
     from dango.exporting import kubernetes
 
     project = open_project()

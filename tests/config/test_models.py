@@ -211,7 +211,7 @@ def test_the_hint_of_an_unknown_key_lists_the_valid_ones() -> None:
     assert problem("sorces: []\n").hint == "valid keys: version, destination, destinations, defaults, sources"
     assert problem(one("    zzz: 1\n")).hint == (
         "valid keys: on_error, processors, enabled, destination, schema_contract, max_errors, resources, environment,"
-        " schedule, name, type, description, extends, allowed_hosts, dlt_native"
+        " executor, schedule, name, type, description, extends, allowed_hosts, dlt_native"
     )
 
 
