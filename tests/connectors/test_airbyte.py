@@ -93,9 +93,12 @@ def test_a_low_code_manifest_is_run_from_beside_sources_yml(
     dango: Callable[..., Said], rows: Rows, write: Write
 ) -> None:
     asked: list[Asked] = []
+    limited = 1  # the first request of the first sync; it is asked again
 
     def answer(request: Asked) -> Any:
         asked.append(request)
+        if len(asked) == limited:
+            return Answer({"error": "too many requests"}, status=429, headers={"Retry-After": "1"})
         if request.headers.get("Authorization") != "Bearer Q7secretQ7":
             return Answer({"error": "no such key"}, status=403)
         since = request.query.get("since", "2026-01-01")
@@ -111,6 +114,8 @@ def test_a_low_code_manifest_is_run_from_beside_sources_yml(
         said = dango("sync", timeout=600)
         assert said.code == 0, said.err
         assert rows("select count(*), max(updated)::varchar from raw_shop.orders") == [(20, "2026-01-20")]
+        assert len(asked) > 1
+        limited = 0
         asked.clear()
         said = dango("sync")
         assert said.code == 0, said.err

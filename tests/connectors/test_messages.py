@@ -66,3 +66,32 @@ def test_a_schema_that_says_nothing_sensible_types_nothing(said: Any) -> None:
     schema = {"properties": said}
     assert columns(schema) == {}
     assert Table(schema, Names(())).batch([{"a": 1}]) == [{"a": 1}]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ({"message": "no access", "failure_type": "config_error"}, "no access (config error)"),
+        (
+            {"message": "slow down", "failure_type": "transient_error", "stream_descriptor": {"name": "orders"}},
+            "slow down (stream orders, transient error)",
+        ),
+        ({"internal_message": "KeyError: 'id'"}, "KeyError: 'id'"),
+    ],
+)
+def test_an_error_of_airbytes_is_told_with_its_stream_and_its_kind(error: dict[str, Any], told: str) -> None:
+    fatal = of_airbyte({"type": "TRACE", "trace": {"type": "ERROR", "error": {**error, "stack_trace": "at …"}}})
+    assert isinstance(fatal, messages.Fatal)
+    assert (fatal.message, fatal.trace) == (told, "at …")
+
+
+def test_each_stream_of_airbytes_has_a_state_of_its_own() -> None:
+    def state(name: str, cursor: int) -> dict[str, Any]:
+        stream = {"stream_descriptor": {"name": name}, "stream_state": {"id": cursor}}
+        return {"type": "STATE", "state": {"type": "STREAM", "stream": stream}}
+
+    states: dict[str, Any] = {}
+    said = [airbyte.message(state(name, n), {}, states) for name, n in (("orders", 1), ("users", 7), ("orders", 2))]
+    newest = said[-1]
+    assert isinstance(newest, messages.State)
+    assert [each["stream"]["stream_state"]["id"] for each in newest.value] == [2, 7]
