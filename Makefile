@@ -5,6 +5,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
+# Where it is set, each of the tests' many processes would compile all modules anew: half as long again.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 # One more than most machines have cores: processes of tests wait for each other.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import secrets
 import shutil
 import tempfile
@@ -87,6 +88,8 @@ class Bench:
 @contextmanager
 def opened(folder: Path, *, peers: bool = True) -> Iterator[Bench]:
     """A bench until the end of the block; `folder` keeps the data for the next one, and nothing else."""
+    # As installing would: what a user waits for is no compiling.
+    compileall.compile_dir(HERE.parent / "dango", quiet=1)
     with ExitStack() as stack:
         data = Data(folder / "data")
         bench = Bench(data, Path(tempfile.mkdtemp(prefix="work-", dir=folder)), peers, stack)

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
+from contextlib import closing
 from typing import NoReturn
 
 
 def main() -> NoReturn:
     """Runs the command line."""
-    with ExitStack() as ended:
-        if "sync" in sys.argv[1:]:
-            from dango.workers.processes import begin
+    if "sync" not in sys.argv[1:]:
+        _run()
+    from dango.workers.forking import complete
 
-            # Of all that a sync imports dlt takes longest, and another process does it meanwhile.
-            ended.callback(begin().close)
-        from dango.cli import main as run
+    complete(_run_with_workers)
 
-        run()
+
+def _run_with_workers() -> NoReturn:
+    from dango.workers.processes import begin
+
+    # Of all that a sync imports dlt takes longest, and another process does it meanwhile.
+    with closing(begin()):
+        _run()
+
+
+def _run() -> NoReturn:
+    from dango.cli import main
+
+    main()
 
 
 if __name__ == "__main__":

@@ -273,7 +273,9 @@ def _uv(asked: Wanted, constraints: Path) -> list[list[str]] | None:
         return None
     python = asked.python or sys.executable
     made = [program, "venv", "--quiet", "--no-project", "--python", python, str(asked.folder)]
-    install = [program, "pip", "install", "--quiet", "--python", str(asked.interpreter), *asked.requirements]
+    # As pip does by itself: where nothing may be written later, each sync would compile all that it imports.
+    install = [program, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(asked.interpreter)]
+    install += asked.requirements
     install += ["--build-constraints", str(constraints)] if asked.built_with else []
     return [made, install] if asked.requirements else [made]
 

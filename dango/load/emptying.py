@@ -10,31 +10,30 @@ from dango.errors import WouldEmpty
 from dango.load.dataset import counted
 
 
-def would_empty(sql: Any, package: Package, known: Collection[str]) -> dict[str, int | None]:
-    """The root tables that hold rows and would hold none.
+def unfilled(package: Package) -> tuple[str, ...]:
+    """The root tables that are replaced, or refreshed, by no row.
 
-    A table is emptied that is replaced, or refreshed, by no row. One that only grows or is merged into stays as it is
-    where nothing came. Nested tables follow their parents.
+    One that only grows or is merged into stays as it is where nothing came. Nested tables follow their parents.
+    """
+    replaced = {table for table in package.tables if package.disposition(table) == "replace"}
+    written = replaced | set(package.refreshed_roots)
+    return tuple(sorted(table for table in written if _is_root(package, table) and package.rows(table) == 0))
+
+
+def would_empty(sql: Any, tables: Collection[str], known: Collection[str]) -> dict[str, int | None]:
+    """Those of the tables that are to be filled with nothing which hold rows.
 
     Args:
         sql: a client for the destination, open; None where it cannot be asked in SQL.
-        package: what is to be loaded.
+        tables: as `unfilled` finds them.
         known: the tables that the source has had so far.
 
     Returns:
         how many rows each of them holds; None where that cannot be asked, which counts as some.
     """
-    replaced = {table for table in package.tables if package.disposition(table) == "replace"}
-    empty = {
-        table
-        for table in replaced | set(package.refreshed_roots)
-        if _is_root(package, table) and package.rows(table) == 0
-    }
-    if not empty:
-        return {}
     if sql is None:
-        return dict.fromkeys(sorted(empty & set(known)))
-    return {table: rows for table, rows in counted(sql, sorted(empty)).items() if rows}
+        return {table: None for table in tables if table in known}
+    return {table: rows for table, rows in counted(sql, tables).items() if rows}
 
 
 def refused(tables: Mapping[str, int | None], source: str) -> WouldEmpty:

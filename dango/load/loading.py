@@ -50,10 +50,12 @@ class Loaded:
     Attributes:
         seconds: how long each took.
         rows: how many rows there were where packages refer to files; where they hold them it is known before.
+        totals: how many rows it holds now, where that is soon counted.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
+    totals: dict[str, int] = field(default_factory=dict)
 
     @contextmanager
     def timed(self, table: str) -> Iterator[None]:

@@ -20,9 +20,10 @@ from dango.dlt_internals.packages import Package
 from dango.external import Mistaken
 from dango.job import Event, Job, Status, TableResult
 from dango.load import backfill, dataset, destinations, extraction, loading, schema_changes, working_folder
-from dango.load.emptying import refused, resources_of, would_empty
+from dango.load.emptying import refused, resources_of, unfilled, would_empty
 from dango.load.enforcement import KeptOut, enforced
 from dango.load.extraction import LeftOut
+from dango.load.loading import Loaded
 from dango.load.progress import Progress
 from dango.load.room import require_room
 from dango.load.schema_changes import Change, Columns
@@ -188,11 +189,12 @@ def _through(
     data = {table for package in ours for table in package.tables if not table.startswith("_dlt")}
     status = "partial" if left_out else status
     note = {"status": status, "rows": {table: rows for table, rows in counts.items() if table in data}}
-    done = source_pipeline.load(dlt_packages.waiting(pipeline), note)
+    kept_out = kept_out.without([name for name, _ in left_out])
+    touched = {*data, *_discarded(kept_out, ours, counts), *kept_out.names}
+    done = source_pipeline.load(dlt_packages.waiting(pipeline), note, counted=touched)
     records.discard()
     progress.begin("verify")
-    kept_out = kept_out.without([name for name, _ in left_out])
-    tables = _tables(pipeline, job, ours, {**counts, **done.rows}, done.seconds, changes, kept_out)
+    tables = _tables(ours, data, {**counts, **done.rows}, done, changes, kept_out)
     paths = tuple(_paths(taken, ways))
     return Outcome(status, tables, left_out, paths)
 
@@ -270,8 +272,11 @@ def _kept_from_emptying(
         return ()
     left_out: list[LeftOut] = []
     for package in packages:
+        # Where all of them get rows, as nearly always, nobody has to be asked.
+        if not (candidates := unfilled(package)):
+            continue
         with dataset.writing(pipeline, job), dataset.sql_client(pipeline, job) as sql:
-            tables = would_empty(sql, package, list(known))
+            tables = would_empty(sql, candidates, known)
         if not tables:
             continue
         resources = resources_of(package, tables)
@@ -291,39 +296,33 @@ def _file_format(job: Job) -> str | None:
 # --- after it -----------------------------------------------------------------------------------------
 
 
+def _discarded(kept_out: KeptOut, packages: Sequence[Package], counts: Mapping[str, int]) -> dict[str, int]:
+    return kept_out.rows(counts, packages[-1].schema) if packages else {}
+
+
 def _tables(
-    pipeline: dlt.Pipeline,
-    job: Job,
     packages: Sequence[Package],
+    data: Collection[str],
     counts: Mapping[str, int],
-    seconds: Mapping[str, float],
+    done: Loaded,
     changes: Sequence[Change],
     kept_out: KeptOut,
 ) -> tuple[TableResult, ...]:
-    loaded = {table for package in packages for table in package.tables if not table.startswith("_dlt")}
-    discarded = kept_out.rows(counts, packages[-1].schema) if packages else {}
+    discarded = _discarded(kept_out, packages, counts)
     columns_out = kept_out.names
-    touched = {*loaded, *discarded, *columns_out}
+    touched = {*data, *discarded, *columns_out}
     rows = {table: counts.get(table, 0) for table in (*counts, *discarded, *columns_out) if table in touched}
-    totals = _totals(pipeline, job, rows) if rows else {}
     return tuple(
         TableResult(
             name=name,
             rows=count,
-            total=totals.get(name),
+            total=done.totals.get(name),
             new=any(change.table == name and not change.column for change in changes),
             new_columns=tuple(sorted(c.column for c in changes if c.table == name and c.new_column)),
             variants=tuple(sorted(c.column for c in changes if c.table == name and c.variant_of)),
-            seconds=round(seconds.get(name, 0.0), 3),
+            seconds=round(done.seconds.get(name, 0.0), 3),
             discarded=discarded.get(name, 0),
             left_out=columns_out.get(name, ()),
         )
         for name, count in rows.items()
     )
-
-
-def _totals(pipeline: dlt.Pipeline, job: Job, tables: Collection[str]) -> dict[str, int]:
-    with dataset.writing(pipeline, job), dataset.sql_client(pipeline, job) as sql:
-        if sql is None:
-            return {}
-        return dataset.counted(sql, [table for table in tables if dataset.soon_counted(sql, table)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -196,33 +196,48 @@ class SourcePipeline:
                 raise Mistaken(f"{file.file} has other columns than the files before it")
         return counts
 
-    def load(self, packages: Sequence[Package], note: Mapping[str, Any] | None = None) -> Loaded:
+    def load(
+        self, packages: Sequence[Package], note: Mapping[str, Any] | None = None, *, counted: Collection[str] = ()
+    ) -> Loaded:
         """Loads packages, and forgets them.
 
         Args:
             packages: all that wait.
             note: what is to be known of it by a later attempt, where these packages are all that the job has to load.
+            counted: the tables of which it is to be known how many rows they hold then.
 
         Raises:
             Mistaken: when a file that they refer to is not what they say.
             Held: when another process has the source or the database, or has loaded meanwhile; nothing is loaded.
         """
-        if not packages:
+        if not packages and not counted:
             working_folder.let_go(self._folder)
             return Loaded()
-        self._loading = True
         with dataset.writing(self.pipeline, self._job):
-            if self._atomic:
-                done = dataset.patiently(self._job, self._load_at_once, packages, note)
-            else:
+            done = self._load_waiting(packages, note) if packages else Loaded()
+            # Opened anew, and once: what is asked for is what is in the file that has this name now.
+            with dataset.sql_client(self.pipeline, self._job) as sql:
+                if packages and self._atomic and not self._job.trial:
+                    self._basis = self._loads(sql)
+                    self._require_loaded(sql, packages)
+                    working_folder.note(self._folder, self._basis)
+                for package in packages:
+                    dlt_packages.remove(self.pipeline, package.load_id)
                 working_folder.let_go(self._folder)
-                info = self.pipeline.load()
-                info.raise_on_failed_jobs()
-                done = Loaded(_seconds(info))
+                if sql is not None:
+                    done.totals = dataset.counted(sql, filter(partial(dataset.soon_counted, sql), counted))
+        return done
+
+    def _load_waiting(self, packages: Sequence[Package], note: Mapping[str, Any] | None) -> Loaded:
+        self._loading = True
+        if self._atomic:
+            done = dataset.patiently(self._job, self._load_at_once, packages, note)
+        else:
+            working_folder.let_go(self._folder)
+            info = self.pipeline.load()
+            info.raise_on_failed_jobs()
+            done = Loaded(_seconds(info))
         self.pipeline.first_run = False
-        for package in packages:
-            dlt_packages.remove(self.pipeline, package.load_id)
-        working_folder.let_go(self._folder)
         return done
 
     def _load_at_once(self, packages: Sequence[Package], note: Mapping[str, Any] | None) -> Loaded:
@@ -236,11 +251,6 @@ class SourcePipeline:
             with attempt:
                 first = attempt.retry_state.attempt_number == 1
                 done = loading.load(self.pipeline, packages, fence, little_memory=first)
-        if not self._job.trial:
-            with dataset.sql_client(self.pipeline, self._job) as sql:
-                self._basis = self._loads(sql)
-                self._require_loaded(sql, packages)
-            working_folder.note(self._folder, self._basis)
         return done
 
     def _require_loaded(self, sql: Any, packages: Sequence[Package]) -> None:

@@ -24,7 +24,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import IO, NoReturn, cast
+from typing import IO, Any, NoReturn, cast
 
 _TEMPLATE = (
     "import sys, pickle; sys.path[:] = pickle.load(sys.stdin.buffer); "
@@ -219,11 +219,11 @@ def _become(streams: Sequence[int], others: Sequence[int], work: Callable[[IO[by
     complete(work, sys.stdin.buffer)
 
 
-def complete(work: Callable[[IO[bytes]], object], request: IO[bytes]) -> NoReturn:
+def complete(work: Callable[..., object], *arguments: Any) -> NoReturn:
     """Does the work and ends the process as Python would, but for taking every module apart, which nobody needs."""
     code = 0
     try:
-        work(request)
+        work(*arguments)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         if isinstance(end.code, str):
