@@ -30,7 +30,7 @@ def from_database(bench: Bench, rows: int) -> Contest:
         name = bench.data.in_postgres(bench.server, LINEITEM, rows)
         source, secrets = from_postgres("load", bench.server, [name])
         project = Project.written(bench.folder(folder), [source], secrets)
-        return _synced(bench, project, [(f"raw_load.{name}", LINEITEM, rows)])
+        return synced(bench, project, [(f"raw_load.{name}", LINEITEM, rows)])
 
     reference = script(
         "copied", bench.folder("reference"), "warehouse.duckdb", table, environment=in_postgres(bench.server)
@@ -50,7 +50,7 @@ def from_files(kind: str) -> Callable[[Bench, int], Contest]:
         def dango(folder: str, rows: int) -> Contestant:
             source = from_file("load", bench.data.file(LINEITEM, rows, kind))
             project = Project.written(bench.folder(folder), [source])
-            return _synced(bench, project, [("raw_load.loaded", LINEITEM, rows)])
+            return synced(bench, project, [("raw_load.loaded", LINEITEM, rows)])
 
         file = bench.data.file(LINEITEM, rows, kind)
         reference = script("ctas", bench.folder("reference"), "warehouse.duckdb", file)
@@ -103,7 +103,7 @@ def nested(bench: Bench, rows: int) -> Contest:
 
     def dango(folder: str, rows: int) -> Contestant:
         project = Project.written(bench.folder(folder), [from_file("load", bench.data.nested(rows))])
-        return _synced(bench, project, _parent_and_child("loaded", rows))
+        return synced(bench, project, _parent_and_child("loaded", rows))
 
     reference = script("unnest", bench.folder("reference"), "warehouse.duckdb", bench.data.nested(rows))
     right = [("documents", DOCUMENTS, rows), ("items", ITEMS, rows)]
@@ -124,7 +124,7 @@ def dicts(resource: str, file_format: str = "parquet") -> Callable[[Bench, int],
         label = "dlt with Parquet files" if file_format else "dlt as it is"
         return Contest({
             "reference": _into(bench, label, reference, _of_dicts("raw", resource, rows)),
-            "dango": _synced(bench, project, _of_dicts("raw_load", resource, rows)),
+            "dango": synced(bench, project, _of_dicts("raw_load", resource, rows)),
         })  # fmt: skip
 
     return contest
@@ -137,7 +137,7 @@ def tap(bench: Bench, rows: int) -> Contest:
     project = Project.written(bench.folder("dango"), [source])
     return Contest({
         "reference": _into(bench, "dlt as it is, with dicts", reference, _of_dicts("raw", "flat", rows)),
-        "dango": _synced(bench, project, _of_dicts("raw_load", "flat", rows)),
+        "dango": synced(bench, project, _of_dicts("raw_load", "flat", rows)),
     })  # fmt: skip
 
 
@@ -157,7 +157,7 @@ def dicts_memory(bench: Bench, rows: int) -> Contest:
 
     def dango(folder: str, rows: int) -> Contestant:
         project = Project.written(bench.folder(folder), [from_code("load", "flat", rows=rows)])
-        return _synced(bench, project, _of_dicts("raw_load", "flat", rows))
+        return synced(bench, project, _of_dicts("raw_load", "flat", rows))
 
     return Contest({
         "reference": replace(dango("tenth", rows // 10), label="dango, a tenth of the rows"),
@@ -182,7 +182,7 @@ def side_by_side(bench: Bench, rows: int) -> Contest:
     def dango(folder: str, jobs: int) -> Contestant:
         project = Project.written(bench.folder(folder), [source for source, _ in pairs], secrets)
         label = f"dango --jobs {jobs}"
-        return replace(_synced(bench, project, right, "--jobs", str(jobs)), label=label)
+        return replace(synced(bench, project, right, "--jobs", str(jobs)), label=label)
 
     return Contest({
         "reference": _into(bench, "one after the other in one process", reference, right),
@@ -198,7 +198,7 @@ def side_by_side_dicts(bench: Bench, rows: int) -> Contest:
 
     def dango(folder: str, jobs: int) -> Contestant:
         project = Project.written(bench.folder(folder), sources)
-        return replace(_synced(bench, project, right, "--jobs", str(jobs)), label=f"dango --jobs {jobs}")
+        return replace(synced(bench, project, right, "--jobs", str(jobs)), label=f"dango --jobs {jobs}")
 
     return Contest({"reference": dango("reference", 1), "dango": dango("dango", 2)})
 
@@ -218,7 +218,7 @@ def _of_dicts(dataset: str, resource: str, rows: int) -> list[Held]:
     return [(f"{dataset}.{resource}", FLAT, rows)]
 
 
-def _synced(bench: Bench, project: Project, right: Iterable[Held], *words: str) -> Contestant:
+def synced(bench: Bench, project: Project, right: Iterable[Held], *words: str) -> Contestant:
     return Contestant(
         "dango", project.dango("sync", *words), project.reset, lambda: _all_right(bench, project.warehouse, right)
     )

@@ -7,13 +7,16 @@ import datetime as dt
 import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from bench.bench import Bench
+from bench.data import LINEITEM
+from bench.loads import synced
 from bench.measure import BenchError, Contest, Contestant, Sample, Unable
-from bench.projects import Project, from_code
+from bench.projects import Project, from_code, from_postgres
 from tests.cluster.running import started
 
-DICTS, SMALL = 64, 200
+DICTS, SMALL, PARTS = 64, 200, 16
 
 
 def sources(bench: Bench, rows: int) -> Contest:
@@ -24,6 +27,23 @@ def sources(bench: Bench, rows: int) -> Contest:
 def overhead(bench: Bench, rows: int) -> Contest:
     """Sources of hardly any rows: the seconds of each are what a task costs."""
     return _contest(bench, [from_code(f"s{n}", "flat", rows=rows) for n in range(SMALL)], rows, 1 / SMALL)
+
+
+def parts(bench: Bench, rows: int) -> Contest:
+    """A table of a PostgreSQL database in ranges of its key, which has an index, and at once."""
+    name = bench.data.in_postgres(bench.server, LINEITEM, rows)
+    with bench.server.cursor() as cursor:
+        cursor.execute(f"CREATE INDEX IF NOT EXISTS {name}_key ON {name} (l_orderkey)")
+
+    def dango(folder: str, hints: dict[str, Any], label: str) -> Contestant:
+        source, section = from_postgres("load", bench.server, {name: {"write_disposition": "append", **hints}})
+        project = Project.written(bench.folder(folder), [source], section)
+        return replace(synced(bench, project, [(f"raw_load.{name}", LINEITEM, rows)]), label=label)
+
+    return Contest({
+        "reference": dango("whole", {}, "dango, one job"),
+        "dango": dango("parts", {"split": {"column": "l_orderkey", "ranges": PARTS}}, f"dango, {PARTS} parts"),
+    })  # fmt: skip
 
 
 def _contest(bench: Bench, blocks: list[dict[str, object]], rows: int, share: float) -> Contest:

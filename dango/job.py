@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dango.config.models import Destination, Source
-from dango.errors import DangoError
+from dango.errors import DangoError, Held
 from dango.paths import TablePath
 from dango.registry.entry import Entry
 from dango.registry.plugins import Plugin
@@ -22,6 +22,25 @@ Step = Literal[
     "queued", "environment", "import", "resolve", "recover", "extract", "normalize", "load", "verify", "log",
 ]  # fmt: skip
 Status = Literal["running", "ok", "partial", "failed", "held", "interrupted", "crashed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A range of one resource, loaded by a job of its own, which leaves the source's cursors as they are."""
+
+    resource: str
+    number: int
+    """From 1, in the order of the ranges."""
+    column: str
+    begin: Any
+    """Inclusive; of the column's type, as the source says it."""
+    end: Any = None
+    """Exclusive; None where nothing bounds it."""
+
+    @property
+    def name(self) -> str:
+        """What tells it from the other parts of its source."""
+        return f"{self.resource}/{self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +76,15 @@ class Job:
     """Whether it is told where the time goes."""
     attempt: int = 1
     epoch: int = 0
+    part: Part | None = None
+    """The range that this job loads; None for all that the source has."""
+    begins: Mapping[str, Any] = field(default_factory=dict)
+    """Where cursors begin that have not been stored yet, by resource: all before was loaded in parts."""
+
+    @property
+    def part_name(self) -> str:
+        """That of its part; empty for a job that is a whole source."""
+        return self.part.name if self.part else ""
 
     @property
     def trial(self) -> bool:
@@ -90,7 +118,16 @@ class Job:
             self.destination.name,
             self.dataset,
             trial=self.trial,
+            part=self.part_name,
         )
+
+    def failed(self, error: DangoError) -> RunResult:
+        """The result of this job where it has not begun."""
+        told = RunError(
+            type(error).__name__, error.message, error.hint, error.place, "", error.exit_code, docs=error.docs
+        )
+        status: Status = "held" if isinstance(error, Held) else "failed"
+        return replace(self.begun(dt.datetime.now(dt.timezone.utc)), status=status, error=told)
 
 
 def trial_dataset(dataset: str) -> str:
@@ -108,6 +145,8 @@ class Event:
     rows: int = 0
     message: str = ""
     at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.timezone.utc))
+    part: str = ""
+    """The name of the part whose job it is; empty where that is no part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +260,8 @@ class RunResult:
     """What became of the records of each processor."""
     profile: Profile | None = None
     """Where the time went, if that was asked for."""
+    part: str = ""
+    """The name of the part whose result it is; empty for that of a source."""
 
     def ended(self) -> RunResult:
         """The same with the seconds from its start to now."""

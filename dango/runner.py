@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from dango import parts
 from dango.cluster import AUTO, SCHEME
 from dango.config.models import Source
 from dango.conversions import moment
+from dango.course import Course
 from dango.errors import UsageError, page_of
 from dango.history import History
 from dango.job import Event, Job, RunError, RunResult
@@ -140,6 +142,26 @@ def plan(project: Project, names: Sequence[str], request: Request) -> list[Job]:
     ]
 
 
+def resumed(project: Project, run: str, wait: float | None = None) -> list[Job]:
+    """The jobs of a run that was stopped, of which some parts are not loaded yet: as it was asked for then.
+
+    Raises:
+        UsageError: where nothing is left to do of a run of that name.
+        SourceNotFound: where the project has a source of it no more.
+    """
+    _require_path(project)
+    plans = parts.of_run(project.state, run)
+    sources = [project.source(plan.source) for plan in plans]
+    pairs = list(zip(sources, plans, strict=True))
+    destinations = [project.destination(source, plan.asked["destination"]) for source, plan in pairs]
+    project.require_environment(sources, {d.name: d for d in destinations}.values())
+    jobs = []
+    for source, plan in pairs:
+        asked = {name: value for name, value in plan.asked.items() if name != "destination"}
+        jobs.append(project.job(source, run, plan.asked["destination"], wait=wait, **asked))
+    return jobs
+
+
 def _window(request: Request) -> tuple[dt.datetime | None, dt.datetime | None]:
     """The range of time that is asked for, as instants; a date is its beginning in UTC."""
     since, until = (None if day is None else moment(day) for day in (request.since, request.until))
@@ -188,7 +210,8 @@ def run(
     """
     prepare(project)
     history = History(project.state)
-    executor = _executor(project, jobs, on, at_once, workers or Workers(PRELOADED))
+    workers = workers or Workers(PRELOADED)
+    executor = _executor(project, jobs, on, at_once, workers)
     waiting = {job.source.name: job for job in jobs}
     under_way: dict[str, RunResult] = {}
 
@@ -200,7 +223,7 @@ def run(
 
     code = 130
     try:
-        for result in executor.run(jobs, noted):
+        for result in Course(project, jobs, workers).results(executor, noted):
             under_way.pop(result.source, None)
             history.record(result)
             yield result
@@ -212,22 +235,28 @@ def run(
         # Whatever ended it (a signal, whoever listens, a caller who wants no more), what had begun is told.
         error = RunError("Interrupted", "stopped before it was done", exit_code=code, docs=page_of("Interrupted"))
         for begun in under_way.values():
-            history.record(replace(begun, status="interrupted", error=error).ended())
+            left = parts.planned(project.state, begun.run, begun.source).exists()
+            told = replace(error, hint=f"to go on: dango sync --resume {begun.run}") if left else error
+            history.record(replace(begun, status="interrupted", error=told).ended())
 
 
 def _executor(project: Project, jobs: Sequence[Job], on: str | None, at_once: int | None, workers: Workers) -> Executor:
     """Where the jobs run: one place, or, where their sources say so, several at the same time."""
+
+    def place(job: Job) -> str:
+        return on or job.source.executor or LOCAL
+
     places: dict[str, list[Job]] = {}
     for job in jobs:
-        places.setdefault(on or job.source.executor or LOCAL, []).append(job)
-    parts: list[tuple[Executor, Sequence[Job]]] = []
+        places.setdefault(place(job), []).append(job)
+    made: dict[str, Executor] = {}
     try:
-        for place, those in places.items():
-            parts.append((_at(place, project, those, at_once, workers), those))
+        for name, those in places.items():
+            made[name] = _at(name, project, those, at_once, workers)
     except BaseException:
-        Several(parts).close()
+        Several(made, place).close()
         raise
-    return parts[0][0] if len(parts) == 1 else Several(parts)
+    return next(iter(made.values())) if len(made) == 1 else Several(made, place)
 
 
 def _at(place: str, project: Project, jobs: Sequence[Job], at_once: int | None, workers: Workers) -> Executor:

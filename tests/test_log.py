@@ -48,7 +48,7 @@ def test_events_and_results_are_lines_of_json(tmp_path: Path) -> None:
     assert [line.get("step") for line in lines] == ["import", "extract", "log", None]
     assert lines[1] == {
         "source": "shop", "step": "extract", "resource": "orders", "rows": 12345, "message": "",
-        "at": "2024-02-29T12:00:00.123+00:00",
+        "at": "2024-02-29T12:00:00.123+00:00", "part": "",
     }  # fmt: skip
     assert lines[3]["error"]["traceback"] == "Traceback …\n  line\n"
     assert lines[3]["rows"] == 3

@@ -28,12 +28,13 @@ SECTIONS = {
     "dlt_native": ("DltNative", "sources[].dlt_native"),
     "resources": ("Resource", "sources[].resources.NAME"),
     "cursor": ("Cursor", "sources[].resources.NAME.cursor"),
+    "split": ("Split", "sources[].resources.NAME.split"),
     "schema_contract": ("Contract", "sources[].schema_contract"),
 }
 TITLES = {model: title for title, (model, _) in SECTIONS.items()}
 HEAD = """# sources.yml
 
-Written by `make docs` from the models in `dango/config/models.py` and `dango/config/contract.py`; do not edit.
+Written by `make docs` from the models in `dango/config/`; do not edit.
 
 `.dango/sources.yml` says what a project syncs. Editors complete and check it by the JSON Schema that `dango init` puts
 beside it; `dango check` finds every mistake at once, each with `file:line:column`. Names are lower-case letters, digits
@@ -153,7 +154,8 @@ def test_the_reference_of_sources_yml_is_fresh() -> None:
 def test_every_key_says_what_it_is_for(model: str) -> None:
     for name, key in schema_of(model)["properties"].items():
         assert key.get("description"), f"{model}.{name}"
-        assert (name in NOT_YET) == key["description"].startswith("not yet"), f"{model}.{name}"
+        later = model in ("Defaults", "Source") and name in NOT_YET
+        assert later == key["description"].startswith("not yet"), f"{model}.{name}"
 
 
 def test_no_block_of_the_file_is_left_out() -> None:

@@ -32,6 +32,13 @@ def destinations(ctx: typer.Context, incomplete: str) -> list[str]:
     return _offered(ctx, incomplete, _destinations)
 
 
+def stopped_runs(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The runs that can be gone on with."""
+    from dango.parts import unfinished
+
+    return _offered(ctx, incomplete, lambda project: (plan.run for plan in unfinished(project.state)))
+
+
 def types(ctx: typer.Context, incomplete: str) -> list[str]:
     """What a source can be: the ids of the registry, the sources of packages, and `dlt_native`."""
     from dango.project import NATIVE

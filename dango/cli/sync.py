@@ -60,6 +60,14 @@ def sync(
         str | None,
         typer.Option(metavar="PLACE", help="ray://HOST:PORT, or auto on a node of a Ray cluster; default: here."),
     ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Go on with a run that was stopped among its parts.",
+            autocompletion=complete.stopped_runs,
+        ),
+    ] = None,
     wait: Annotated[
         float | None,
         typer.Option(
@@ -87,9 +95,13 @@ def sync(
 
     # dlt is imported in another process while this one still reads what is to be done.
     with closing(preloaded()) as workers:
-        from dango.runner import Request, plan
+        from dango.runner import Request, plan, resumed
 
         project = open_project()
+        if resume is not None:
+            if chosen or since or until or resource or limit or destination or full_refresh:
+                raise UsageError("--resume goes on with what was asked for then, and takes no other words")
+            raise typer.Exit(_run(project, resumed(project, resume, wait), workers, jobs, json, on))
         request = Request(
             full_refresh,
             tuple(resource or ()),

@@ -110,11 +110,11 @@ class RayExecutor:
             while waiting and len(self._under_way) < self._most:
                 job = waiting.popleft()
                 # What is sent is told at once: the cluster may be long in finding room for it.
-                on_event(Event(job.source.name, "queued"))
+                on_event(Event(job.source.name, "queued", part=job.part_name))
                 try:
                     self._begin(_Attempt(job, entrust(self._project, job)))
                 except DangoError as error:
-                    yield node.failed(job, error)
+                    yield job.failed(error)
             ready, _ = self._ray.wait([*self._under_way, news], num_returns=1)
             if news in ready:
                 self._tell(self._heard(news), on_event)
@@ -135,7 +135,7 @@ class RayExecutor:
     def _begin(self, attempt: _Attempt) -> None:
         job = attempt.job
         # Its name is shown by the cluster, to whoever may look.
-        task = self._task.options(max_retries=0, name=f"dango {job.source.name}")
+        task = self._task.options(max_retries=0, name=" ".join(filter(None, ("dango", job.source.name, job.part_name))))
         self._under_way[task.remote(self._packed, attempt.entrusted, job, self._mailbox)] = attempt
 
     def _ended(self, task: Any, attempt: _Attempt, on_event: Callable[[Event], None]) -> Iterator[RunResult]:
@@ -150,17 +150,22 @@ class RayExecutor:
         except lost as error:
             why = type(error).__name__
             if job.attempt >= ATTEMPTS:
-                yield node.failed(
-                    job, WorkerLost(job.source.name, f"its machine was lost {ATTEMPTS} times, at last by {why}")
+                yield job.failed(
+                    WorkerLost(job.source.name, f"its machine was lost {ATTEMPTS} times, at last by {why}")
                 )
                 return
-            on_event(Event(job.source.name, "log", message=f"its machine was lost ({why}); it is begun again"))
+            on_event(
+                Event(
+                    job.source.name,
+                    "log",
+                    message=f"its machine was lost ({why}); it is begun again",
+                    part=job.part_name,
+                )
+            )
             self._begin(_Attempt(replace(job, attempt=job.attempt + 1), attempt.entrusted))
         except errors.RayError as error:
             # Not its text, in which there may be anything.
-            yield node.failed(
-                job, WorkerLost(job.source.name, f"the cluster could not run it ({type(error).__name__})")
-            )
+            yield job.failed(WorkerLost(job.source.name, f"the cluster could not run it ({type(error).__name__})"))
         else:
             for told in events:
                 if told.number >= attempt.heard:
@@ -169,9 +174,9 @@ class RayExecutor:
 
     def _tell(self, news: Sequence[_Told], on_event: Callable[[Event], None]) -> None:
         """Tells events of the attempts that are under way: one that was given up may still speak."""
-        attempts = {attempt.job.source.name: attempt for attempt in self._under_way.values()}
+        attempts = {(each.job.source.name, each.job.part_name): each for each in self._under_way.values()}
         for told in news:
-            attempt = attempts.get(told.event.source)
+            attempt = attempts.get((told.event.source, told.event.part))
             if attempt and told.attempt == attempt.job.attempt and told.number >= attempt.heard:
                 attempt.heard = told.number + 1
                 on_event(told.event)

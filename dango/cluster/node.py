@@ -6,7 +6,6 @@ own, as everywhere: its prints, crashes and threads end with it, and it ends wit
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import os
 import platform
@@ -19,11 +18,11 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from dango import environments
+from dango import environments, parts
 from dango.cluster.bundle import unpack
 from dango.entrusted import Entrusted
 from dango.errors import DangoError
-from dango.job import Event, Job, RunError, RunResult
+from dango.job import Event, Job, RunResult
 from dango.lock import alive
 from dango.project import NODE_VARIABLE, Project
 from dango.workers.processes import PRELOADED, Workers
@@ -62,16 +61,9 @@ def work(packed: bytes, entrusted: Entrusted, job: Job, tell: Callable[[Event], 
                 tell(value)
     finally:
         # What dlt needs to know is in the destination; the next job of this source may be on another node.
-        folder = project.working_folder(job.source, job.destination, job.dataset)
-        shutil.rmtree(folder, ignore_errors=True)
+        whole = project.working_folder(job.source, job.destination, job.dataset)
+        shutil.rmtree(parts.working_folder(project.state, job) if job.part else whole, ignore_errors=True)
     raise AssertionError("a job that is watched has a result")
-
-
-def failed(job: Job, error: DangoError) -> RunResult:
-    """The result of a job that has none of its own."""
-    kind = type(error).__name__
-    told = RunError(kind, error.message, error.hint, error.place, "", error.exit_code, error.docs)
-    return replace(job.begun(dt.datetime.now(dt.timezone.utc)), status="failed", error=told)
 
 
 def base() -> Path:

@@ -26,6 +26,7 @@ from dango.config.contract import SchemaContract
 from dango.config.cron import Schedule
 from dango.config.kinds import Host, MaxErrors, Name, Requirement
 from dango.config.processors import Processor, Processors
+from dango.config.split import Split
 from dango.config.text.values import kind
 from dango.errors import nearest
 
@@ -33,7 +34,7 @@ VERSION = 1
 EMBEDDED = "duckdb"
 """The destination that needs no setting: a DuckDB file in the project."""
 
-# In the model from the first day; refused by name until the work behind them is done.
+# Keys of a source, in the model from the first day; refused by name until the work behind them is done.
 NOT_YET = ("split",)
 
 
@@ -49,22 +50,16 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
-class Later(Strict):
-    """Keys of a source and of a resource alike, also those whose work comes in a later version."""
+class Common(Strict):
+    """Keys of a source and of a resource alike."""
 
     on_error: Literal["fail", "skip"] | None = _said(
         "`skip` leaves out a resource that fails and loads the others; `fail` loads nothing then", "skip"
     )
     processors: Processors = None
 
-    @field_validator(*NOT_YET, mode="before", check_fields=False)
-    @classmethod
-    def _not_yet(cls, value: Any) -> Any:
-        raise PydanticCustomError("not_yet", "is not yet supported by this version of dango")
-
 
 _MAX_ERRORS = "how many records may fail before nothing is loaded: a number, or a share such as `5%`"
-_SPLIT = "not yet: one resource in several jobs"
 
 
 class Cursor(Strict):
@@ -77,7 +72,7 @@ class Cursor(Strict):
     lag: float | None = _said("how far every sync looks back; seconds for times", 3600)
 
 
-class Resource(Later):
+class Resource(Common):
     """What a resource does otherwise than its author wrote; applied with dlt's hints."""
 
     schema_contract: SchemaContract = None
@@ -97,7 +92,9 @@ class Resource(Later):
     columns: dict[str, dict[str, Any]] | None = _said(
         "dlt's column hints, by the name of the column", {"price": {"data_type": "decimal"}}
     )
-    split: str | dict[str, Any] | None = _said(_SPLIT)
+    split: Split | None = _said(
+        "load it in ranges of a column, side by side, each confirmed by itself", {"column": "id", "ranges": 16}
+    )
 
 
 class DltNative(Strict):
@@ -151,7 +148,7 @@ class Environment(Strict):
     python: StrictStr | None = _said("its Python: a version, or a path; otherwise that of dango", "3.12")
 
 
-class Defaults(Later):
+class Defaults(Common):
     """What holds for every source that does not say otherwise."""
 
     enabled: StrictBool = Field(default=True, description="whether `dango sync` without names loads it")
@@ -168,8 +165,13 @@ class Defaults(Later):
         "where it is synced: `local`, `auto` (a node of a Ray cluster), a cluster's address, or what a package brings",
         "ray://head.example.com:10001",
     )
-    split: str | dict[str, Any] | None = _said(_SPLIT)
+    split: str | dict[str, Any] | None = _said("not yet: each resource in a job of its own")
     schedule: Schedule | None = _said("when what `dango export` writes syncs it; UTC", "0 9 * * MON-FRI", "@daily")
+
+    @field_validator(*NOT_YET, mode="before")
+    @classmethod
+    def _not_yet(cls, value: Any) -> Any:
+        raise PydanticCustomError("not_yet", "is not yet supported by this version of dango")
 
 
 class Source(Defaults):

@@ -125,6 +125,39 @@ def _require(engine: sa.Engine, schema: str | None, wanted: list[str]) -> None:
         )
 
 
+def extent(
+    table: str,
+    column: str,
+    credentials: ConnectionStringCredentials | Mapping[str, Any] | str,
+    schema: str | None = None,
+    connect: Mapping[str, Any] | None = None,
+    **_: Any,
+) -> tuple[Any, Any] | None:
+    """The least and the greatest value of a column; None where there is none. Called as `tables` is.
+
+    Raises:
+        SourceError: when the database cannot be reached, or the table has no such column.
+    """
+    url = url_of(credentials)
+    with translated(url):
+        engine = engine_of(url, connect)
+        try:
+            types = {found["name"]: found["type"] for found in sa.inspect(engine).get_columns(table, schema)}
+            if column not in types:
+                raise SourceError(
+                    f"the table `{table}` has no column `{column}`{near(column, types)}",
+                    f"its columns: {', '.join(types)}",
+                    loc=("resources", table, "split", "column"),
+                )
+            which: sa.ColumnClause[Any] = sa.column(column, types[column])
+            asked = sa.select(sa.func.min(which), sa.func.max(which))
+            with engine.connect() as connection:
+                low, high = connection.execute(asked.select_from(sa.table(table, which, schema=schema))).one()
+        finally:
+            engine.dispose()
+    return None if low is None else (low, high)
+
+
 def names_in(inspector: sa.Inspector, schema: str | None) -> list[str]:
     """All tables and views that can be loaded."""
     names = [*inspector.get_table_names(schema), *inspector.get_view_names(schema)]

@@ -7,6 +7,7 @@ extracted as a row of `_dlt_pipeline_state` with a version of its own, is the sa
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any, cast
@@ -70,3 +71,16 @@ def schema_names(client: WithStateSync, pipeline: str) -> frozenset[str]:
     """The schemas by which a pipeline has loaded, as its newest state in the destination says."""
     newest = client.get_stored_state(pipeline)
     return frozenset(decompress_state(newest.state).get("schema_names") or ()) if newest else frozenset()
+
+
+def adopt(pipeline: dlt.Pipeline, schema: str) -> None:
+    """Takes a schema over from the destination that the pipeline does not know, as what has loaded kept no state."""
+    if schema in pipeline.schema_names:
+        return
+    with pipeline.destination_client() as client:
+        try:
+            found = client.get_stored_schema(schema) if isinstance(client, WithStateSync) else None
+        except DestinationUndefinedEntity:
+            return
+    if found is not None:
+        pipeline.schemas.save_schema(dlt.Schema.from_stored_schema(json.loads(found.schema)))

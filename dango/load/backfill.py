@@ -53,7 +53,7 @@ def narrowed(source: DltSource, job: Job, pipeline: dlt.Pipeline) -> tuple[DltSo
     """
     window = Window(job.since, job.until or dt.datetime.now(dt.timezone.utc))
     resources = {resource.name: resource for resource in source.resources.extracted}
-    cursors = {name: _cursor(resource) for name, resource in resources.items()}
+    cursors = {name: cursor_of(resource) for name, resource in resources.items()}
     chosen = list(source.selected_resources)
     # A resource has what its parent has.
     dated = [name for name in chosen if any(cursors.get(part) is not None for part in _line(source.resources[name]))]
@@ -75,7 +75,7 @@ def narrowed(source: DltSource, job: Job, pipeline: dlt.Pipeline) -> tuple[DltSo
                 f"leave it out: --resource, or give it write_disposition: merge and a primary_key ({name})",
             )
         kept = stored.get(name, {}).get(dlt_state.INCREMENTAL, {}).get(cursor.cursor_path, {})
-        resource.apply_hints(incremental=_within(cursor, window, kept.get("last_value"), name))
+        resource.apply_hints(incremental=within(cursor, window, kept.get("last_value"), name))
     return source.with_resources(*dated), without
 
 
@@ -87,7 +87,7 @@ def _line(resource: DltResource) -> Iterator[str]:
         pipe = pipe.parent
 
 
-def _cursor(resource: DltResource) -> Any:
+def cursor_of(resource: DltResource) -> Any:
     """A resource's cursor as it is before it runs: of its hints, of what it was called with, or of its function."""
     found: Any = resource.incremental
     if not hasattr(found, "cursor_path"):
@@ -95,15 +95,15 @@ def _cursor(resource: DltResource) -> Any:
     return None if found is None or found.is_partial() else found
 
 
-def _within(cursor: Any, window: Window, last: Any, name: str) -> Any:
+def within(cursor: Any, window: Window, last: Any, name: str) -> Any:
     """A copy of a cursor that begins and ends with the window, in its own type."""
     example = cursor.initial_value if last is None else last
     ranged = cursor.copy()
     ranged.lag = None
     ranged.allow_external_schedulers = False
-    ranged.end_value = _written(window.until, example, cursor, name)
+    ranged.end_value = written(window.until, example, cursor, name)
     if window.since is not None:
-        ranged.initial_value = _written(window.since, example, cursor, name)
+        ranged.initial_value = written(window.since, example, cursor, name)
     elif ranged.initial_value is None:
         raise UsageError(
             f"the cursor `{cursor.cursor_path}` of `{name}` has no beginning", "say it: --since 2024-01-31"
@@ -117,7 +117,7 @@ def _is_instant(value: Any) -> bool:
     return isinstance(value, dt.datetime)
 
 
-def _written(moment: dt.datetime, example: Any, cursor: Any, name: str) -> Any:
+def written(moment: dt.datetime, example: Any, cursor: Any, name: str) -> Any:
     """An instant as a cursor has it whose values are like the example."""
     if _is_instant(example):
         return moment if example.tzinfo else moment.replace(tzinfo=None)
@@ -170,7 +170,7 @@ def require_new(pipeline: dlt.Pipeline, source: DltSource, job: Job) -> None:
 
 def _held(sql: Any, schema: Schema, resource: DltResource) -> int:
     """How many rows of a cursor's range a resource's table holds; 0 where its table has no such column."""
-    cursor: Any = _cursor(resource)
+    cursor: Any = cursor_of(resource)
     table = schema.naming.normalize_tables_path(str(resource.table_name))
     column = schema.naming.normalize_path(cursor.cursor_path) if cursor is not None else ""
     columns: Mapping[str, Any] = schema.tables[table]["columns"] if table in schema.tables else {}

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import dlt
 from dlt.common.destination.exceptions import SqlClientNotAvailable
-from dlt.common.schema.typing import LOADS_TABLE_NAME
+from dlt.common.schema.typing import LOADS_TABLE_NAME, PIPELINE_STATE_TABLE_NAME
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
@@ -144,6 +144,32 @@ def loaded(sql: Any, load_ids: Collection[str]) -> set[str]:
     except DatabaseUndefinedRelation:
         return set()
     return {str(load_id) for (load_id,) in found}
+
+
+def state_version(sql: Any, pipeline: str) -> int:
+    """The version of a pipeline's newest state; 0 where it has none."""
+    # It is asked first whether the table is there: a statement that fails would end the transaction under way.
+    known = "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
+    if not sql.execute_sql(known, sql.dataset_name, PIPELINE_STATE_TABLE_NAME):
+        return 0
+    table = sql.make_qualified_table_name(PIPELINE_STATE_TABLE_NAME)
+    found = sql.execute_sql(f"SELECT MAX(version) FROM {table} WHERE pipeline_name = %s", pipeline)
+    return int(found[0][0] or 0) if found else 0
+
+
+@contextmanager
+def turn(pipeline: dlt.Pipeline, job: Job) -> Iterator[None]:
+    """Of the parts of a source one is loaded at a time: they share tables, and the staging dataset.
+
+    An embedded database lets in one at a time anyway.
+    """
+    if not job.part or job.destination.type != "postgres":
+        yield
+        return
+    # On a connection of its own: dlt gives up all that one holds (`DISCARD ALL`) whenever a statement fails on it.
+    with connected(pipeline.sql_client()) as sql:
+        sql.execute_sql("SELECT pg_advisory_lock(hashtext(%s))", f"dango parts {sql.dataset_name}")
+        yield
 
 
 def size(sql: Any, tables: Collection[str]) -> int:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import dlt
 from dlt.common.schema import Schema
@@ -18,8 +19,8 @@ from dango.columnar import Taken
 from dango.dlt_internals import packages as dlt_packages
 from dango.dlt_internals.packages import Package
 from dango.external import Mistaken
-from dango.job import Event, Job, Status, TableResult
-from dango.load import backfill, dataset, destinations, extraction, loading, schema_changes, working_folder
+from dango.job import Event, Job, Part, Status, TableResult
+from dango.load import backfill, dataset, destinations, extraction, loading, ranges, schema_changes, working_folder
 from dango.load.emptying import refused, resources_of, unfilled, would_empty
 from dango.load.enforcement import KeptOut, enforced
 from dango.load.extraction import LeftOut
@@ -33,6 +34,7 @@ from dango.project import Project
 from dango.sources.record_errors import RecordErrors
 from dango.sources.resolve import Resolved, build
 
+_BEFORE = "an earlier attempt, of which nothing was heard any more, had loaded all of it"
 _ERRORS = "dango_errors"
 """The schema of records that failed, in the same dataset: no contract of the source refuses it, no refresh drops it."""
 
@@ -64,7 +66,7 @@ def load(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], Non
     """
     require_room(job.root)
     progress = Progress(job.source.name, send)
-    if not files_only(resolved) or any(job.source.steps):
+    if not files_only(resolved) or any(job.source.steps) or job.part:
         # What is extracted a second time may not be the same; and of files that are loaded as they are, processors
         # would see nothing.
         return _load(job, resolved, folder, progress, records)
@@ -78,6 +80,8 @@ def load(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], Non
 
 def _load(job: Job, resolved: Resolved, folder: Path, progress: Progress, records: RecordErrors) -> Outcome:
     progress.begin("recover")
+    if job.part:
+        return _load_part(job.part, job, resolved, folder, progress, records)
     if job.trial:
         with tempfile.TemporaryDirectory(prefix="trial-", dir=folder.parent.parent) as trial:
             return _trial(job, resolved, Path(trial), progress, records)
@@ -88,8 +92,8 @@ def _load(job: Job, resolved: Resolved, folder: Path, progress: Progress, record
     source_pipeline = SourcePipeline(job, folder, progress)
     with source_pipeline.discreet(), source_pipeline.leased():
         if (before := source_pipeline.loaded_before) is not None:
-            progress.say("an earlier attempt, of which nothing was heard any more, had loaded all of it")
-            return Outcome(before["status"], tuple(TableResult(table, rows) for table, rows in before["rows"].items()))
+            progress.say(_BEFORE)
+            return _as_noted(before)
         permit = partial(_refuse_emptying, source_pipeline, job)
         if _ERRORS in source_pipeline.recover(permit):
             records.discard()
@@ -103,6 +107,9 @@ def _load(job: Job, resolved: Resolved, folder: Path, progress: Progress, record
             for name in without:
                 progress.say(f"`{name}` has no cursor, and is left out")
             backfill.require_new(source_pipeline.pipeline, source, job)
+        ranges.begun(source, job)
+        if job.full_refresh:
+            source_pipeline.adopt(source.schema.name)
         if not whole:
             working_folder.keep(folder, refresh=job.full_refresh)
         try:
@@ -114,6 +121,35 @@ def _load(job: Job, resolved: Resolved, folder: Path, progress: Progress, record
                 source_pipeline.give_up()
                 _load_failed(source_pipeline, records)
             raise
+
+
+def _load_part(
+    part: Part, job: Job, resolved: Resolved, folder: Path, progress: Progress, records: RecordErrors
+) -> Outcome:
+    """A range of one resource. It knows by itself whether an attempt that was killed has loaded it."""
+    if (before := working_folder.told(folder)) is not None:
+        progress.say(_BEFORE)
+        return _as_noted(before)
+    source_pipeline = SourcePipeline(job, folder, progress)
+    with source_pipeline.discreet(), source_pipeline.leased():
+        if (before := source_pipeline.loaded_before) is not None or (
+            before := source_pipeline.begin_part()
+        ) is not None:
+            progress.say(_BEFORE)
+            return _as_noted(before)
+        progress.begin("resolve")
+        source = ranges.narrowed(build(resolved, job), part)
+        try:
+            return _through(source_pipeline, source, job, progress, records)
+        except BaseException:
+            # What it has extracted is a part of a source that may go on meanwhile: it is extracted again.
+            _load_failed(source_pipeline, records)
+            raise
+
+
+def _as_noted(note: Mapping[str, Any]) -> Outcome:
+    """What an attempt of which nothing was heard has done."""
+    return Outcome(note["status"], tuple(TableResult(table, rows) for table, rows in note["rows"].items()))
 
 
 def files_only(resolved: Resolved) -> bool:

@@ -17,6 +17,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 
 from dango import columnar, external
 from dango.dlt_internals import packages as dlt_packages
+from dango.dlt_internals import state as dlt_state
 from dango.dlt_internals.names import TRACE_FILE_NAME, ConfigFieldMissingException, TerminalException
 from dango.dlt_internals.packages import Client, Package
 from dango.errors import DestinationError, Held, root_cause
@@ -46,6 +47,7 @@ class SourcePipeline:
         self._lease: Lease | None = None
         self._atomic = job.destination.type in loading.TRANSACTIONAL
         self._loading = False
+        self._state = 0
         self.pipeline = self._open()
 
     @contextmanager
@@ -59,9 +61,8 @@ class SourcePipeline:
             if self._job.destination.type == "postgres":
                 with connecting(self._job):
                     job = self._job
-                    taken = lease(
-                        self.pipeline.sql_client, job.source.name, job.run, job.wait or 0.0, again=job.attempt > 1
-                    )
+                    whose = f"{job.source.name}/{job.part_name}" if job.part else job.source.name
+                    taken = lease(self.pipeline.sql_client, whose, job.run, job.wait or 0.0, again=job.attempt > 1)
                     self._lease = held.enter_context(taken)
             yield
 
@@ -176,6 +177,38 @@ class SourcePipeline:
 
         return working_folder.opened(self._folder, make, self._job, self._progress.say)
 
+    def begin_part(self) -> Mapping[str, Any] | None:
+        """Brings a part's schemas up to date with the destination, and keeps the source's state out of what it loads.
+
+        Returns:
+            what an attempt that was killed has loaded; None where nothing is loaded yet.
+        """
+        waiting = dlt_packages.waiting(self.pipeline)
+        ids = {package.load_id for package in waiting}
+        with connecting(self._job), dataset.writing(self.pipeline, self._job):
+            with dataset.sql_client(self.pipeline, self._job) as sql:
+                if sql is not None:
+                    dataset.settle(sql)
+                    self._loads(sql)
+                    self._state = dataset.state_version(sql, self.pipeline.pipeline_name)
+                    if ids and dataset.loaded(sql, ids) == ids:
+                        return {
+                            "status": "ok",
+                            "rows": {t: p.rows(t) for p in waiting for t in p.tables if t[:4] != "_dlt"},
+                        }
+            working_folder.forget(self._folder)
+            self.pipeline = self._open()
+            self.pipeline.sync_destination()
+        # Others read the same state at the same time: the job that comes after all parts writes it.
+        self.pipeline.config.restore_from_destination = False
+        return None
+
+    def adopt(self, schema: str) -> None:
+        """Knows the tables of a schema, also where only parts were loaded by it, which keep no state."""
+        if self._atomic:
+            with connecting(self._job), dataset.writing(self.pipeline, self._job):
+                dlt_state.adopt(self.pipeline, schema)
+
     # --- its end ----------------------------------------------------------------------------------
 
     def normalize(self) -> Mapping[str, int]:
@@ -221,6 +254,8 @@ class SourcePipeline:
                     self._basis = self._loads(sql)
                     self._require_loaded(sql, packages)
                     working_folder.note(self._folder, self._basis)
+                if self._job.part and note is not None:
+                    working_folder.tell(self._folder, note)
                 for package in packages:
                     dlt_packages.remove(self.pipeline, package.load_id)
                 working_folder.let_go(self._folder)
@@ -250,7 +285,8 @@ class SourcePipeline:
         ):
             with attempt:
                 first = attempt.retry_state.attempt_number == 1
-                done = loading.load(self.pipeline, packages, fence, little_memory=first)
+                with dataset.turn(self.pipeline, self._job):
+                    done = loading.load(self.pipeline, packages, fence, little_memory=first)
         return done
 
     def _require_loaded(self, sql: Any, packages: Sequence[Package]) -> None:
@@ -276,14 +312,22 @@ class SourcePipeline:
             self._lease.require(sql, lock=final)
             if final and note is not None:
                 self._lease.note(sql, note)
+        if self._job.part:
+            # Other parts load at the same time, and only the source's own jobs write its state.
+            if dataset.state_version(sql, self.pipeline.pipeline_name) != self._state:
+                raise self._overtaken()
+            return
         if self._basis is None:
             return
         name = package.schema.name
         if dataset.loads(sql).get(name) != self._basis.get(name):
-            raise Overtaken(
-                f"another run has loaded source `{self._job.source.name}` since this one began; nothing was loaded",
-                f"to go on from there: dango sync {self._job.source.name}",
-            )
+            raise self._overtaken()
+
+    def _overtaken(self) -> Overtaken:
+        return Overtaken(
+            f"another run has loaded source `{self._job.source.name}` since this one began; nothing was loaded",
+            f"to go on from there: dango sync {self._job.source.name}",
+        )
 
     def worth_keeping(self, error: BaseException) -> bool:
         """Whether what was extracted can be loaded later although it could not be now.

@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import dlt
 from dlt.common.destination.client import WithStateSync
@@ -25,6 +26,7 @@ from dango.job import Job
 from dango.project import Project
 
 NOTE = "basis.json"
+_DONE = "loaded.json"
 
 Loads = Mapping[str, tuple[int, str]]
 """The loads that a dataset has had: by schema, how many there were and the newest load id."""
@@ -96,6 +98,25 @@ def noted(folder: Path) -> Loads | None:
         return {name: (int(count), str(newest)) for name, (count, newest) in written.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return None
+
+
+def tell(folder: Path, done: Mapping[str, Any]) -> None:
+    """Says that what is extracted in the folder is loaded, for a later attempt that would load it again."""
+    replace_text(folder / _DONE, json.dumps(done), 0o600)
+
+
+def told(folder: Path) -> Mapping[str, Any] | None:
+    """What `tell` has said; None where it has said nothing."""
+    try:
+        done: Mapping[str, Any] = json.loads((folder / _DONE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return done
+
+
+def forget(folder: Path) -> None:
+    """Deletes the folder, and all that it is about."""
+    _forget(folder)
 
 
 def fits(known: Loads, loads: Loads, schemas: Collection[str]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Protocol
@@ -106,18 +106,23 @@ class Several:
     """Jobs in more than one place, all of them at the same time.
 
     Args:
-        parts: each place with the jobs for it.
+        executors: by place.
+        place: where a job runs.
     """
 
-    def __init__(self, parts: Sequence[tuple[Executor, Sequence[Job]]]) -> None:
-        self._parts = parts
+    def __init__(self, executors: Mapping[str, Executor], place: Callable[[Job], str]) -> None:
+        self._executors = executors
+        self._place = place
         self._told: queue.SimpleQueue[Event | RunResult | BaseException | None] = queue.SimpleQueue()
 
     def run(self, jobs: Iterable[Job], on_event: Callable[[Event], None]) -> Iterator[RunResult]:
         """Yields results as they complete, wherever they do. Raises what any of the places does."""
-        for executor, part in self._parts:
-            threading.Thread(target=self._work, args=(executor, part), daemon=True).start()
-        left = len(self._parts)
+        places: dict[str, list[Job]] = {}
+        for job in jobs:
+            places.setdefault(self._place(job), []).append(job)
+        for place, those in places.items():
+            threading.Thread(target=self._work, args=(self._executors[place], those), daemon=True).start()
+        left = len(places)
         while left:
             value = self._told.get()
             if isinstance(value, RunResult):
@@ -140,5 +145,5 @@ class Several:
 
     def close(self) -> None:
         """Ends all of them."""
-        for executor, _ in self._parts:
+        for executor in self._executors.values():
             executor.close()

@@ -25,7 +25,7 @@ IMPORT_SECONDS = 30.0
 
 def supervise(project: Project, job: Job, workers: Workers | None = None) -> Generator[Event | RunResult, None, None]:
     """Runs a job in a process of its own; the last value is its result."""
-    begun = Event(job.source.name, "queued")
+    begun = Event(job.source.name, "queued", part=job.part_name)
     work, payload = ("load", job) if project.entrusted is None else ("load_entrusted", (job, project.entrusted))
     yield begun
     result = None
@@ -37,7 +37,7 @@ def supervise(project: Project, job: Job, workers: Workers | None = None) -> Gen
                 status: Status = "failed" if value.exit_code == 2 else "crashed"
                 result = result or replace(job.begun(begun.at), status=status, error=value).ended()
             else:
-                yield value
+                yield replace(value, part=job.part_name) if job.part else value
     assert result is not None
     yield result
 

@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from dango import environments
+from dango import environments, parts
 from dango.dlt_internals import providers
 from dango.entrusted import Entrusted
 from dango.errors import Held, Problem
@@ -60,7 +60,10 @@ def _load(project: Project, job: Job, send: Send) -> None:
     started = dt.datetime.now(dt.timezone.utc)
     mask = _masking(project, send)
     result = job.begun(started)
-    folder = project.working_folder(job.source, job.destination, job.dataset)
+    if job.part:
+        folder = parts.working_folder(project.state, job)
+    else:
+        folder = project.working_folder(job.source, job.destination, job.dataset)
     spool = folder.with_name(f"{folder.name}.failed.jsonl")
     records = RecordErrors(spool, job.run, job.source.name, mask, job.root, job.limit)
     sampler, steps = Sampler(), Steps("import")
@@ -74,8 +77,13 @@ def _load(project: Project, job: Job, send: Send) -> None:
         tell(Event(job.source.name, "log", message=message))
 
     with boundary(job, mask) as failures, sampler.running() if job.profile else nullcontext():
-        with lock(
-            History(project.state).lock_file(job.source.name), f"source `{job.source.name}`", job.wait or 0.0, say
+        # Whoever has planned the parts of a source holds it for all of them.
+        with (
+            nullcontext()
+            if job.part
+            else lock(
+                History(project.state).lock_file(job.source.name), f"source `{job.source.name}`", job.wait or 0.0, say
+            )
         ):
             send(_importing(job))
             resolved = resolve(job)
@@ -104,6 +112,20 @@ def _rarely_collected() -> Iterator[None]:
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
+
+
+def divide(job: Job, send: Send) -> None:
+    """Sends the `Division` of a job, or a `RunError`."""
+    from dango.load import ranges
+
+    mask = _masking(Project(job.root), send)
+    send(_importing(job))
+    with boundary(job, mask) as failures:
+        resolved = resolve(job)
+        _reveal(resolved, mask, send)
+        send(ranges.divided(job, resolved))
+    for told in failures:
+        send(told)
 
 
 def environment(job: Job, send: Send) -> None:

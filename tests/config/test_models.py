@@ -278,11 +278,37 @@ def test_what_later_versions_do_is_refused_by_name(key: str) -> None:
     assert str(problem(one(f"    {key}: x\n"))) == f"{FILE}:4:5: `{key}` is not yet supported by this version of dango"
 
 
-@pytest.mark.parametrize("key", ["split"])
-def test_what_later_versions_do_is_refused_in_defaults_and_resources_too(key: str) -> None:
-    said = f"`{key}` is not yet supported by this version of dango"
-    assert str(problem(f"defaults:\n  {key}: x\n")) == f"{FILE}:2:3: {said}"
-    assert str(problem(one(f"    resources:\n      i:\n        {key}: x\n"))) == f"{FILE}:6:9: {said}"
+def test_what_later_versions_do_is_refused_in_defaults_too() -> None:
+    said = "`split` is not yet supported by this version of dango"
+    assert str(problem("defaults:\n  split: x\n")) == f"{FILE}:2:3: {said}"
+
+
+@pytest.mark.parametrize(
+    "split",
+    ["{column: id, ranges: 2}", "{column: id, size: 1}", "{column: at, size: 1 day}", "{column: at, size: 36 hours}"],
+)
+def test_a_resource_is_divided_by_a_column(split: str) -> None:
+    source = config(one(f"    resources: {{i: {{split: {split}}}}}\n")).sources[0]
+    assert source.resources is not None
+    found = source.resources["i"].split
+    assert found is not None
+    assert (found.ranges is None) != (found.size is None)
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ("{column: id}", "`split` needs one of `ranges` and `size`, and not both"),
+        ("{column: id, ranges: 2, size: 3}", "`split` needs one of `ranges` and `size`, and not both"),
+        ("{ranges: 2}", "`column` is missing"),
+        ("{column: id, ranges: 1}", "`ranges`: should be greater than or equal to 2"),
+        ("{column: id, size: 0}", "`size`: should be a whole number, or a time such as `30 days` or `12 hours`, not `0`"),
+        ("{column: id, size: 1 month}",
+         "`size`: should be a whole number, or a time such as `30 days` or `12 hours`, not `1 month`"),
+    ],
+)  # fmt: skip
+def test_a_division_that_is_none_is_refused(split: str, message: str) -> None:
+    assert message in str(problem(one(f"    resources: {{i: {{split: {split}}}}}\n")))
 
 
 @pytest.mark.parametrize("value", [0, 10, "5%", "0.5%", "100%", "0%"])
