@@ -219,6 +219,7 @@ def _of_dicts(dataset: str, resource: str, rows: int) -> list[Held]:
 
 
 def synced(bench: Bench, project: Project, right: Iterable[Held], *words: str) -> Contestant:
+    """A sync of a project from the beginning, after which these tables hold what they should."""
     return Contestant(
         "dango", project.dango("sync", *words), project.reset, lambda: _all_right(bench, project.warehouse, right)
     )

@@ -76,6 +76,44 @@ def test_a_sync_on_a_cluster_is_like_one_here(dango: Callable[..., Said], cluste
     assert _statuses(dango) == ["ok", "ok"]
 
 
+PARTS = """
+import datetime as dt
+import os
+from pathlib import Path
+import dlt
+
+START = dt.date.today() - dt.timedelta(days=100)
+
+@dlt.resource(write_disposition="append")
+def days(at=dlt.sources.incremental("at", initial_value=str(START))):
+    if os.environ.get("CLOSED") and at.last_value >= str(START + dt.timedelta(days=60)):
+        raise ConnectionError("closed")
+    yield [{"id": n, "at": str(START + dt.timedelta(days=n - 1))} for n in range(1, 101)]
+"""
+
+
+def test_a_resource_is_loaded_in_parts_there_and_a_stopped_run_goes_on(
+    dango: Callable[..., Said], cluster: Cluster, project: Postgres, write: Callable[..., None]
+) -> None:
+    write({
+        "sources": "version: 1\ndestination: lake\ndestinations: {lake: {type: postgres}}\nsources:\n"
+        "  - {name: years, type: dlt_native, dlt_native: {source_module: parts, source_function: days},\n"
+        "     resources: {days: {split: {column: at, size: 20 days}}}}\n",
+        "custom_sources/parts.py": PARTS,
+        ".env": "CLOSED=1\n",
+    })  # fmt: skip
+    said = dango("sync", "--on", "auto", "--json", env=cluster.env)
+    (result,) = said.json["results"]
+    assert (said.code, result["error"]["message"]) == (1, "ConnectionError: closed"), said.out
+    assert "3 of 5 parts are loaded" in result["error"]["hint"]
+    assert _count(project, "raw_years.days") == (60, 60)
+    write({".env": ""})
+    said = dango("sync", "--on", "auto", "--resume", said.json["run"], "--json", env=cluster.env)
+    assert said.code == 0, said.out
+    assert _count(project, "raw_years.days") == (100, 100)
+    assert said.json["results"][0]["rows"] == 100
+
+
 def test_a_second_sync_goes_on_where_the_first_ended_and_by_the_client_as_well(
     dango: Callable[..., Said], cluster: Cluster, project: Postgres, write: Callable[..., None]
 ) -> None:

@@ -302,9 +302,8 @@ def test_a_resource_is_divided_by_a_column(split: str) -> None:
         ("{column: id, ranges: 2, size: 3}", "`split` needs one of `ranges` and `size`, and not both"),
         ("{ranges: 2}", "`column` is missing"),
         ("{column: id, ranges: 1}", "`ranges`: should be greater than or equal to 2"),
-        ("{column: id, size: 0}", "`size`: should be a whole number, or a time such as `30 days` or `12 hours`, not `0`"),
-        ("{column: id, size: 1 month}",
-         "`size`: should be a whole number, or a time such as `30 days` or `12 hours`, not `1 month`"),
+        ("{column: id, size: 0}", "or a time such as `30 days` or `12 hours`, not `0`"),
+        ("{column: id, size: 1 month}", "or a time such as `30 days` or `12 hours`, not `1 month`"),
     ],
 )  # fmt: skip
 def test_a_division_that_is_none_is_refused(split: str, message: str) -> None:
