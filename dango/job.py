@@ -308,7 +308,7 @@ class Address:
 
 
 LeftoverKind = Literal[
-    "pending", "unfinished", "aside", "refresh", "orphan", "scratch", "corrupt", "crashed", "draft",
+    "pending", "unfinished", "aside", "refresh", "orphan", "scratch", "corrupt", "crashed", "draft", "parts",
     "trial", "staging", "open load", "lease", "drift", "held", "unreachable", "unexamined",
 ]  # fmt: skip
 

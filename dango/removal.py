@@ -9,6 +9,7 @@ import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from dango import parts
 from dango.config.models import Source
 from dango.doctor import EXAMINED
 from dango.errors import UsageError
@@ -57,6 +58,9 @@ def remove(project: Project, source: Source) -> tuple[Holding, ...]:
         dropped = _asked(project, source, write=True)
         for path in local(project, source):
             path.unlink() if path.is_file() else shutil.rmtree(path)
+        for plan in parts.unfinished(project.state):
+            if plan.source == source.name:
+                plan.forget()
         _forget(project, source)
     return dropped
 

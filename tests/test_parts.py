@@ -108,7 +108,7 @@ def test_a_range_of_time_is_divided_and_leaves_the_cursor(root: Path, write: Wri
     _database(root, *((n, "changed", at) for n, _, at in _days(1, 336)))
     said = dango("sync", "--since", "2024-03-01", "--until", "2024-05-01", "--json")
     assert (said.code, _jobs(root, said.json["run"])) == (0, 3)
-    assert rows("select count(*), min(at)::date::varchar, max(at)::date::varchar from raw_shop.orders"
+    assert rows("select count(*), min(\"at\")::date::varchar, max(\"at\")::date::varchar from raw_shop.orders"
                 " where what = 'changed'") == [(56, "2024-03-01", "2024-04-28")]  # fmt: skip
     assert dango("source", "cursor", "shop", "--json").json["cursors"] == [before]
 
@@ -210,6 +210,17 @@ def test_a_refresh_makes_a_stopped_run_superfluous(root: Path, write: Write, dan
     assert rows("select count(*), count(distinct id) from raw_shop.orders") == [(100, 100)]
 
 
+def test_doctor_names_a_stopped_run_and_a_source_leaves_with_it(root: Path, write: Write, dango: Dango) -> None:
+    write({"sources": APPENDED, "custom_sources/shop.py": NUMBERS, "broken": ""})
+    run = dango("sync", "--json").json["run"]
+    found = {each["kind"]: each for each in dango("doctor", "--json").json["leftovers"]}
+    assert found["parts"]["what"] == "3 of 5 parts of a run that was stopped are loaded"
+    assert found["parts"]["needs"] == f"dango sync --resume {run}"
+    said = dango("source", "remove", "shop", "--drop-data", "--yes")
+    assert said.code == 0, said.err
+    assert not (root / ".dango/parts").exists()
+
+
 @pytest.mark.parametrize(
     ("function", "when", "process"),
     [
@@ -268,7 +279,7 @@ def test_ctrl_c_ends_parts_and_says_how_to_go_on(root: Path, write: Write, dango
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
     assert process.returncode == 130
-    (ended,) = dango("history", "--json").json
+    ((ended,),) = dango("history", "--json").json["runs"]
     assert ended["status"] == "interrupted"
     assert ended["error"]["hint"] == f"to go on: dango sync --resume {ended['run']}"
     write({"custom_sources/shop.py": NUMBERS})

@@ -101,7 +101,7 @@ def _said(job: Job, name: str) -> Split | None:
 
 def _stored(job: Job) -> dict[str, Any]:
     """Where the cursors of each resource stand."""
-    with tempfile.TemporaryDirectory(prefix="looking-", dir=Project(job.root).state) as folder:
+    with tempfile.TemporaryDirectory(prefix="dry-", dir=Project(job.root).state) as folder:
         pipeline = made(job, Path(folder), Progress(job.source.name, lambda event: None))
         with connecting(job), dataset.writing(pipeline, job):
             pipeline.sync_destination()

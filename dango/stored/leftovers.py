@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dango import parts
 from dango.config.models import EMBEDDED, Source
 from dango.history import History
 from dango.job import Leftover, LeftoverKind
@@ -74,6 +75,11 @@ def of_sources(project: Project, sources: Collection[str]) -> Iterator[Found]:
     for folder in folders(project):
         if folder.source in sources:
             yield from _in_folder(project, folder)
+    for plan in parts.unfinished(project.state):
+        if plan.source in sources:
+            what = f"{len(plan.done)} of {len(plan.division.parts)} parts of a run that was stopped are loaded"
+            needs = f"dango sync --resume {plan.run}"
+            yield Found(Leftover(plan.source, "parts", what, _at(project, plan.folder), needs))
     for name, result in sorted(History(project.state).last().items()):
         source = _configured(project, name)
         if name in sources and source and source.enabled and result.status == "crashed" and not result.trial:
