@@ -234,7 +234,7 @@ def test_doctor_names_a_stopped_run_and_a_source_leaves_with_it(root: Path, writ
         ("dango.parts:Stored.forget", "before", "planner"),
     ],
 )
-@pytest.mark.parametrize("place", ["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.mark.parametrize("place", ["duckdb", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.slow])])
 def test_whatever_is_killed_each_row_is_there_once(
     root: Path, write: Write, dango: Dango, rows: Rows, tmp_path: Path, function: str, when: str, process: str,
     place: str, request: pytest.FixtureRequest,
