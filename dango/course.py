@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
 from dango import parts
 from dango.errors import DangoError
 from dango.history import History
-from dango.job import Event, Job, RunResult
+from dango.job import Event, Job, RunError, RunResult
 from dango.lock import lock
 from dango.parts import Division, Stored
 from dango.project import Project
 from dango.workers.executors import Executor
 from dango.workers.processes import Workers
-from dango.workers.supervision import at_work, values
+from dango.workers.supervision import at_work
 
 OnEvent = Callable[[Event], None]
 
@@ -46,6 +46,8 @@ class Course:
                     begun += self._begun(job, held, on_event)
                 except DangoError as error:
                     yield job.failed(error)
+                except _Undivided as undivided:
+                    yield job.failed(undivided.told)
             yield from self._run(executor, begun, on_event)
         # Each of these takes its source's lock by itself, as any job of a whole source does.
         rest = [rest for name, plan in self._plans.items() if (rest := plan.rest(self._jobs[name])) and not plan.left]
@@ -76,11 +78,14 @@ class Course:
 
     def _division(self, job: Job, on_event: OnEvent) -> Division:
         found = Division(())
-        for value in values(at_work(self._project, "divide", job, job, self._workers)):
-            if isinstance(value, Division):
-                found = value
-            elif isinstance(value, Event):
-                on_event(value)
+        with closing(at_work(self._project, "divide", job, job, self._workers)) as told:
+            for value in told:
+                if isinstance(value, RunError):
+                    raise _Undivided(value)
+                if isinstance(value, Division):
+                    found = value
+                elif isinstance(value, Event):
+                    on_event(value)
         return found
 
     def _run(self, executor: Executor, jobs: Sequence[Job], on_event: OnEvent) -> Iterator[RunResult]:
@@ -98,6 +103,8 @@ class Course:
         for result in executor.run(jobs, counting):
             name = result.source
             if name not in self._plans:
+                if self._jobs[name].refreshed and result.error is None:
+                    parts.forget(self._project.state, name)
                 yield result
                 continue
             left[name] -= 1
@@ -116,6 +123,14 @@ class Course:
         if result.error is None:
             plan.forget()
         return result
+
+
+class _Undivided(Exception):
+    """A source could not be asked how far it goes, and why."""
+
+    def __init__(self, told: RunError) -> None:
+        super().__init__(told.message)
+        self.told = told
 
 
 def _divisible(job: Job) -> bool:

@@ -121,13 +121,18 @@ class Job:
             part=self.part_name,
         )
 
-    def failed(self, error: DangoError) -> RunResult:
+    @property
+    def refreshed(self) -> bool:
+        """Whether this job takes the place of all that the source has loaded."""
+        return self.full_refresh and not self.resources
+
+    def failed(self, error: DangoError | RunError) -> RunResult:
         """The result of this job where it has not begun."""
-        told = RunError(
-            type(error).__name__, error.message, error.hint, error.place, "", error.exit_code, docs=error.docs
-        )
-        status: Status = "held" if isinstance(error, Held) else "failed"
-        return replace(self.begun(dt.datetime.now(dt.timezone.utc)), status=status, error=told)
+        if isinstance(error, DangoError):
+            kind = type(error).__name__
+            error = RunError(kind, error.message, error.hint, error.place, "", error.exit_code, error.docs)
+        status: Status = "held" if error.exit_code == Held.exit_code else "failed"
+        return replace(self.begun(dt.datetime.now(dt.timezone.utc)), status=status, error=error)
 
 
 def trial_dataset(dataset: str) -> str:

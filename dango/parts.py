@@ -8,6 +8,7 @@ itself (`load.pipeline`). When all parts are there, one more job loads what has 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -101,7 +102,9 @@ class Stored:
 def working_folder(state: Path, job: Job) -> Path:
     """Where a part's state and packages are, as long as it is not confirmed."""
     assert job.part is not None
-    return planned(state, job.run, job.source.name) / f"{job.part.resource}--{job.part.number}"
+    # A resource may be called anything, also what no file can.
+    resource = hashlib.sha256(job.part.resource.encode()).hexdigest()[:12]
+    return planned(state, job.run, job.source.name) / f"{resource}--{job.part.number}"
 
 
 def planned(state: Path, run: str, source: str) -> Path:
@@ -141,22 +144,29 @@ def read(folder: Path) -> Stored:
 
 
 def require_none(state: Path, job: Job) -> None:
-    """Raises `UsageError` where an earlier run has loaded a source's beginning in parts, and not all of them.
+    """Raises `UsageError` where an earlier run has loaded the beginning of a resource in parts, and not all of them.
 
-    A refresh of the whole source makes them superfluous, and they are forgotten. Ranges of time that somebody asked
-    for stand in nobody's way.
+    A refresh of the whole source needs none of them, nor does a trial. Ranges of time that somebody asked for stand
+    in nobody's way.
     """
+    if job.trial or job.refreshed:
+        return
     for plan in unfinished(state):
-        if plan.source != job.source.name or not plan.division.begins:
-            continue
-        if job.full_refresh and not job.resources:
+        begun = plan.division.begins.keys()
+        if plan.source == job.source.name and begun and (not job.resources or begun & {*job.resources}):
+            raise UsageError(
+                f"run {plan.run} has loaded {len(plan.done)} of {len(plan.division.parts)} parts of `{plan.source}`,"
+                " and was not ended",
+                f"go on with it: dango sync --resume {plan.run};"
+                f" or begin anew: dango sync {plan.source} --full-refresh",
+            )
+
+
+def forget(state: Path, source: str) -> None:
+    """Forgets every plan of a source: what they were to load is there, or is to be gone."""
+    for plan in unfinished(state):
+        if plan.source == source:
             plan.forget()
-            continue
-        parts = plan.division.parts
-        raise UsageError(
-            f"run {plan.run} has loaded {len(plan.done)} of {len(parts)} parts of `{plan.source}`, and was not ended",
-            f"go on with it: dango sync --resume {plan.run}; or begin anew: dango sync {plan.source} --full-refresh",
-        )
 
 
 def _read(file: Path) -> Stored:

@@ -58,9 +58,7 @@ def remove(project: Project, source: Source) -> tuple[Holding, ...]:
         dropped = _asked(project, source, write=True)
         for path in local(project, source):
             path.unlink() if path.is_file() else shutil.rmtree(path)
-        for plan in parts.unfinished(project.state):
-            if plan.source == source.name:
-                plan.forget()
+        parts.forget(project.state, source.name)
         _forget(project, source)
     return dropped
 

@@ -204,6 +204,12 @@ def test_a_first_load_that_stopped_stands_in_the_way_of_the_next(
 def test_a_refresh_makes_a_stopped_run_superfluous(root: Path, write: Write, dango: Dango, rows: Rows) -> None:
     write({"sources": APPENDED, "custom_sources/shop.py": NUMBERS, "broken": ""})
     assert dango("sync").code == 1
+    assert dango("sync", "--limit", "1").code == 0
+    assert dango("sync", "--resource", "people").code == 0
+    write({"custom_sources/shop.py": "x ="})
+    assert dango("sync", "--full-refresh").code == 2
+    assert dango("sync").code == 2, "a refresh that failed makes nothing superfluous"
+    write({"custom_sources/shop.py": NUMBERS})
     (root / "broken").unlink()
     assert dango("sync", "--full-refresh").code == 0
     assert not (root / ".dango/parts").exists()
@@ -342,6 +348,7 @@ def test_what_cannot_be_divided_is_refused_with_its_place(
     said = dango("sync", "--json")
     (result,) = said.json["results"]
     assert said.code == result["error"]["exit_code"] > 0
+    assert result["error"]["kind"] in ("ResolveError", "SourceError")
     assert result["error"]["message"] == message
     assert result["error"]["place"].startswith(".dango/sources.yml:7:")
     assert not (root / ".dango/parts").exists()

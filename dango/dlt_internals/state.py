@@ -75,8 +75,6 @@ def schema_names(client: WithStateSync, pipeline: str) -> frozenset[str]:
 
 def adopt(pipeline: dlt.Pipeline, schema: str) -> None:
     """Takes a schema over from the destination that the pipeline does not know, as what has loaded kept no state."""
-    if schema in pipeline.schema_names:
-        return
     with pipeline.destination_client() as client:
         try:
             found = client.get_stored_schema(schema) if isinstance(client, WithStateSync) else None

@@ -86,7 +86,7 @@ def _load(job: Job, resolved: Resolved, folder: Path, progress: Progress, record
         with tempfile.TemporaryDirectory(prefix="trial-", dir=folder.parent.parent) as trial:
             return _trial(job, resolved, Path(trial), progress, records)
     working_folder.put_back(folder)
-    whole = job.full_refresh and not job.resources
+    whole = job.refreshed
     if whole:
         working_folder.begin_anew(folder)
     source_pipeline = SourcePipeline(job, folder, progress)
@@ -108,8 +108,7 @@ def _load(job: Job, resolved: Resolved, folder: Path, progress: Progress, record
                 progress.say(f"`{name}` has no cursor, and is left out")
             backfill.require_new(source_pipeline.pipeline, source, job)
         ranges.begun(source, job)
-        if job.full_refresh:
-            source_pipeline.adopt(source.schema.name)
+        source_pipeline.adopt(source.schema.name)
         if not whole:
             working_folder.keep(folder, refresh=job.full_refresh)
         try:

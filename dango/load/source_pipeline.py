@@ -205,7 +205,7 @@ class SourcePipeline:
 
     def adopt(self, schema: str) -> None:
         """Knows the tables of a schema, also where only parts were loaded by it, which keep no state."""
-        if self._atomic:
+        if self._atomic and schema not in self.pipeline.schema_names:
             with connecting(self._job), dataset.writing(self.pipeline, self._job):
                 dlt_state.adopt(self.pipeline, schema)
 
