@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from dango.config.document import Document
+from dango.config.text import yaml_quick, yaml_tree
+from dango.config.text.values import same
 from dango.errors import ConfigError, EntryNotFound
 from dango.project import Project
 from dango.registry.entries import Registry
@@ -75,6 +78,22 @@ def test_without_a_project_there_is_what_is_shipped() -> None:
     assert set(registry.ids) == {file.stem for file in shipped("registry").glob("*.yml")}
     assert {listed.origin for listed in registry} == {"shipped"}
     assert [listed.id for listed in registry if listed.problems] == []
+
+
+def test_shipped_entries_mean_the_same_to_both_parsers() -> None:
+    files = sorted(shipped("registry").glob("*.yml"))
+    told = {file: (Document(file, file.name), yaml_quick.values(file.read_text(encoding="utf-8"))) for file in files}
+    assert [file.name for file, (slow, quick) in told.items() if not same(slow.data, quick)] == []
+
+
+def test_what_is_shipped_is_listed_without_the_slow_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml_tree, "tree", None)
+    assert all(listed.entry for listed in Registry())
+
+
+def test_without_libyaml_they_are_read_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml_quick, "values", lambda text: None)
+    assert Registry().entry("github").id == "github"
 
 
 def test_a_project_without_a_registry_of_its_own_has_what_is_shipped(root: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dango.config import parsed
+from dango.config.text import yaml_quick
 from dango.config.text.values import same
 from dango.errors import ConfigError, Problem
 from dango.files import replace_text
@@ -32,6 +33,7 @@ class Document:
         text: what it holds; read from the file without it.
         smallest: the lines without which it would be of no use, for those who left it empty.
         cache: the folder in which is kept what it means, so that it is parsed once.
+        shipped: it is one of dango's own, and read by a quicker parser; for places by the usual one.
 
     Raises:
         ConfigError: with file, line and column when the text is not YAML, holds a key twice or is no mapping.
@@ -45,14 +47,16 @@ class Document:
         *,
         smallest: Sequence[str] = ("version: 1", "sources: []"),
         cache: Path | None = None,
+        shipped: bool = False,
     ) -> None:
         self.path = path
         self.name = name
         self._smallest = smallest
         self.text = read_text(path, name) if text is None else text
-        known = parsed.read(cache, name, self.text) if cache else None
+        kept = parsed.read(cache, name, self.text) if cache else None
+        known = yaml_quick.values(self.text) if shipped and kept is None else kept
         self.data: dict[str, Any] = self._parsed() if known is None else known
-        if cache and known is None:
+        if cache and kept is None:
             parsed.keep(cache, name, self.text, self.data)
 
     def where(self, loc: Loc) -> tuple[int, int]:

@@ -184,7 +184,8 @@ class Registry:
         if self._own and file.is_relative_to(self._own) and leads_out(file, self._own.parent):
             problem = Problem("it is a link that leads out of the project", "put the file itself there")
             raise ConfigError([located(problem, self._name(file), (0, 0))])
-        return entry_document(file, self._name(file), self._cache)
+        ours = self.origins[-1].folder
+        return entry_document(file, self._name(file), self._cache, shipped=file.is_relative_to(ours))
 
     def _name(self, file: Path) -> str:
         return f"registry/{file.name}" if self._own and file.is_relative_to(self._own) else str(file)
@@ -216,16 +217,17 @@ def no_type(name: str) -> str:
     return "" if re.fullmatch(ID_PATTERN, name) else "types are lower-case letters, digits and `_`, a letter first"
 
 
-def entry_document(file: Path, name: str, cache: Path | None = None) -> Document:
+def entry_document(file: Path, name: str, cache: Path | None = None, *, shipped: bool = False) -> Document:
     """An entry's file, for the places of what is in it. Raises `ConfigError` where it is not YAML.
 
     Args:
         file: where it is.
         name: as messages call it.
         cache: the folder in which is kept what it means.
+        shipped: whether it is one of dango's own.
     """
     smallest = ("registry: 1", "id: …", "title: …", "category: …", "build: …")
-    return Document(file, name, smallest=smallest, cache=cache)
+    return Document(file, name, smallest=smallest, cache=cache, shipped=shipped)
 
 
 def _refused(document: Document, message: str, hint: str) -> ConfigError:
