@@ -54,5 +54,5 @@ class Split(BaseModel):
     @model_validator(mode="after")
     def _one_of_both(self) -> Split:
         if (self.ranges is None) == (self.size is None):
-            raise PydanticCustomError("split", "`split` needs one of `ranges` and `size`, and not both")
+            raise PydanticCustomError("split", "needs one of `ranges` and `size`, and not both")
         return self

@@ -235,7 +235,7 @@ def _problem(document: Document, detail: ErrorDetails, model: type[BaseModel]) -
             message = f"`{key}`: {_said(message)}, not `{detail['input'][:40]}`"
         case "not_yet":
             message = f"`{key}` {message}"
-        case "contract" | "schedule":
+        case "contract" | "schedule" | "split" | "split_size":
             message = f"`{key}`: {message}"
         case "name" | "version" | "resources" | "missing_block" | "entry" | "requirement" | "processor":
             pass
