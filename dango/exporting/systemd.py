@@ -109,11 +109,16 @@ def calendar(cron: Cron) -> list[str]:
 
 
 def _numbers(numbers: tuple[int, ...], low: int, high: int) -> str:
-    """Numbers of a field as systemd writes them: all, in steps from the first, or one by one."""
-    if len(numbers) == high - low + 1:
+    """Numbers of a field as systemd writes them: all, in steps from the first, or one by one.
+
+    Steps are written only where they divide the field evenly: systemd (252) counts on past its end, 42, 63
+    of `00/21`, takes 23:63 for three past midnight, and so never starts at midnight.
+    """
+    size = high - low + 1
+    if len(numbers) == size:
         return "*"
     step = numbers[1] - numbers[0] if len(numbers) > 2 else 0
-    if step and numbers == tuple(range(numbers[0], high + 1, step)):
+    if step and size % step == 0 and numbers == tuple(range(numbers[0], high + 1, step)):
         return f"{numbers[0]}/{step}"
     return ",".join(map(str, numbers))
 

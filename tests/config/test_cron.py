@@ -167,6 +167,14 @@ def test_systemd_starts_at_the_same_times(text: str) -> None:
     assert found[: len(expected)] == expected
 
 
+@pytest.mark.parametrize("text", ["*/21 * * * *", "5-59/7 * * * *", "0 */5 * * *", "0 0 */9 * *", "0 0 1 */5 *"])
+def test_systemd_leaves_out_no_start_where_a_step_does_not_divide_its_field(text: str) -> None:
+    """`*/21` is 42 minutes past eleven and then midnight, which systemd skips if it is written in steps."""
+    schedule = parse(text)
+    (words,) = calendar(schedule)
+    assert list(elapses(words, 12)) == starts(schedule, START, 12)
+
+
 @pytest.mark.parametrize(
     ("text", "numbers"),
     [
