@@ -145,7 +145,7 @@ def describe_plugin(project: Project, plugin: Plugin) -> Entry:
 def _described(project: Project, source: Source) -> Entry | list[str]:
     prepare(project)
     job = project.job(source)
-    for value in values(at_work(project, "describe", job, job)):
+    for value in values(at_work(project, "asking:describe", job, job)):
         if isinstance(value, Entry | list):
             return value
     raise AssertionError("a worker ends with a value or an error")
@@ -182,7 +182,7 @@ def specification(change: Change, say: Callable[[str], None]) -> About:
     project, step = change.after, ""
     prepare(project)
     probe = Probe(project.job(change.source), change.made.secrets)
-    for value in values(at_work(project, "about", probe, probe.job)):
+    for value in values(at_work(project, "asking:about", probe, probe.job)):
         if isinstance(value, About):
             return value
         if isinstance(value, Event):
@@ -198,12 +198,12 @@ def inspect(change: Change) -> Inspection | None:
     Raises:
         DangoError: where it cannot be reached, with the cause.
     """
-    asked = ask(change.after, change.source, change.made.secrets, "inspect")
+    asked = ask(change.after, change.source, change.made.secrets, "asking:inspect")
     return next((value for value in asked if isinstance(value, Inspection)), None)
 
 
 def ask(
-    project: Project, source: Source, answers: Mapping[str, Any] = MappingProxyType({}), work: str = "test"
+    project: Project, source: Source, answers: Mapping[str, Any] = MappingProxyType({}), work: str = "asking:test"
 ) -> Iterator[Inspection | Tested]:
     """Asks a source what it has, then for one row of each resource. Leaves no state, package or table behind.
 
@@ -211,7 +211,7 @@ def ask(
         project: whose source it is, or is to be.
         source: stored or not.
         answers: what would stand in its section of `secrets.toml`.
-        work: `inspect` asks what it has, and no more.
+        work: `asking:inspect` asks what it has, and no more.
 
     Raises:
         DangoError: where nothing could be asked at all, with the cause.

@@ -78,7 +78,7 @@ class Course:
 
     def _division(self, job: Job, on_event: OnEvent) -> Division:
         found = Division(())
-        with closing(at_work(self._project, "divide", job, job, self._workers)) as told:
+        with closing(at_work(self._project, "worker:divide", job, job, self._workers)) as told:
             for value in told:
                 if isinstance(value, RunError):
                     raise _Undivided(value)

@@ -8,7 +8,8 @@ from contextlib import ExitStack, closing, contextmanager
 from dango.config.models import Destination, Source
 from dango.errors import Held
 from dango.history import History
-from dango.job import Examination, Leftover, RunError
+from dango.job import RunError
+from dango.leftover import Examination, Leftover
 from dango.lock import held, holder, lock
 from dango.project import Project
 from dango.stored import leftovers
@@ -87,7 +88,7 @@ def _in_destination(
 ) -> Iterator[Leftover]:
     datasets = {source.name: source.dataset for source in sources}
     examination = Examination(project.job(sources[0]), datasets, fix)
-    with closing(watch(project, "examine", examination, sources[0].name)) as values:
+    with closing(watch(project, "worker:examine", examination, sources[0].name)) as values:
         for value in values:
             if isinstance(value, Leftover):
                 yield value

@@ -36,7 +36,7 @@ def check(project: Project, names: Sequence[str], *, rehearse: bool = False) -> 
     """
     prepare(project)
     for within, jobs in groupby(_jobs(project, names), environments.interpreter):
-        yield from _checked(project, list(jobs), within, "rehearse" if rehearse else "check")
+        yield from _checked(project, list(jobs), within, "asking:rehearse" if rehearse else "asking:check")
 
 
 def _checked(project: Project, left: list[Job], python: Path | None, work: str) -> Iterator[Finding]:
@@ -95,7 +95,7 @@ def explain(project: Project, name: str) -> list[Parameter]:
     """Where each parameter of a source gets its value. Raises `DangoError` when the source cannot be imported."""
     prepare(project)
     job = _jobs(project, [name])[0]
-    for value in values(at_work(project, "explain", job, job)):
+    for value in values(at_work(project, "asking:explain", job, job)):
         if isinstance(value, list):
             return value
     raise AssertionError("a worker ends with a value or an error")
@@ -104,7 +104,7 @@ def explain(project: Project, name: str) -> list[Parameter]:
 def about(project: Project, name: str) -> About:
     """What a source may be told, and what it has. Raises `DangoError` when it cannot be asked."""
     probe = Probe(_jobs(project, [name])[0])
-    for value in values(at_work(project, "about", probe, probe.job)):
+    for value in values(at_work(project, "asking:about", probe, probe.job)):
         if isinstance(value, About):
             return value
     raise AssertionError("a worker ends with a value or an error")
@@ -129,7 +129,7 @@ def preview(project: Project, name: str, resources: Sequence[str], count: int) -
     project.require_environment([source], [])
     prepare(project)
     probe = Probe(project.job(source, resources=tuple(resources)), count=count)
-    for value in values(at_work(project, "preview", probe, probe.job)):
+    for value in values(at_work(project, "asking:preview", probe, probe.job)):
         if isinstance(value, Sample | Event):
             yield value
 
@@ -164,7 +164,7 @@ def lint(project: Project, names: Sequence[str]) -> Iterator[Problem]:
 def _unbuildable(project: Project, entries: Mapping[str, tuple[Document, Entry]]) -> Iterator[Problem]:
     """What dlt and the functions themselves say, asked in one process, since importing them takes its time."""
     payload = tuple(entry for _, entry in entries.values())
-    with closing(watch(project, "lint", (project.root, payload), "registry")) as found:
+    with closing(watch(project, "asking:lint", (project.root, payload), "registry")) as found:
         for value in found:
             if isinstance(value, tuple):
                 document, _ = entries[value[0]]

@@ -312,44 +312,6 @@ class Address:
     text: str = field(repr=False)
 
 
-LeftoverKind = Literal[
-    "pending", "unfinished", "aside", "refresh", "orphan", "scratch", "corrupt", "crashed", "draft", "parts",
-    "trial", "staging", "open load", "lease", "drift", "held", "unreachable", "unexamined",
-]  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Leftover:
-    """Something that a past run left behind, or why it could not be looked for."""
-
-    source: str
-    """Whose it is; empty for the project's own."""
-    kind: LeftoverKind
-    what: str
-    where: str = ""
-    """A path in the project, a `dataset.table`, or the name of a destination."""
-    needs: str = ""
-    """The next command, or what `doctor --fix` does; empty where nothing needs to be done."""
-    fixable: bool = False
-    fixed: bool = False
-
-    @property
-    def open(self) -> bool:
-        """Whether somebody has something to do still."""
-        return bool(self.needs) and not self.fixed
-
-
-@dataclass(frozen=True, slots=True)
-class Examination:
-    """A destination to be looked into for what past runs left there."""
-
-    job: Job
-    """Of any source that goes there."""
-    datasets: Mapping[str, str]
-    """The datasets, by the names of their sources."""
-    fix: bool = False
-
-
 def as_error(told: RunError) -> DangoError:
     """What went wrong in a worker, to be raised here."""
     error = DangoError(told.message, told.hint, place=told.place)

@@ -78,7 +78,7 @@ def _address(project: Project, destination: Destination) -> str:
     project.require_environment([], [destination])
     prepare(project)
     job = project.job(_NOBODY, destination=destination.name)
-    with closing(watch(project, "address", job, _NOBODY.name)) as values:
+    with closing(watch(project, "worker:address", job, _NOBODY.name)) as values:
         for value in values:
             if isinstance(value, Address):
                 return value.text

@@ -89,7 +89,7 @@ def _locked(project: Project, source: Source) -> AbstractContextManager[None]:
 def _asked(project: Project, source: Source, *, write: bool) -> tuple[Holding, ...]:
     project.require_environment([], [project.destination(source)])
     wish = DropWish(project.job(source), write)
-    return next(value for value in values(watch(project, "drop", wish, source.name)) if isinstance(value, tuple))
+    return next(value for value in values(watch(project, "worker:drop", wish, source.name)) if isinstance(value, tuple))
 
 
 def _require_droppable(project: Project, source: Source) -> None:

@@ -62,7 +62,7 @@ def _asked(project: Project, wish: CursorWish) -> Any:
 
     project.require_environment([], [wish.job.destination])
     prepare(project)
-    found = values(watch(project, "cursors", wish, wish.job.source.name))
+    found = values(watch(project, "worker:cursors", wish, wish.job.source.name))
     return next(value for value in found if isinstance(value, Cursors | tuple))
 
 

@@ -10,7 +10,7 @@ from dango.cli import complete
 from dango.cli.app import Json, app, emit, open_project
 
 if TYPE_CHECKING:
-    from dango.job import Leftover
+    from dango.leftover import Leftover
 
 
 @app.command()

@@ -65,7 +65,7 @@ def build(
                 typer.echo(f"{source.name}: has no environment of its own")
             continue
         if not asked.is_built():
-            for value in values(watch(project, "environment", job, source.name)):
+            for value in values(watch(project, "worker:environment", job, source.name)):
                 if isinstance(value, Event) and value.step == "log":
                     typer.echo(f"{source.name}: {value.message}", err=True)
         typer.echo(f"{source.name}: {project.shown(asked.folder)} is there")

@@ -6,7 +6,7 @@ The models are frozen and hold plain values, so a source travels to another proc
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
@@ -25,9 +25,8 @@ from dango.config import extending
 from dango.config.contract import SchemaContract
 from dango.config.cron import Schedule
 from dango.config.kinds import Host, MaxErrors, Name, Requirement
-from dango.config.processors import Processor, Processors
-from dango.config.split import Split
-from dango.config.text.values import kind
+from dango.config.processors import Processor
+from dango.config.resource import MAX_ERRORS, Common, Resources, Strict, said
 from dango.errors import nearest
 
 VERSION = 1
@@ -36,65 +35,6 @@ EMBEDDED = "duckdb"
 
 # Keys of a source, in the model from the first day; refused by name until the work behind them is done.
 NOT_YET = ("split",)
-
-
-def _said(description: str, *examples: Any) -> Any:
-    """A key that may be left out, with what the editor and the reference say of it."""
-    return Field(default=None, description=description, examples=list(examples) or None)
-
-
-class Strict(BaseModel):
-    """A block in which an unknown key is an error."""
-
-    # Built when the first is made: most commands read no registry entry, and a worker checks nothing again.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class Common(Strict):
-    """Keys of a source and of a resource alike."""
-
-    on_error: Literal["fail", "skip"] | None = _said(
-        "`skip` leaves out a resource that fails and loads the others; `fail` loads nothing then", "skip"
-    )
-    processors: Processors = None
-
-
-_MAX_ERRORS = "how many records may fail before nothing is loaded: a number, or a share such as `5%`"
-
-
-class Cursor(Strict):
-    """What makes a resource incremental: the field that grows, where to begin, how far to look back."""
-
-    field: StrictStr = Field(
-        description="the column (or JSON path) that grows with every change", examples=["updated_at"]
-    )
-    initial: Any = _said("where the first sync begins", "2024-01-01")
-    lag: float | None = _said("how far every sync looks back; seconds for times", 3600)
-
-
-class Resource(Common):
-    """What a resource does otherwise than its author wrote; applied with dlt's hints."""
-
-    schema_contract: SchemaContract = None
-    max_errors: MaxErrors | None = _said(_MAX_ERRORS, 10, "5%")
-
-    table: StrictStr | None = _said("the table's name; otherwise that of the resource", "tickets")
-    write_disposition: Literal["append", "replace", "merge", "skip"] | None = _said(
-        "whether rows are added, take the place of all, or of those with the same key", "merge"
-    )
-    primary_key: StrictStr | tuple[StrictStr, ...] | None = _said(
-        "the column that tells rows apart, or a list of them", "id", ["order_id", "line"]
-    )
-    merge_key: StrictStr | tuple[StrictStr, ...] | None = _said(
-        "a `merge` replaces all rows that have the same value in this column", "day"
-    )
-    cursor: Cursor | None = _said("what makes the resource incremental", {"field": "updated_at"})
-    columns: dict[str, dict[str, Any]] | None = _said(
-        "dlt's column hints, by the name of the column", {"price": {"data_type": "decimal"}}
-    )
-    split: Split | None = _said(
-        "load it in ranges of a column, side by side, each confirmed by itself", {"column": "id", "ranges": 16}
-    )
 
 
 class DltNative(Strict):
@@ -109,28 +49,8 @@ class DltNative(Strict):
     function_kwargs: dict[StrictStr, Any] = Field(
         default_factory=dict, description="its arguments; `env:NAME` at any depth", examples=[{"token": "env:TOKEN"}]
     )
-    pipeline_name: Name | None = _said("of the dlt pipeline; otherwise the source's name", "jira_v2")
-    dataset_name: Name | None = _said("where its tables are; otherwise `raw_<name>`", "jira")
-
-
-def _resources(value: Any) -> Any:
-    """Both ways of writing `resources:` as one: a mapping from name to hints."""
-    if isinstance(value, list):
-        for item in value:
-            if not isinstance(item, str):
-                raise PydanticCustomError(
-                    "resources", "a list of resources holds names, this is {kind}", {"kind": kind(item)}
-                )
-        return {name: {} for name in value}
-    if isinstance(value, Mapping):
-        return {name: {} if hints is None else hints for name, hints in value.items()}
-    raise PydanticCustomError(
-        "resources", "should be a list of names or a mapping from name to hints, not {kind}",
-        {"kind": kind(value)},
-    )  # fmt: skip
-
-
-Resources = Annotated[dict[str, Resource], BeforeValidator(_resources)]
+    pipeline_name: Name | None = said("of the dlt pipeline; otherwise the source's name", "jira_v2")
+    dataset_name: Name | None = said("where its tables are; otherwise `raw_<name>`", "jira")
 
 
 class Environment(Strict):
@@ -145,28 +65,28 @@ class Environment(Strict):
         description="versions of what packages are built with, for those that have no wheel",
         examples=[["setuptools<80"]],
     )
-    python: StrictStr | None = _said("its Python: a version, or a path; otherwise that of dango", "3.12")
+    python: StrictStr | None = said("its Python: a version, or a path; otherwise that of dango", "3.12")
 
 
 class Defaults(Common):
     """What holds for every source that does not say otherwise."""
 
     enabled: StrictBool = Field(default=True, description="whether `dango sync` without names loads it")
-    destination: StrictStr | None = _said("one of `destinations`; otherwise the project's", "lake")
+    destination: StrictStr | None = said("one of `destinations`; otherwise the project's", "lake")
     schema_contract: SchemaContract = None
-    max_errors: MaxErrors | None = _said(_MAX_ERRORS, 10, "5%")
-    resources: Resources | None = _said(
+    max_errors: MaxErrors | None = said(MAX_ERRORS, 10, "5%")
+    resources: Resources | None = said(
         "what to load: a list of names, or a mapping from name to how; otherwise all", ["issues", "users"]
     )
-    environment: Environment | None = _said(
+    environment: Environment | None = said(
         "packages of the source's own, which no other source sees", {"requirements": ["stripe<16"]}
     )
-    executor: StrictStr | None = _said(
+    executor: StrictStr | None = said(
         "where it is synced: `local`, `auto` (a node of a Ray cluster), a cluster's address, or what a package brings",
         "ray://head.example.com:10001",
     )
-    split: str | dict[str, Any] | None = _said("not yet: each resource in a job of its own")
-    schedule: Schedule | None = _said("when what `dango export` writes syncs it; UTC", "0 9 * * MON-FRI", "@daily")
+    split: str | dict[str, Any] | None = said("not yet: each resource in a job of its own")
+    schedule: Schedule | None = said("when what `dango export` writes syncs it; UTC", "0 9 * * MON-FRI", "@daily")
 
     @field_validator(*NOT_YET, mode="before")
     @classmethod
@@ -182,13 +102,13 @@ class Source(Defaults):
         description="`dlt_native`, the id of a registry entry, or a source that a package brings", examples=["github"]
     )
     description: StrictStr = Field(default="", description="for people", examples=["Issues of our Jira"])
-    extends: Name | None = _said("another source: what this one does not say itself is as there", "github")
+    extends: Name | None = said("another source: what this one does not say itself is as there", "github")
     allowed_hosts: tuple[Host, ...] = Field(
         default=(),
         description="hosts besides the API's own to which its pages and redirects may lead; they get its token, too",
         examples=[["files.example.com"]],
     )
-    dlt_native: DltNative | None = _said("the block of `type: dlt_native`")
+    dlt_native: DltNative | None = said("the block of `type: dlt_native`")
     block: dict[str, Any] = Field(default_factory=dict, description="the block named like the type")
 
     @model_validator(mode="before")
@@ -312,11 +232,11 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _effective(self) -> Config:
-        said = {source.name: _said_by(source) for source in self.sources}
+        own = {source.name: _said_by(source) for source in self.sources}
         defaults = _said_by(self.defaults)
         for source in self.sources:
             told = {*source.model_fields_set}
-            for given in (*(extending.common(said[name]) for name in self.lineage(source.name)), defaults):
+            for given in (*(extending.common(own[name]) for name in self.lineage(source.name)), defaults):
                 source.__dict__.update(_inherited(source, given, told))
                 told |= given.keys()
         for name, destination in self.destinations.items():
@@ -348,15 +268,5 @@ def _inherited(source: Source, given: Mapping[str, Any], told: Container[str]) -
     if contract is not None and "schema_contract" in told:
         inherited["schema_contract"] = contract.over(given.get("schema_contract"))
     if resources is not None and "resources" in told and given.get("resources"):
-        inherited["resources"] = {name: merged(given["resources"].get(name), own) for name, own in resources.items()}
+        inherited["resources"] = {name: own.over(given["resources"].get(name)) for name, own in resources.items()}
     return inherited
-
-
-def merged(default: Resource | None, own: Resource) -> Resource:
-    """The hints of one's own, with those of the default that they do not say."""
-    if default is None:
-        return own
-    inherited = {key: getattr(default, key) for key in default.model_fields_set - own.model_fields_set}
-    if own.schema_contract is not None:
-        inherited["schema_contract"] = own.schema_contract.over(default.schema_contract)
-    return own.model_copy(update=inherited)

@@ -22,7 +22,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from dango.config.kinds import Host
-from dango.config.models import Environment, Resource, Strict, known_version
+from dango.config.models import Environment, known_version
+from dango.config.resource import Resource, Strict
 from dango.registry.field import EMPTY, FieldSpec
 
 VERSION = 1

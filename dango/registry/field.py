@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, SchemaError
 
-from dango.config.models import Strict
+from dango.config.resource import Strict
 from dango.conversions import instant
 
 FIELD_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*"

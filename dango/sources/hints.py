@@ -10,7 +10,7 @@ from typing import Any
 import dlt
 from dlt.sources import DltResource, DltSource
 
-from dango.config.models import Resource
+from dango.config.resource import Resource
 from dango.conversions import instant, moment
 from dango.dlt_internals import pipes as dlt_pipes
 from dango.sources.arguments import as_instant

@@ -20,7 +20,7 @@ import dlt
 from dlt.sources import DltResource, DltSource
 
 from dango import packages
-from dango.config.models import Resource, merged
+from dango.config.resource import Resource
 from dango.dlt_internals import alike as dlt_alike
 from dango.dlt_internals import names as dlt_names
 from dango.dlt_internals import providers, rest_client
@@ -123,7 +123,7 @@ def _hints(job: Job, name: str) -> Resource:
     """
     own = (job.source.resources or {}).get(name, Resource())
     usual = job.entry.select.hints if job.entry and own.cursor is None else None
-    return merged(usual, own)
+    return own.over(usual)
 
 
 def missing_secret(error: dlt_names.ConfigFieldMissingException, source: str) -> MissingSecret:

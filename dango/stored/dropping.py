@@ -12,7 +12,8 @@ from dlt.destinations.exceptions import DatabaseException
 
 from dango.dlt_internals.state import schema_names
 from dango.errors import DangoError, Held
-from dango.job import Examination, Job, trial_dataset
+from dango.job import Job, trial_dataset
+from dango.leftover import Examination
 from dango.load import lease
 from dango.load.dataset import counted
 from dango.sources.record_errors import TABLE as ERRORS

@@ -11,7 +11,8 @@ from typing import Any
 
 from dlt.destinations.exceptions import DatabaseException, DestinationConnectionError
 
-from dango.job import Examination, Leftover, LeftoverKind, trial_dataset
+from dango.job import trial_dataset
+from dango.leftover import Examination, Leftover, LeftoverKind
 from dango.load import destinations, lease
 from dango.load.dataset import writing
 from dango.stored.leftovers import Found

@@ -15,7 +15,7 @@ from typing import Any
 from dango import parts
 from dango.config.models import EMBEDDED, Source
 from dango.history import History
-from dango.job import Leftover, LeftoverKind
+from dango.leftover import Leftover, LeftoverKind
 from dango.load.pending import pending, size, size_text, unfinished
 from dango.project import Project
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,18 +11,21 @@ from pathlib import Path
 import duckdb
 from dlt.destinations.exceptions import DestinationConnectionError
 
+from dango.dlt_internals import providers
 from dango.dlt_internals.names import (
     ConfigFieldMissingException,
     IncrementalCursorInvalidCoercion,
     ValueNotSecretException,
 )
 from dango.errors import DangoError, DestinationError, OutOfMemory, chain, page_of, root_cause
-from dango.job import Job, RunError
+from dango.job import Event, Job, RunError, Secrets
 from dango.load import destinations
 from dango.load.room import no_room
 from dango.project import Project
-from dango.secrets import Mask
-from dango.sources.resolve import missing_secret, secret_in_git
+from dango.references import References
+from dango.secrets import Mask, project_mask
+from dango.sources.resolve import Resolved, missing_secret, secret_in_git
+from dango.workers.processes import Send
 
 
 @contextmanager
@@ -98,3 +102,30 @@ def _place(error: BaseException, root: Path) -> str:
         if Path(frame.filename).is_relative_to(Project(root).custom_sources):
             return f"{Path(frame.filename).relative_to(root).as_posix()}:{frame.lineno}"
     return ""
+
+
+def masking(project: Project, send: Send) -> Mask:
+    """What hides the project's secrets from here on, also those that `secrets.toml` only refers to."""
+    mask = project_mask(project, os.environ)
+    if project.entrusted is not None:
+        # What it refers to has been found where the file is.
+        return mask
+
+    def tell(secret: str) -> None:
+        mask.add(secret)
+        send(Secrets((secret,)))
+
+    providers.follow(References(project, tell))
+    return mask
+
+
+def reveal(resolved: Resolved, mask: Mask, send: Send) -> None:
+    """The source's signature says what is secret; from here on both sides mask it."""
+    secrets = tuple(resolved.secrets.values())
+    mask.add(*secrets)
+    send(Secrets(secrets))
+
+
+def importing(job: Job) -> Event:
+    block = job.source.dlt_native
+    return Event(job.source.name, "import", message=f"`{block.source_module if block else job.source.type}`")

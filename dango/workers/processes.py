@@ -29,8 +29,6 @@ from dango.workers.forking import AVAILABLE, Gone, Template
 
 Send = Callable[[Any], None]
 
-WORKER = "dango.workers.worker"
-"""The module of what is done in these processes; nothing but they import it."""
 PRELOADED = "dango.workers.preloaded"
 """What `Workers` import where syncs are done."""
 

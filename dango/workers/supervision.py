@@ -17,7 +17,7 @@ from dango.errors import DangoError, page_of
 from dango.job import Event, Job, RunError, RunResult, Secrets, Status, as_error
 from dango.project import Project
 from dango.secrets import CONFIG_FILE, Mask, project_mask, read_toml
-from dango.workers.processes import WORKER, Ended, Line, Workers, isolated
+from dango.workers.processes import Ended, Line, Workers, isolated
 
 IMPORT_SECONDS = 30.0
 """How long a module may take to import. `DANGO_IMPORT_SECONDS` says otherwise, for the few that need more."""
@@ -26,10 +26,12 @@ IMPORT_SECONDS = 30.0
 def supervise(project: Project, job: Job, workers: Workers | None = None) -> Generator[Event | RunResult, None, None]:
     """Runs a job in a process of its own; the last value is its result."""
     begun = Event(job.source.name, "queued", part=job.part_name)
-    work, payload = ("load", job) if project.entrusted is None else ("load_entrusted", (job, project.entrusted))
+    work: tuple[str, Any] = "worker:load", job
+    if project.entrusted is not None:
+        work = "worker:load_entrusted", (job, project.entrusted)
     yield begun
     result = None
-    with closing(at_work(project, work, payload, job, workers)) as values:
+    with closing(at_work(project, *work, job, workers)) as values:
         for value in values:
             if isinstance(value, RunResult):
                 result = value
@@ -51,7 +53,7 @@ def at_work(
     """
     asked = environments.wanted(job)
     if asked is not None and not asked.is_built():
-        for value in watch(project, "environment", job, job.source.name, workers):
+        for value in watch(project, "worker:environment", job, job.source.name, workers):
             yield value
             if isinstance(value, RunError):
                 return
@@ -61,11 +63,11 @@ def at_work(
 def watch(
     project: Project, work: str, payload: Any, source: str, workers: Workers | None = None, python: Path | None = None
 ) -> Generator[Any, None, None]:
-    """Runs a function of `dango.workers.worker` in a process of its own.
+    """Runs a function of `dango.workers` in a process of its own.
 
     Args:
         project: its root is the worker's current folder.
-        work: the name of the function.
+        work: its module there and its name, as `worker:load`.
         payload: its argument.
         source: whose prints these are, until an event names another.
         workers: where the process begins, if it is one of many.
@@ -78,7 +80,7 @@ def watch(
     mask = project_mask(project)
     last, since = Event(source, "queued"), time.monotonic()
     running = isolated(
-        f"{WORKER}:{work}",
+        f"dango.workers.{work}",
         payload,
         folder=project.root,
         environment=surroundings(project),

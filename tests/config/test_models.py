@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from dango.config.document import Document
 from dango.config.kinds import corrected
-from dango.config.models import NOT_YET, Config, Cursor, Resource
+from dango.config.models import NOT_YET, Config
+from dango.config.resource import Cursor, Resource
 from dango.config.schema import json_schema
 from dango.errors import ConfigError, Problem
 from dango.registry.validation import parse

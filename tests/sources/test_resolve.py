@@ -10,7 +10,8 @@ import dlt
 import pyarrow as pa
 import pytest
 
-from dango.config.models import Destination, DltNative, Resource, Source
+from dango.config.models import Destination, DltNative, Source
+from dango.config.resource import Resource
 from dango.dlt_internals.providers import OwnSection
 from dango.errors import DangoError, MissingSecret, NotASource, ResolveError
 from dango.job import Job

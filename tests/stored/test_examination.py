@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 from dango.doctor import examine
-from dango.job import Leftover
+from dango.leftover import Leftover
 from dango.project import Project
 from tests.conftest import Said, native, sources
 from tests.fixtures_postgres import Postgres

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from dango.doctor import examine
-from dango.job import Leftover
+from dango.leftover import Leftover
 from dango.lock import lock
 from dango.project import Project
 from tests.conftest import Said, native, sources
