@@ -50,7 +50,7 @@ class Course:
                     yield job.failed(undivided.told)
             yield from self._run(executor, begun, on_event)
         # Each of these takes its source's lock by itself, as any job of a whole source does.
-        rest = [rest for name, plan in self._plans.items() if (rest := plan.rest(self._jobs[name])) and not plan.left]
+        rest = [rest for name, plan in self._plans.items() if (rest := plan.rest(self._jobs[name])) and plan.whole]
         if rest:
             yield from self._run(executor, rest, on_event)
 
@@ -68,6 +68,7 @@ class Course:
             if again:
                 plan = parts.read(folder)
             else:
+                parts.forget_superseded(state, job)
                 division = self._division(job, on_event)
                 if not division.parts:
                     return [job]
@@ -117,7 +118,7 @@ class Course:
     def _whole(self, name: str, *, after_parts: bool) -> RunResult | None:
         """A source's result, when all that it comes from has ended; None where something comes after its parts."""
         plan, ended = self._plans[name], self._ended[name]
-        if after_parts and not plan.left and plan.division.rest is not None:
+        if after_parts and plan.whole and plan.division.rest is not None:
             return None
         result = parts.together(ended, plan)
         if result.error is None:
@@ -134,8 +135,12 @@ class _Undivided(Exception):
 
 
 def _divisible(job: Job) -> bool:
-    """Whether a resource of the job says how it is divided. A refresh takes the place of all in one step."""
+    """Whether the source, or a resource of the job, says how it is divided.
+
+    A refresh takes the place of all in one step.
+    """
+    if job.trial or job.full_refresh:
+        return False
     hints = job.source.resources or {}
-    return not (job.trial or job.full_refresh) and any(
-        each.split is not None for name, each in hints.items() if not job.resources or name in job.resources
-    )
+    ranged = any(each.split is not None for name, each in hints.items() if not job.resources or name in job.resources)
+    return ranged or (job.source.split is not None and len(job.resources) != 1)

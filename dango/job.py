@@ -26,21 +26,31 @@ Status = Literal["running", "ok", "partial", "failed", "held", "interrupted", "c
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A range of one resource, loaded by a job of its own, which leaves the source's cursors as they are."""
+    """What of a source a job of its own loads: a range of one resource, or all that is new of it.
+
+    A range leaves the source's cursors as they are.
+    """
 
     resource: str
-    number: int
-    """From 1, in the order of the ranges."""
-    column: str
-    begin: Any
+    number: int = 0
+    """From 1, in the order of the ranges; 0 for a resource that is loaded as always."""
+    column: str = ""
+    begin: Any = None
     """Inclusive; of the column's type, as the source says it."""
     end: Any = None
     """Exclusive; None where nothing bounds it."""
+    beside: tuple[str, ...] = ()
+    """Other resources in the same job, which take their rows from the same: they are asked for once."""
 
     @property
     def name(self) -> str:
         """What tells it from the other parts of its source."""
-        return f"{self.resource}/{self.number}"
+        return f"{self.resource}/{self.number}" if self.number else self.resource
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        """All that it loads."""
+        return (self.resource, *self.beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,7 @@ class Job:
     attempt: int = 1
     epoch: int = 0
     part: Part | None = None
-    """The range that this job loads; None for all that the source has."""
+    """What of the source this job loads; None for all that the source has."""
     begins: Mapping[str, Any] = field(default_factory=dict)
     """Where cursors begin that have not been stored yet, by resource: all before was loaded in parts."""
 

@@ -63,6 +63,11 @@ class Stored:
         """The parts that are not loaded."""
         return tuple(part for part in self.division.parts if part.name not in self.done)
 
+    @property
+    def whole(self) -> bool:
+        """Whether all ranges are loaded, so that cursors may go on from where they end."""
+        return not any(part.number for part in self.left)
+
     def jobs(self, job: Job, *, again: bool) -> list[Job]:
         """A job for each part that is left.
 
@@ -71,7 +76,7 @@ class Stored:
             again: whether an earlier attempt may have begun them.
         """
         attempt = job.attempt + again
-        return [replace(job, part=part, resources=(part.resource,), attempt=attempt) for part in self.left]
+        return [replace(job, part=part, resources=part.resources, attempt=attempt) for part in self.left]
 
     def rest(self, job: Job) -> Job | None:
         """What comes after them; None where nothing does."""
@@ -162,6 +167,18 @@ def require_none(state: Path, job: Job) -> None:
             )
 
 
+def forget_superseded(state: Path, job: Job) -> None:
+    """Forgets plans of which nobody has to know, when the whole source is about to be synced.
+
+    A resource that was loaded whole has stored by itself how far it is; one without a cursor is read anew.
+    """
+    if job.resources or job.since or job.until:
+        return
+    for plan in unfinished(state):
+        if plan.source == job.source.name and not (plan.division.begins or plan.asked["since"] or plan.asked["until"]):
+            plan.forget()
+
+
 def forget(state: Path, source: str) -> None:
     """Forgets every plan of a source: what they were to load is there, or is to be gone."""
     for plan in unfinished(state):
@@ -173,7 +190,7 @@ def _read(file: Path) -> Stored:
     try:
         value = json.loads(file.read_text(encoding="utf-8"), object_hook=_meant)
         division = value["division"]
-        parts = tuple(Part(**part) for part in division["parts"])
+        parts = tuple(Part(**{**part, "beside": tuple(part["beside"])}) for part in division["parts"])
         rest = None if division["rest"] is None else tuple(division["rest"])
         asked = {**value["asked"], "resources": tuple(value["asked"]["resources"])}
         return Stored(file.parent, value["source"], asked, Division(parts, rest, division["begins"]), value["done"])
@@ -208,7 +225,8 @@ def together(results: Sequence[RunResult], plan: Stored) -> RunResult:
     error = errors[0] if errors else None
     if error:
         done, run = len(plan.division.parts) - len(plan.left), results[0].run
-        hint = f"{done} of {len(plan.division.parts)} parts are loaded; to go on: dango sync --resume {run}"
+        left = "".join(f", `{part.name}` is not" for part in plan.left if not part.number)
+        hint = f"{done} of {len(plan.division.parts)} parts are loaded{left}; to go on: dango sync --resume {run}"
         error = replace(error, hint=f"{error.hint}\n{hint}" if error.hint else hint)
     failed = [record for result in results for record in result.failed]
     return replace(

@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from dango.config.document import Document
-from dango.config.models import NOT_YET
 from dango.config.schema import json_schema
 from dango.registry.validation import parse
 from dango.scaffold import SCHEMA_FILE
@@ -138,8 +137,8 @@ def generated() -> str:
         parts.append(f"\n## {title}\n\n{schema['description']}{where and f' Stands at{where}.'}\n\n")
         parts.append("| key | what it takes | default | what it says | for example |\n|---|---|---|---|---|\n")
         required = schema.get("required", ())
-        # What must be said first, what cannot be said yet last.
-        keys = sorted(schema["properties"].items(), key=lambda each: (each[0] in NOT_YET, each[0] not in required))
+        # What must be said first.
+        keys = sorted(schema["properties"].items(), key=lambda each: each[0] not in required)
         parts += [row(name, key, name in required) for name, key in keys]
     return "".join(parts)
 
@@ -154,8 +153,6 @@ def test_the_reference_of_sources_yml_is_fresh() -> None:
 def test_every_key_says_what_it_is_for(model: str) -> None:
     for name, key in schema_of(model)["properties"].items():
         assert key.get("description"), f"{model}.{name}"
-        later = model in ("Defaults", "Source") and name in NOT_YET
-        assert later == key["description"].startswith("not yet"), f"{model}.{name}"
 
 
 def test_no_block_of_the_file_is_left_out() -> None:

@@ -27,14 +27,12 @@ from dango.config.cron import Schedule
 from dango.config.kinds import Host, MaxErrors, Name, Requirement
 from dango.config.processors import Processor
 from dango.config.resource import MAX_ERRORS, Common, Resources, Strict, said
+from dango.config.split import SplitSource
 from dango.errors import nearest
 
 VERSION = 1
 EMBEDDED = "duckdb"
 """The destination that needs no setting: a DuckDB file in the project."""
-
-# Keys of a source, in the model from the first day; refused by name until the work behind them is done.
-NOT_YET = ("split",)
 
 
 class DltNative(Strict):
@@ -85,13 +83,8 @@ class Defaults(Common):
         "where it is synced: `local`, `auto` (a node of a Ray cluster), a cluster's address, or what a package brings",
         "ray://head.example.com:10001",
     )
-    split: str | dict[str, Any] | None = said("not yet: each resource in a job of its own")
+    split: SplitSource | None = said("load each resource in a job of its own, side by side", "resources")
     schedule: Schedule | None = said("when what `dango export` writes syncs it; UTC", "0 9 * * MON-FRI", "@daily")
-
-    @field_validator(*NOT_YET, mode="before")
-    @classmethod
-    def _not_yet(cls, value: Any) -> Any:
-        raise PydanticCustomError("not_yet", "is not yet supported by this version of dango")
 
 
 class Source(Defaults):

@@ -1,10 +1,10 @@
-"""What `split:` says: into which ranges of a column one large resource is cut, each loaded and confirmed by itself."""
+"""What `split:` says: that each resource of a source is loaded by itself, or into which ranges one of them is cut."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr, model_validator
 from pydantic_core import PydanticCustomError
@@ -56,3 +56,17 @@ class Split(BaseModel):
         if (self.ranges is None) == (self.size is None):
             raise PydanticCustomError("split", "needs one of `ranges` and `size`, and not both")
         return self
+
+
+def _of_source(value: Any) -> Any:
+    if value == "resources":
+        return value
+    if isinstance(value, dict):
+        raise PydanticCustomError(
+            "split", "should be `resources`; ranges are of a resource: `resources: {NAME: {split: {column: …}}}`"
+        )
+    said = f"`{value}`" if isinstance(value, str | int | float) else kind(value)
+    raise PydanticCustomError("split", "should be `resources`, not {said}", {"said": said})
+
+
+SplitSource = Annotated[Literal["resources"], BeforeValidator(_of_source)]

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Collection, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import dlt
 from dlt.common.destination.client import StateInfo, WithStateSync
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
-from dlt.common.versioned_state import decompress_state
+from dlt.common.versioned_state import compress_state, decompress_state, generate_state_version_hash
 
 State = Mapping[str, Any]
 
@@ -73,12 +73,83 @@ def schema_names(client: WithStateSync, pipeline: str) -> frozenset[str]:
     return frozenset(decompress_state(newest.state).get("schema_names") or ()) if newest else frozenset()
 
 
+def read(text: str) -> dict[str, Any]:
+    """A state as it is stored."""
+    return dict(decompress_state(text))
+
+
+def remembered(state: State, names: Collection[str]) -> dict[str, dict[str, Any]]:
+    """What these resources remember, by the name of the source's schema and theirs."""
+    return {
+        section: found
+        for section, source in state.get("sources", {}).items()
+        if (found := {name: kept for name, kept in source.get("resources", {}).items() if name in names})
+    }
+
+
+def joined(base: State, own: State, other: State) -> tuple[dict[str, Any], bool]:
+    """What two have made of one state, each without knowing of the other.
+
+    Args:
+        base: from which both began.
+        own: what this one has made of it; it counts where both have changed the same.
+        other: what the other has.
+
+    Returns:
+        the state, and whether both have changed what one resource remembers.
+    """
+    state, conflicts = _joined(base, own, other, ())
+    names = {*(own.get("schema_names") or ()), *(other.get("schema_names") or ())}
+    state["schema_names"] = sorted(names)
+    return state, any(path[:1] == ("sources",) and path[2:3] == ("resources",) for path in conflicts)
+
+
+_MISSING: Any = object()
+
+
+def _joined(base: Any, own: Any, other: Any, path: tuple[str, ...]) -> tuple[Any, list[tuple[str, ...]]]:
+    if own == base:
+        return other, []
+    if other == base:
+        return own, []
+    if not (isinstance(own, Mapping) and isinstance(other, Mapping)):
+        return own, [path]
+    below = base if isinstance(base, Mapping) else {}
+    found, conflicts = {}, []
+    for key in (*other, *(key for key in own if key not in other)):
+        value, more = _joined(
+            below.get(key, _MISSING), own.get(key, _MISSING), other.get(key, _MISSING), (*path, str(key))
+        )
+        conflicts += more
+        if value is not _MISSING:
+            found[key] = value
+    return found, conflicts
+
+
+def row(state: State, version: int) -> dict[str, Any]:
+    """A state under a version, as columns of the table in which dlt stores it."""
+    content = {key: value for key, value in state.items() if key != "_local"}
+    content["_state_version"] = version
+    content["_version_hash"] = generate_state_version_hash(cast("Any", content))
+    return {"version": version, "version_hash": content["_version_hash"], "state": compress_state(cast("Any", content))}
+
+
 def adopt(pipeline: dlt.Pipeline, schema: str) -> None:
     """Takes a schema over from the destination that the pipeline does not know, as what has loaded kept no state."""
     with pipeline.destination_client() as client:
         try:
-            found = client.get_stored_schema(schema) if isinstance(client, WithStateSync) else None
+            found = stored_schema(client, schema)
         except DestinationUndefinedEntity:
             return
     if found is not None:
-        pipeline.schemas.save_schema(dlt.Schema.from_stored_schema(json.loads(found.schema)))
+        pipeline.schemas.save_schema(found)
+
+
+def stored_schema(client: Any, name: str) -> dlt.Schema | None:
+    """The newest schema of that name in a client's dataset; None where there is none, or none is kept.
+
+    Raises:
+        DestinationUndefinedEntity: where the dataset is not there.
+    """
+    found = client.get_stored_schema(name) if isinstance(client, WithStateSync) else None
+    return dlt.Schema.from_stored_schema(json.loads(found.schema)) if found is not None else None

@@ -53,3 +53,24 @@ def let_ids_be_missing(schema: Schema, table: str) -> None:
     missing: Any = {name: {"name": name, "data_type": "text", "nullable": True} for name in ids if name not in columns}
     if missing:
         schema.update_table({"name": table, "columns": missing}, normalize_identifiers=False)
+
+
+def take_over(schema: Schema, other: Schema | None) -> None:
+    """Adds tables and columns that another schema of the same name knows besides. The rest stays as it is."""
+    known = dict(other.tables) if other is not None else {}
+
+    def depth(name: str) -> int:
+        parent = known[name].get("parent")
+        return 1 + depth(parent) if parent in known else 0
+
+    for name in sorted(known, key=depth):
+        table = known[name]
+        if name not in schema.tables:
+            schema.update_table(table, normalize_identifiers=False)
+            continue
+        columns = schema.tables[name]["columns"]
+        missing: Any = {column: said for column, said in table["columns"].items() if column not in columns}
+        if missing:
+            schema.update_table({"name": name, "columns": missing}, normalize_identifiers=False)
+    # Else dlt takes it for one that somebody has changed behind its back.
+    schema._bump_version()

@@ -55,10 +55,9 @@ def narrowed(source: DltSource, job: Job, pipeline: dlt.Pipeline) -> tuple[DltSo
     resources = {resource.name: resource for resource in source.resources.extracted}
     cursors = {name: cursor_of(resource) for name, resource in resources.items()}
     chosen = list(source.selected_resources)
-    # A resource has what its parent has.
-    dated = [name for name in chosen if any(cursors.get(part) is not None for part in _line(source.resources[name]))]
-    without = tuple(name for name in chosen if name not in dated)
-    if without and (job.resources or not dated):
+    having = [name for name in chosen if dated(source, name)]
+    without = tuple(name for name in chosen if name not in having)
+    if without and (job.resources or not having):
         name = without[0]
         raise UsageError(
             f"`{name}` has no cursor, and so no range of time: it is loaded whole",
@@ -76,7 +75,14 @@ def narrowed(source: DltSource, job: Job, pipeline: dlt.Pipeline) -> tuple[DltSo
             )
         kept = stored.get(name, {}).get(dlt_state.INCREMENTAL, {}).get(cursor.cursor_path, {})
         resource.apply_hints(incremental=within(cursor, window, kept.get("last_value"), name))
-    return source.with_resources(*dated), without
+    return source.with_resources(*having), without
+
+
+def dated(source: DltSource, name: str) -> bool:
+    """Whether a resource has a cursor: its own, or that of one from which it takes its rows."""
+    extracted = {resource.name: resource for resource in source.resources.extracted}
+    line = (extracted[part] for part in _line(source.resources[name]) if part in extracted)
+    return any(cursor_of(resource) is not None for resource in line)
 
 
 def _line(resource: DltResource) -> Iterator[str]:

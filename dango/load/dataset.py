@@ -146,15 +146,49 @@ def loaded(sql: Any, load_ids: Collection[str]) -> set[str]:
     return {str(load_id) for (load_id,) in found}
 
 
-def state_version(sql: Any, pipeline: str) -> int:
-    """The version of a pipeline's newest state; 0 where it has none."""
-    # It is asked first whether the table is there: a statement that fails would end the transaction under way.
-    known = "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
-    if not sql.execute_sql(known, sql.dataset_name, PIPELINE_STATE_TABLE_NAME):
-        return 0
+def newest_state(sql: Any, pipeline: str, *, without: Collection[str] = ()) -> tuple[str, str] | None:
+    """The newest state of a pipeline as dlt sees it: the load that has brought it, and its text.
+
+    Args:
+        sql: a connection, which may be in a transaction.
+        pipeline: the name.
+        without: loads that do not count.
+    """
+    if not has_table(sql, PIPELINE_STATE_TABLE_NAME):
+        return None
     table = sql.make_qualified_table_name(PIPELINE_STATE_TABLE_NAME)
-    found = sql.execute_sql(f"SELECT MAX(version) FROM {table} WHERE pipeline_name = %s", pipeline)
-    return int(found[0][0] or 0) if found else 0
+    others = f" AND s._dlt_load_id NOT IN ({', '.join(['%s'] * len(without))})" if without else ""
+    query = (
+        f"SELECT s._dlt_load_id, s.state FROM {table} AS s JOIN {_loads(sql)} AS l ON l.load_id = s._dlt_load_id"
+        f" WHERE s.pipeline_name = %s AND l.status = 0{others} ORDER BY l.load_id DESC LIMIT 1"
+    )
+    found = sql.execute_sql(query, pipeline, *without)
+    return (str(found[0][0]), str(found[0][1])) if found else None
+
+
+def rewrite_state(sql: Any, pipeline: str, load_id: str, row: Mapping[str, Any]) -> None:
+    """Puts other values into the row of a state."""
+    table = sql.make_qualified_table_name(PIPELINE_STATE_TABLE_NAME)
+    values = ", ".join(f"{sql.escape_column_name(name)} = %s" for name in row)
+    sql.execute_sql(
+        f"UPDATE {table} SET {values} WHERE pipeline_name = %s AND _dlt_load_id = %s",
+        *(*row.values(), pipeline, load_id),
+    )
+
+
+def has_table(sql: Any, name: str) -> bool:
+    """Whether the dataset has a table. To be asked first: a statement that fails ends the transaction under way."""
+    known = "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
+    return bool(sql.execute_sql(known, sql.dataset_name, name))
+
+
+def alone(sql: Any, pipeline: str) -> None:
+    """Until the transaction ends, nobody else decides what of a pipeline's loads is the newest.
+
+    An embedded database lets in one at a time anyway.
+    """
+    if sql.capabilities.sqlglot_dialect == "postgres":
+        sql.execute_sql("SELECT pg_advisory_xact_lock(hashtext(%s))", f"dango state {sql.dataset_name} {pipeline}")
 
 
 @contextmanager
@@ -163,7 +197,7 @@ def turn(pipeline: dlt.Pipeline, job: Job) -> Iterator[None]:
 
     An embedded database lets in one at a time anyway.
     """
-    if not job.part or job.destination.type != "postgres":
+    if job.destination.type != "postgres":
         yield
         return
     # On a connection of its own: dlt gives up all that one holds (`DISCARD ALL`) whenever a statement fails on it.

@@ -45,7 +45,7 @@ def extract(
         return ()
     # What dlt extracts at once it keeps or forgets at once, cursors and all.
     left_out: list[LeftOut] = []
-    for group in _groups(source):
+    for group in groups(source):
         left_out += _extract_group(pipeline, source, group, job, file_format, records)
     return tuple(left_out)
 
@@ -96,7 +96,7 @@ def _failed(error: PipelineStepFailed, names: list[str]) -> str:
     return name if name in names else names[0]
 
 
-def _groups(source: DltSource) -> list[list[str]]:
+def groups(source: DltSource) -> list[list[str]]:
     """The selected resources, those together that take their rows from a common one: it is read once."""
     groups: dict[int, list[str]] = {}
     for name, resource in source.selected_resources.items():

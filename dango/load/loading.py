@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dlt
 import duckdb
@@ -34,9 +34,11 @@ from dango.load.reshaping import Kept, opened, unindexed
 TRANSACTIONAL = ("duckdb", "postgres")
 """The types of destination that are loaded so: both keep rows and definitions of tables in one transaction."""
 
-Fence = Callable[[Client, Package, bool], None]
-"""Raises where this process may not load a package. Called before anything is changed, and again, with True, in the
-transaction that makes the rows visible; what it then reads of others must stay so until the end."""
+Moment = Literal["before", "within", "end"]
+Fence = Callable[[Client, Package, Moment], None]
+"""Raises where this process may not load a package. Called before anything is changed, and again within the
+transaction that makes the rows visible, where what it reads of others must stay so; and at the end of it, when the
+package's rows are there."""
 
 
 # What DuckDB raises over what is in a file, and over what a statement says of it.
@@ -86,7 +88,7 @@ def load(pipeline: dlt.Pipeline, packages: Sequence[Package], fence: Fence, *, l
         merging.economically(clients[0], packages, little_memory=little_memory)
         pairs = list(zip(clients, packages, strict=True))
         for client, package in pairs:
-            fence(client, package, False)
+            fence(client, package, "before")
             if package.referred:
                 _prepare_bookkeeping(client, package)
             else:
@@ -94,13 +96,13 @@ def load(pipeline: dlt.Pipeline, packages: Sequence[Package], fence: Fence, *, l
             _prepare_staging(client, package)
         with _as_expected(packages), dlt_packages.one_transaction(clients):
             for client, package in pairs:
-                fence(client, package, True)
+                fence(client, package, "within")
             for client, package in pairs:
                 if package.referred:
                     # Types of columns that its files turn out not to have are to be gone with it.
                     _prepare(client, package)
                 with dlt_packages.package_state(pipeline, package.load_id):
-                    _load(client, package, done)
+                    _load(client, package, fence, done)
     return done
 
 
@@ -165,7 +167,7 @@ def _prepare_staging(client: Client, package: Package) -> None:
             client.update_stored_schema(only_tables={version, *filled}, expected_update={})
 
 
-def _load(client: Client, package: Package, done: Loaded) -> None:
+def _load(client: Client, package: Package, fence: Fence, done: Loaded) -> None:
     emptied = set(package.extended(client.should_truncate_table_before_load))
     remade: list[Kept] = []
     if refreshed := _refreshed(client, package):
@@ -182,6 +184,7 @@ def _load(client: Client, package: Package, done: Loaded) -> None:
         file.require_unchanged()
     for table in remade:
         table.index()
+    fence(client, package, "end")
     client.complete_load(package.load_id)
 
 

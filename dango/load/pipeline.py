@@ -25,6 +25,7 @@ from dango.load.emptying import refused, resources_of, unfilled, would_empty
 from dango.load.enforcement import KeptOut, enforced
 from dango.load.extraction import LeftOut
 from dango.load.loading import Loaded
+from dango.load.part_pipeline import PartPipeline
 from dango.load.progress import Progress
 from dango.load.room import require_room
 from dango.load.schema_changes import Change, Columns
@@ -101,12 +102,7 @@ def _load(job: Job, resolved: Resolved, folder: Path, progress: Progress, record
             progress.say("an earlier run left records that failed; they are loaded first")
             _load_failed(source_pipeline, records)
         progress.begin("resolve")
-        source = build(resolved, job)
-        if job.since or job.until:
-            source, without = backfill.narrowed(source, job, source_pipeline.pipeline)
-            for name in without:
-                progress.say(f"`{name}` has no cursor, and is left out")
-            backfill.require_new(source_pipeline.pipeline, source, job)
+        source = _between(build(resolved, job), job, source_pipeline, progress)
         ranges.begun(source, job)
         source_pipeline.adopt(source.schema.name)
         if not whole:
@@ -125,25 +121,36 @@ def _load(job: Job, resolved: Resolved, folder: Path, progress: Progress, record
 def _load_part(
     part: Part, job: Job, resolved: Resolved, folder: Path, progress: Progress, records: RecordErrors
 ) -> Outcome:
-    """A range of one resource. It knows by itself whether an attempt that was killed has loaded it."""
+    """A part of a source. It knows by itself whether an attempt that was killed has loaded it."""
     if (before := working_folder.told(folder)) is not None:
         progress.say(_BEFORE)
         return _as_noted(before)
-    source_pipeline = SourcePipeline(job, folder, progress)
+    source_pipeline = PartPipeline(part, job, folder, progress)
     with source_pipeline.discreet(), source_pipeline.leased():
-        if (before := source_pipeline.loaded_before) is not None or (
-            before := source_pipeline.begin_part()
-        ) is not None:
+        if (before := source_pipeline.loaded_before) is not None or (before := source_pipeline.begin()) is not None:
             progress.say(_BEFORE)
             return _as_noted(before)
         progress.begin("resolve")
-        source = ranges.narrowed(build(resolved, job), part)
+        source = build(resolved, job)
+        source = ranges.narrowed(source, part) if part.number else _between(source, job, source_pipeline, progress)
         try:
             return _through(source_pipeline, source, job, progress, records)
         except BaseException:
             # What it has extracted is a part of a source that may go on meanwhile: it is extracted again.
+            source_pipeline.give_up()
             _load_failed(source_pipeline, records)
             raise
+
+
+def _between(source: DltSource, job: Job, source_pipeline: SourcePipeline, progress: Progress) -> DltSource:
+    """The source in the range of time that was asked for, if one was."""
+    if not (job.since or job.until):
+        return source
+    source, without = backfill.narrowed(source, job, source_pipeline.pipeline)
+    for name in without:
+        progress.say(f"`{name}` has no cursor, and is left out")
+    backfill.require_new(source_pipeline.pipeline, source, job)
+    return source
 
 
 def _as_noted(note: Mapping[str, Any]) -> Outcome:

@@ -1,14 +1,14 @@
-"""Ranges of a column in place of what is new: into which parts a job is divided, and what one of them reads.
+"""Into which parts a job is divided, and what one of them reads: a resource, or a range of a column of one.
 
-dlt keeps no state where a cursor has an end, and a part's pipeline writes none. So the source's own state is what it
-was until the last job of the run, which begins where the parts end.
+dlt keeps no state where a cursor has an end, and a range's pipeline writes none. So what the source knows of that
+resource is what it was until the last job of the run, which begins where the ranges end.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ from dango.conversions import instant
 from dango.dlt_internals import state as dlt_state
 from dango.errors import ResolveError, UsageError
 from dango.job import Job, Part
-from dango.load import backfill, dataset
+from dango.load import backfill, dataset, extraction, loading
 from dango.load.progress import Progress
 from dango.load.source_pipeline import connecting, made
 from dango.parts import Division
@@ -31,19 +31,25 @@ from dango.sources.arguments import as_instant
 from dango.sources.resolve import Resolved, build
 
 
-def divided(job: Job, resolved: Resolved) -> Division:
-    """Divides a job by what `split:` says of its resources. Nothing is loaded, and nothing changed.
+def divided(job: Job, resolved: Resolved, say: Callable[[str], None]) -> Division:
+    """Divides a job by what `split:` says of its source and of its resources. Nothing is loaded, and nothing changed.
 
-    A resource is divided as long as its cursor has no value, or a range of time is asked for; after that a sync reads
-    what is new, which is little.
+    A resource is divided into ranges as long as its cursor has no value, or a range of time is asked for; after that a
+    sync reads what is new, which is little.
+
+    Args:
+        job: of a whole source.
+        resolved: its function and arguments.
+        say: takes what people are to know.
 
     Returns:
         no parts, where nothing is to be divided.
 
     Raises:
-        ResolveError: where a resource cannot be divided so.
+        ResolveError: where a resource, or the source, cannot be divided so.
         DangoError: where its source, or the destination, cannot be asked.
     """
+    require_divisible(job)
     source = build(resolved, job)
     names = [name for name in source.selected_resources if _said(job, name)]
     stored = _stored(job) if names else {}
@@ -70,7 +76,35 @@ def divided(job: Job, resolved: Resolved) -> Division:
             begins[name] = ranges[-1][0]
             ranges = ranges[:-1]
         parts += (Part(name, n, split.column, begin, end) for n, (begin, end) in enumerate(ranges, start=1))
+    if job.source.split:
+        parts += _each(source, job, {*whole, *begins}, say)
+        if len(parts) == 1 and not parts[0].number:
+            parts.clear()
+        return Division(tuple(parts), tuple(begins) or None, begins)
     return Division(tuple(parts), _rest(source, job, whole), begins)
+
+
+def require_divisible(job: Job) -> None:
+    """Raises `ResolveError` where a source cannot be divided into its resources."""
+    if job.source.split and job.destination.type not in loading.TRANSACTIONAL:
+        raise ResolveError(
+            f"destination `{job.destination.name}` ({job.destination.type}) cannot take resources one by one:"
+            " what each remembers has to be stored in one transaction with its rows",
+            "without `split`, or with duckdb or postgres", loc=("split",),
+        )  # fmt: skip
+
+
+def _each(source: DltSource, job: Job, ranged: Collection[str], say: Callable[[str], None]) -> Iterator[Part]:
+    """A part for each of the other resources; those that take their rows from the same are asked for once."""
+    for group in extraction.groups(source):
+        names = [name for name in group if name not in ranged]
+        if job.since or job.until:
+            without = [name for name in names if not backfill.dated(source, name)]
+            for name in without:
+                say(f"`{name}` has no cursor, and is left out")
+            names = [name for name in names if name not in without]
+        if names:
+            yield Part(names[0], beside=tuple(names[1:]))
 
 
 def narrowed(source: DltSource, part: Part) -> DltSource:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from dango.external import Mistaken
 from dango.job import Job
 from dango.load import dataset, destinations, loading, working_folder
 from dango.load.lease import Lease, lease
-from dango.load.loading import Loaded
+from dango.load.loading import Loaded, Moment
 from dango.load.progress import Progress
 
 _ATTEMPTS = 3
@@ -47,7 +47,6 @@ class SourcePipeline:
         self._lease: Lease | None = None
         self._atomic = job.destination.type in loading.TRANSACTIONAL
         self._loading = False
-        self._state = 0
         self.pipeline = self._open()
 
     @contextmanager
@@ -61,10 +60,15 @@ class SourcePipeline:
             if self._job.destination.type == "postgres":
                 with connecting(self._job):
                     job = self._job
-                    whose = f"{job.source.name}/{job.part_name}" if job.part else job.source.name
-                    taken = lease(self.pipeline.sql_client, whose, job.run, job.wait or 0.0, again=job.attempt > 1)
+                    whose, wait = self._whose, job.wait or 0.0
+                    taken = lease(self.pipeline.sql_client, whose, job.run, wait, again=job.attempt > 1)
                     self._lease = held.enter_context(taken)
             yield
+
+    @property
+    def _whose(self) -> str:
+        """What is held against other machines."""
+        return self._job.source.name
 
     @property
     def loaded_before(self) -> Mapping[str, Any] | None:
@@ -177,32 +181,6 @@ class SourcePipeline:
 
         return working_folder.opened(self._folder, make, self._job, self._progress.say)
 
-    def begin_part(self) -> Mapping[str, Any] | None:
-        """Brings a part's schemas up to date with the destination, and keeps the source's state out of what it loads.
-
-        Returns:
-            what an attempt that was killed has loaded; None where nothing is loaded yet.
-        """
-        waiting = dlt_packages.waiting(self.pipeline)
-        ids = {package.load_id for package in waiting}
-        with connecting(self._job), dataset.writing(self.pipeline, self._job):
-            with dataset.sql_client(self.pipeline, self._job) as sql:
-                if sql is not None:
-                    dataset.settle(sql)
-                    self._loads(sql)
-                    self._state = dataset.state_version(sql, self.pipeline.pipeline_name)
-                    if ids and dataset.loaded(sql, ids) == ids:
-                        return {
-                            "status": "ok",
-                            "rows": {t: p.rows(t) for p in waiting for t in p.tables if t[:4] != "_dlt"},
-                        }
-            working_folder.forget(self._folder)
-            self.pipeline = self._open()
-            self.pipeline.sync_destination()
-        # Others read the same state at the same time: the job that comes after all parts writes it.
-        self.pipeline.config.restore_from_destination = False
-        return None
-
     def adopt(self, schema: str) -> None:
         """Knows the tables of a schema, also where only parts were loaded by it, which keep no state."""
         if self._atomic and schema not in self.pipeline.schema_names:
@@ -254,8 +232,7 @@ class SourcePipeline:
                     self._basis = self._loads(sql)
                     self._require_loaded(sql, packages)
                     working_folder.note(self._folder, self._basis)
-                if self._job.part and note is not None:
-                    working_folder.tell(self._folder, note)
+                self._confirm(note)
                 for package in packages:
                     dlt_packages.remove(self.pipeline, package.load_id)
                 working_folder.let_go(self._folder)
@@ -276,7 +253,7 @@ class SourcePipeline:
         return done
 
     def _load_at_once(self, packages: Sequence[Package], note: Mapping[str, Any] | None) -> Loaded:
-        fence = partial(self._require_right, note=note)
+        fence = partial(self._guard, note=note)
         for attempt in Retrying(
             stop=stop_after_attempt(_ATTEMPTS),
             wait=wait_random_exponential(max=5),
@@ -285,9 +262,16 @@ class SourcePipeline:
         ):
             with attempt:
                 first = attempt.retry_state.attempt_number == 1
-                with dataset.turn(self.pipeline, self._job):
+                with self._turn():
                     done = loading.load(self.pipeline, packages, fence, little_memory=first)
         return done
+
+    def _turn(self) -> AbstractContextManager[None]:
+        """While the block lasts no other part of the source is loaded: where it is loaded whole, there is none."""
+        return nullcontext()
+
+    def _confirm(self, note: Mapping[str, Any] | None) -> None:
+        """What is extracted in the folder is loaded; here the note of loads says so."""
 
     def _require_loaded(self, sql: Any, packages: Sequence[Package]) -> None:
         """An embedded database is a file: it may be moved while it is written to, and is made anew by who opens it."""
@@ -305,22 +289,24 @@ class SourcePipeline:
         dlt_packages.load_ids_after(newest for _, newest in loads.values())
         return loads
 
-    def _require_right(self, client: Client, package: Package, final: bool, note: Mapping[str, Any] | None) -> None:
+    def _guard(self, client: Client, package: Package, moment: Moment, note: Mapping[str, Any] | None) -> None:
         """Makes sure that the source is this run's to write, and that nobody has loaded it since this run began."""
+        if moment == "end":
+            return
         sql = client.sql_client
         if self._lease is not None:
-            self._lease.require(sql, lock=final)
-            if final and note is not None:
+            self._lease.require(sql, lock=moment == "within")
+            if moment == "within" and note is not None:
                 self._lease.note(sql, note)
-        if self._job.part:
-            # Other parts load at the same time, and only the source's own jobs write its state.
-            if dataset.state_version(sql, self.pipeline.pipeline_name) != self._state:
-                raise self._overtaken()
-            return
+        if moment == "within":
+            dataset.alone(sql, self.pipeline.pipeline_name)
+        self._require_newest(client, package)
+
+    def _require_newest(self, client: Client, package: Package) -> None:
         if self._basis is None:
             return
         name = package.schema.name
-        if dataset.loads(sql).get(name) != self._basis.get(name):
+        if dataset.loads(client.sql_client).get(name) != self._basis.get(name):
             raise self._overtaken()
 
     def _overtaken(self) -> Overtaken:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from dango.config.document import Document
-from dango.config.models import EMBEDDED, NOT_YET, Config, Defaults, Destination, Source
+from dango.config.models import EMBEDDED, Config, Destination, Source
 from dango.config.text.values import kind
 from dango.errors import ConfigError, Problem, near, nearest
 from dango.registry.checks import at, blocks, extensions, named_destinations, processors, unknown_types, used_twice
@@ -233,8 +233,6 @@ def _problem(document: Document, detail: ErrorDetails, model: type[BaseModel]) -
             message = f"{_quoted(detail, 'discriminator')}: should be one of {known}, not {_quoted(detail, 'tag')}"
         case "literal_error" | "max_errors" | "host" if isinstance(detail["input"], str):
             message = f"`{key}`: {_said(message)}, not `{detail['input'][:40]}`"
-        case "not_yet":
-            message = f"`{key}` {message}"
         case "contract" | "schedule" | "split" | "split_size":
             message = f"`{key}`: {message}"
         case "name" | "version" | "resources" | "missing_block" | "entry" | "requirement" | "processor":
@@ -292,7 +290,6 @@ def _keys_at(data: Any, loc: tuple[str | int, ...], model: Any) -> list[str]:
         if part in fields:
             model = _model_in(fields[part].annotation, node)
     hidden = {"block"} if model is Source else {"name"} if model is Destination else set()
-    hidden |= set(NOT_YET) if isinstance(model, type) and issubclass(model, Defaults) else set()
     keys = [key for key in getattr(model, "model_fields", {}) if key not in hidden]
     block = node.get("type") if model is Source and isinstance(node, dict) else None
     return [*keys, block] if isinstance(block, str) and block not in keys else keys

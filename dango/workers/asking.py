@@ -180,6 +180,10 @@ def _found(job: Job, project: Project, mask: Mask, send: Send, *, rehearse: bool
 
             yield from processing.problems(job, project)
         destinations.build(job)
+        if job.source.split:
+            from dango.load import ranges
+
+            ranges.require_divisible(job)
         if rehearse:
             require_room(job.root)
             missing = [parameter.name for parameter in parameters(resolved, job) if parameter.missing]

@@ -115,7 +115,7 @@ def divide(job: Job, send: Send) -> None:
     with boundary(job, mask) as failures:
         resolved = resolve(job)
         reveal(resolved, mask, send)
-        send(ranges.divided(job, resolved))
+        send(ranges.divided(job, resolved, lambda said: send(Event(job.source.name, "log", message=mask(said)))))
     for told in failures:
         send(told)
 

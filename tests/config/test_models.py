@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from dango.config.document import Document
 from dango.config.kinds import corrected
-from dango.config.models import NOT_YET, Config
+from dango.config.models import Config
 from dango.config.resource import Cursor, Resource
 from dango.config.schema import json_schema
 from dango.errors import ConfigError, Problem
@@ -212,7 +212,7 @@ def test_the_hint_of_an_unknown_key_lists_the_valid_ones() -> None:
     assert problem("sorces: []\n").hint == "valid keys: version, destination, destinations, defaults, sources"
     assert problem(one("    zzz: 1\n")).hint == (
         "valid keys: on_error, processors, enabled, destination, schema_contract, max_errors, resources, environment,"
-        " executor, schedule, name, type, description, extends, allowed_hosts, dlt_native"
+        " executor, split, schedule, name, type, description, extends, allowed_hosts, dlt_native"
     )
 
 
@@ -274,14 +274,21 @@ def test_a_schedule_that_has_to_stand_in_quotes_says_where(schedule: str) -> Non
     assert str(found) == f"{FILE}:1:22: a value that begins with `{schedule[0]}` has to stand in quotes"
 
 
-@pytest.mark.parametrize("key", NOT_YET)
-def test_what_later_versions_do_is_refused_by_name(key: str) -> None:
-    assert str(problem(one(f"    {key}: x\n"))) == f"{FILE}:4:5: `{key}` is not yet supported by this version of dango"
-
-
-def test_what_later_versions_do_is_refused_in_defaults_too() -> None:
-    said = "`split` is not yet supported by this version of dango"
-    assert str(problem("defaults:\n  split: x\n")) == f"{FILE}:2:3: {said}"
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("x", "`split`: should be `resources`, not `x`"),
+        ("[resources]", "`split`: should be `resources`, not a list"),
+        (
+            "{column: id, ranges: 4}",
+            "`split`: should be `resources`; ranges are of a resource: `resources: {NAME: {split: {column: …}}}`",
+        ),
+    ],
+)
+def test_a_source_is_divided_into_its_resources_and_nothing_else(said: str, message: str) -> None:
+    assert str(problem(one(f"    split: {said}\n"))) == f"{FILE}:4:5: {message}"
+    assert str(problem(f"defaults:\n  split: {said}\n")) == f"{FILE}:2:3: {message}"
+    assert config(one("    split: resources\n")).sources[0].split == "resources"
 
 
 @pytest.mark.parametrize(
