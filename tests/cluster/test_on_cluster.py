@@ -114,6 +114,35 @@ def test_a_resource_is_loaded_in_parts_there_and_a_stopped_run_goes_on(
     assert said.json["results"][0]["rows"] == 100
 
 
+def test_the_resources_of_a_source_are_jobs_of_their_own_there(
+    root: Path, dango: Callable[..., Said], cluster: Cluster, project: Postgres, write: Callable[..., None]
+) -> None:
+    both = """
+import dlt
+
+@dlt.source
+def both(last: int):
+    def rows(name):
+        def of(at=dlt.sources.incremental("id", initial_value=1)):
+            yield [{"id": n} for n in range(1, last + 1)]
+        return dlt.resource(of, name=name, write_disposition="append")
+    return [rows(name) for name in ("orders", "visits", "people")]
+"""
+    for last in (100, 150):
+        write({
+            "sources": "version: 1\ndestination: lake\ndestinations: {lake: {type: postgres}}\nsources:\n"
+            "  - {name: both, type: dlt_native, split: resources,\n"
+            f"     dlt_native: {{source_module: both, source_function: both, function_kwargs: {{last: {last}}}}}}}\n",
+            "custom_sources/both.py": both,
+        })  # fmt: skip
+        said = dango("sync", "--on", "auto", "--json", env=cluster.env)
+        assert said.code == 0, said.out
+        for table in ("orders", "visits", "people"):
+            assert _count(project, f"raw_both.{table}") == (last, last)
+        log = (root / f".dango/logs/{said.json['run']}.log").read_text()
+        assert sum(line.endswith("both: extract") for line in log.splitlines()) == 3
+
+
 def test_a_second_sync_goes_on_where_the_first_ended_and_by_the_client_as_well(
     dango: Callable[..., Said], cluster: Cluster, project: Postgres, write: Callable[..., None]
 ) -> None:
