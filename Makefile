@@ -18,7 +18,7 @@ PART ?= 1/1
 on_oldest =
 quick = not slow and not long
 
-.PHONY: help demo test slow long test-connectors registry faults faults-cluster leaks fuzz guided-fuzz equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints audit format clean
+.PHONY: help demo test slow long test-connectors registry faults faults-cluster lakes leaks fuzz guided-fuzz equality lint types layers docs site oldest pythons smoke lowest floor ci bench bench-growth bench-report bench-peers constraints audit format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-16s %s\n' "$$name" "$$what"; done
@@ -48,6 +48,11 @@ help: ## list the targets
 .venv-oldest/.stamp: .venv/.stamp-dev constraints-oldest.txt
 	$(python) -m venv --clear .venv-oldest
 	$(if $(shell command -v uv),uv pip install -q -p .venv-oldest/bin/python,.venv-oldest/bin/python -m pip install -q --disable-pip-version-check) -c constraints-oldest.txt -e '.[dev,postgres]'
+	@touch $@
+
+.venv-lakes/.stamp: .venv/.stamp-dev
+	$(python) -m venv --clear .venv-lakes
+	$(if $(shell command -v uv),uv pip install -q -p .venv-lakes/bin/python,.venv-lakes/bin/python -m pip install -q --disable-pip-version-check) -e '.[dev,postgres,ray]' $(lakes)
 	@touch $@
 
 # --- a first look ---------------------------------------------------------------------------------
@@ -105,6 +110,11 @@ guided-fuzz: .venv/.stamp-dev ## look for inputs that reach what no other has re
 # SEED: the same again.
 faults-cluster: .venv/.stamp-ray ## lose workers, nodes, daemons and drivers of a Ray cluster, fifty times
 	CLUSTER_KILLS=50 $(if $(SEED),CLUSTER_SEED=$(SEED)) $(python) -m pytest tests/cluster/test_lost_machines.py
+
+# DuckDB's extensions come as packages for some of its versions only, and not yet for the newest.
+lakes := deltalake 'pyiceberg[sql-sqlite]' duckdb==1.5.5 $(addprefix duckdb-,extensions==1.5.5 extension-ducklake==1.5.5 extension-postgres-scanner==1.5.5)
+lakes: .venv-lakes/.stamp ## Delta, Iceberg and DuckLake as destinations of a cluster, in an environment of their own
+	.venv-lakes/bin/python -m pytest tests/cluster/test_lakes.py
 
 leaks: .venv/.stamp-dev ## plant secrets in every place, make everything fail, and look for them everywhere
 	LEAKS=2,3,4 $(python) -m pytest -n $(JOBS) tests/faults/test_leaks.py
@@ -192,5 +202,5 @@ audit: .venv/.stamp-dev ## ask for known vulnerabilities of the versions that th
 	$(python) -m uv tool run pip-audit --strict --no-deps --disable-pip -r constraints.txt
 
 clean: ## remove what the targets above made; data/ and .dango/ stay
-	rm -rf .venv .venv-oldest .pythons build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache bench/.data bench/.peers
+	rm -rf .venv .venv-oldest .venv-lakes .pythons build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache bench/.data bench/.peers
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

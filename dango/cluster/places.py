@@ -31,6 +31,13 @@ def require_shared(project: Project, job: Job) -> None:
             f"destination `{name}` has its catalog in a file of one machine, and no node has it",
             f'its catalog in PostgreSQL: [destination.{name}.credentials] catalog = "postgres://…"',
         )
+    if kind == "ducklake" and _is_of_the_project(url := _storage(settings)):
+        where = f"the folder {url} of this machine's project" if url else "a folder of the machine that it runs on"
+        raise UsageError(
+            f"destination `{name}` has its files in {where}, and no node has it",
+            f'[destination.{name}.credentials.storage] bucket_url = "s3://…", or the absolute path of a folder that every'
+            " node has mounted",
+        )
 
 
 def _settings(project: Project, job: Job) -> Mapping[str, Any]:
@@ -46,6 +53,13 @@ def _settings(project: Project, job: Job) -> Mapping[str, Any]:
 def _is_of_the_project(url: str) -> bool:
     """Whether a bucket's address is a path from the project's root, or an `env:` of which nothing is known yet."""
     return "://" not in url and not url.startswith(("/", "file:", "env:"))
+
+
+def _storage(settings: Mapping[str, Any]) -> str:
+    """Where a DuckLake keeps its files; empty where nothing says so."""
+    credentials = settings.get("credentials")
+    storage = credentials.get("storage", "") if isinstance(credentials, Mapping) else ""
+    return str(storage.get("bucket_url", "") if isinstance(storage, Mapping) else storage)
 
 
 def _has_server(settings: Mapping[str, Any]) -> bool:

@@ -48,6 +48,14 @@ def refusal(error: BaseException, name: str, lock: Path | None = None) -> Destin
             else "DuckDB lets one process write at a time: end the other (a notebook, a shell, a sync) and run again",
         )
     message = " ".join(str(error).split())
+    if found := re.search(r'download extension "(\w+)"', message):
+        extension = found[1]
+        package = f"duckdb-extension-{extension.replace('_', '-')}"
+        return DestinationError(
+            f"destination `{name}` needs DuckDB's extension `{extension}`, which DuckDB could not download: {message}",
+            f"where there is no network: pip install duckdb-extensions {package}; then, of each user that syncs: python"
+            f" -c \"from duckdb_extensions import import_extension as add; add('{extension}')\"",
+        )
     return DestinationError(
         f"destination `{name}` cannot be used: {message}",
         f"its credentials: .dlt/secrets.toml [destination.{name}.credentials]" if name != EMBEDDED

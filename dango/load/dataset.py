@@ -80,9 +80,17 @@ def patiently(job: Job, work: Callable[..., T], *arguments: Any) -> T:
     shell, whoever knows nothing of our locks."""
     wait = DATABASE_WAIT if job.wait is None else job.wait
     retrying = Retrying(
-        stop=stop_after_delay(wait), wait=wait_fixed(0.2), retry=retry_if_exception(locked), reraise=True
+        stop=stop_after_delay(wait), wait=wait_fixed(0.2), retry=retry_if_exception(_passes), reraise=True
     )
     return retrying(work, *arguments)
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether the same may come through later, with nothing changed here."""
+    said = str(root_cause(error))
+    # Two have opened a new lake at the same time, and the catalog's database lets one of them make it.
+    made_meanwhile = "initialize DuckLake" in said and ("already exists" in said or "duplicate key" in said)
+    return made_meanwhile or locked(error)
 
 
 def locked(error: BaseException) -> bool:

@@ -24,12 +24,14 @@ class Cluster:
         client: for `--on`.
         folder: what its processes write.
         base: where its nodes unpack projects.
+        home: the home folder of its nodes.
     """
 
     address: str
     client: str
     folder: Path
     base: Path
+    home: Path
     process: subprocess.Popen[str]
 
     @property
@@ -51,9 +53,11 @@ def started() -> Iterator[Cluster]:
     # Sockets are made in it, whose paths must be short.
     folder = Path(tempfile.mkdtemp(prefix="ray-"))
     base = Path(tempfile.mkdtemp(prefix="nodes-"))
+    home = Path(tempfile.mkdtemp(prefix="home-"))
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("DANGO_", "SOURCES__"))},
         "DANGO_NODE": str(base),
+        "HOME": str(home),
         "DANGO_LEASE_SECONDS": "5",
         "RAY_USAGE_STATS_ENABLED": "0",
     }
@@ -69,9 +73,9 @@ def started() -> Iterator[Cluster]:
     try:
         said: dict[str, Any] = json.loads(process.stdout.readline() or "{}")
         assert said, "the cluster does not begin"
-        yield Cluster(said["address"], said["client"], folder, base, process)
+        yield Cluster(said["address"], said["client"], folder, base, home, process)
     finally:
         process.stdin.close()
         process.wait(60)
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.rmtree(base, ignore_errors=True)
+        for each in (folder, base, home):
+            shutil.rmtree(each, ignore_errors=True)

@@ -150,7 +150,10 @@ def test_a_reference_of_its_own_that_leads_nowhere_is_told_here(
         ("{type: sqlalchemy, credentials: 'sqlite:///x.db'}", "a file of SQLite's"),
         ("{type: sqlalchemy, credentials: 'mysql://x'}", ""),
         ("{type: ducklake}", "its catalog in a file"),
-        ("{type: ducklake, credentials: {catalog: 'postgres://x'}}", ""),
+        ("{type: ducklake, credentials: {catalog: 'postgres://x'}}", "its files in a folder of the machine"),
+        ("{type: ducklake, credentials: {catalog: 'postgres://x', storage: {bucket_url: lake}}}", "the folder lake"),
+        ("{type: ducklake, credentials: {catalog: 'postgres://x', storage: {bucket_url: 's3://lake'}}}", ""),
+        ("{type: ducklake, credentials: {catalog: 'postgres://x', storage: 'file:///mnt/lake'}}", ""),
         ("{type: postgres}", ""),
     ],
 )

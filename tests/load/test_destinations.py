@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from dango.load import destinations
 from tests.conftest import Said, native
 from tests.fixtures_postgres import Postgres
 
@@ -425,3 +426,12 @@ def test_credentials_of_postgresql_may_be_a_url_from_the_environment(
     rehearsed = dango("sync", "--dry-run")
     assert rehearsed.code == 0
     assert "LAKE_URL" not in os.environ
+
+
+def test_an_extension_that_cannot_be_downloaded_is_named_with_the_package_that_brings_it() -> None:
+    with duckdb.connect() as database, pytest.raises(duckdb.IOException) as raised:
+        database.execute("INSTALL postgres_scanner FROM 'http://127.0.0.1:1'")
+    told = destinations.connection_error(raised.value, "lake")
+    assert told.message.startswith("destination `lake` needs DuckDB's extension `postgres_scanner`, which DuckDB could")
+    assert told.hint.startswith("where there is no network: pip install duckdb-extensions duckdb-extension-postgres-sc")
+    assert told.hint.endswith("add('postgres_scanner')\"")
