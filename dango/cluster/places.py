@@ -35,8 +35,8 @@ def require_shared(project: Project, job: Job) -> None:
         where = f"the folder {url} of this machine's project" if url else "a folder of the machine that it runs on"
         raise UsageError(
             f"destination `{name}` has its files in {where}, and no node has it",
-            f'[destination.{name}.credentials.storage] bucket_url = "s3://…", or the absolute path of a folder that every'
-            " node has mounted",
+            f'[destination.{name}.credentials.storage] bucket_url = "s3://…", or the absolute path of a folder that'
+            " every node has mounted",
         )
 
 
