@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import dlt
 import duckdb
+from dlt.common.pipeline import LoadInfo
 from dlt.common.schema import Schema
 
 from dango import external
@@ -58,6 +59,17 @@ class Loaded:
     seconds: dict[str, float] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     totals: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def by_dlt(cls, info: LoadInfo) -> Loaded:
+        """What dlt's own load step has done."""
+        seconds: dict[str, float] = {}
+        for metrics in (m for many in info.metrics.values() for m in many):
+            for job in metrics["job_metrics"].values():
+                if job.finished_at:
+                    spent = (job.finished_at - job.started_at).total_seconds()
+                    seconds[job.table_name] = seconds.get(job.table_name, 0.0) + spent
+        return cls(seconds)
 
     @contextmanager
     def timed(self, table: str) -> Iterator[None]:

@@ -20,9 +20,10 @@ from dango.dlt_internals import tables as dlt_tables
 from dango.dlt_internals.packages import Client, Package
 from dango.job import Job, Part
 from dango.load import dataset, working_folder
+from dango.load.connection import connecting
 from dango.load.loading import Loaded, Moment
 from dango.load.progress import Progress
-from dango.load.source_pipeline import SourcePipeline, connecting
+from dango.load.source_pipeline import SourcePipeline
 
 
 class PartPipeline(SourcePipeline):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,22 +14,22 @@ from dlt.common.schema import Schema
 from dlt.sources import DltSource
 
 from dango import columnar, external
-from dango.columnar import Taken
 from dango.dlt_internals import packages as dlt_packages
 from dango.dlt_internals.packages import Package
 from dango.external import Mistaken
 from dango.job import Event, Job, Part, Status, TableResult
 from dango.load import backfill, dataset, destinations, extraction, loading, ranges, schema_changes, working_folder
+from dango.load.connection import connecting, made
 from dango.load.emptying import refused, resources_of, unfilled, would_empty
-from dango.load.enforcement import KeptOut, enforced
+from dango.load.enforcement import enforced
 from dango.load.extraction import LeftOut
-from dango.load.loading import Loaded
+from dango.load.outcome import Outcome, discarded_rows, table_paths, table_results
 from dango.load.part_pipeline import PartPipeline
 from dango.load.progress import Progress
 from dango.load.room import require_room
 from dango.load.schema_changes import Change, Columns
-from dango.load.source_pipeline import SourcePipeline, connecting, made
-from dango.paths import TablePath, collecting
+from dango.load.source_pipeline import SourcePipeline
+from dango.paths import collecting
 from dango.project import Project
 from dango.sources.record_errors import RecordErrors
 from dango.sources.resolve import Resolved, build
@@ -38,17 +37,6 @@ from dango.sources.resolve import Resolved, build
 _BEFORE = "an earlier attempt, of which nothing was heard any more, had loaded all of it"
 _ERRORS = "dango_errors"
 """The schema of records that failed, in the same dataset: no contract of the source refuses it, no refresh drops it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a job has done."""
-
-    status: Status
-    tables: tuple[TableResult, ...]
-    left_out: tuple[LeftOut, ...] = ()
-    paths: tuple[TablePath, ...] = ()
-    """Which way the rows of each table took."""
 
 
 def load(job: Job, resolved: Resolved, folder: Path, send: Callable[[Event], None], records: RecordErrors) -> Outcome:
@@ -232,12 +220,12 @@ def _through(
     status = "partial" if left_out else status
     note = {"status": status, "rows": {table: rows for table, rows in counts.items() if table in data}}
     kept_out = kept_out.without([name for name, _ in left_out])
-    touched = {*data, *_discarded(kept_out, ours, counts), *kept_out.names}
+    touched = {*data, *discarded_rows(kept_out, ours, counts), *kept_out.names}
     done = source_pipeline.load(dlt_packages.waiting(pipeline), note, counted=touched)
     records.discard()
     progress.begin("verify")
-    tables = _tables(ours, data, {**counts, **done.rows}, done, changes, kept_out)
-    paths = tuple(_paths(taken, ways))
+    tables = table_results(ours, data, {**counts, **done.rows}, done, changes, kept_out)
+    paths = tuple(table_paths(taken, ways))
     return Outcome(status, tables, left_out, paths)
 
 
@@ -255,14 +243,6 @@ def _processed(source: DltSource, job: Job, records: RecordErrors) -> Iterator[N
             yield
         finally:
             records.processors = tuple(result for way in ways.values() for result in way.results())
-
-
-def _paths(taken: Taken, ways: Mapping[str, TablePath]) -> Iterator[TablePath]:
-    """Which way each table went: what the connector says of it, or what became of its dicts."""
-    yield from ways.values()
-    for table, (path, reason) in taken.paths.items():
-        if table not in ways:
-            yield TablePath(table, path, reason)
 
 
 # --- records that failed ------------------------------------------------------------------------------
@@ -333,38 +313,3 @@ def _kept_from_emptying(
 def _file_format(job: Job) -> str | None:
     # dlt's default is INSERT statements: a hundredth of the speed, and gigabytes of memory.
     return "parquet" if job.destination.type in loading.TRANSACTIONAL else None
-
-
-# --- after it -----------------------------------------------------------------------------------------
-
-
-def _discarded(kept_out: KeptOut, packages: Sequence[Package], counts: Mapping[str, int]) -> dict[str, int]:
-    return kept_out.rows(counts, packages[-1].schema) if packages else {}
-
-
-def _tables(
-    packages: Sequence[Package],
-    data: Collection[str],
-    counts: Mapping[str, int],
-    done: Loaded,
-    changes: Sequence[Change],
-    kept_out: KeptOut,
-) -> tuple[TableResult, ...]:
-    discarded = _discarded(kept_out, packages, counts)
-    columns_out = kept_out.names
-    touched = {*data, *discarded, *columns_out}
-    rows = {table: counts.get(table, 0) for table in (*counts, *discarded, *columns_out) if table in touched}
-    return tuple(
-        TableResult(
-            name=name,
-            rows=count,
-            total=done.totals.get(name),
-            new=any(change.table == name and not change.column for change in changes),
-            new_columns=tuple(sorted(c.column for c in changes if c.table == name and c.new_column)),
-            variants=tuple(sorted(c.column for c in changes if c.table == name and c.variant_of)),
-            seconds=round(done.seconds.get(name, 0.0), 3),
-            discarded=discarded.get(name, 0),
-            left_out=columns_out.get(name, ()),
-        )
-        for name, count in rows.items()
-    )

@@ -23,8 +23,8 @@ from dango.dlt_internals import state as dlt_state
 from dango.errors import ResolveError, UsageError
 from dango.job import Job, Part
 from dango.load import backfill, dataset, extraction, loading
+from dango.load.connection import connecting, made
 from dango.load.progress import Progress
-from dango.load.source_pipeline import connecting, made
 from dango.parts import Division
 from dango.project import Project
 from dango.sources.arguments import as_instant

@@ -10,20 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import dlt
-from dlt.common.pipeline import LoadInfo
 from dlt.destinations.exceptions import DatabaseTransientException, DestinationConnectionError
-from dlt.pipeline.exceptions import PipelineStepFailed
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from dango import columnar, external
 from dango.dlt_internals import packages as dlt_packages
 from dango.dlt_internals import state as dlt_state
-from dango.dlt_internals.names import TRACE_FILE_NAME, ConfigFieldMissingException, TerminalException
+from dango.dlt_internals.names import TRACE_FILE_NAME, TerminalException
 from dango.dlt_internals.packages import Client, Package
 from dango.errors import DestinationError, Held, root_cause
 from dango.external import Mistaken
 from dango.job import Job
-from dango.load import dataset, destinations, loading, working_folder
+from dango.load import dataset, loading, working_folder
+from dango.load.connection import connecting, made
 from dango.load.lease import Lease, lease
 from dango.load.loading import Loaded, Moment
 from dango.load.progress import Progress
@@ -248,7 +247,7 @@ class SourcePipeline:
             working_folder.let_go(self._folder)
             info = self.pipeline.load()
             info.raise_on_failed_jobs()
-            done = Loaded(_seconds(info))
+            done = Loaded.by_dlt(info)
         self.pipeline.first_run = False
         return done
 
@@ -339,33 +338,6 @@ class Overtaken(Held):
     """Another run has written the source; what this one has extracted follows a state that is gone."""
 
 
-def made(job: Job, folder: Path, progress: Progress) -> dlt.Pipeline:
-    """dlt's pipeline of a job.
-
-    Raises:
-        ResolveError: when the destination is none, or cannot hold the dataset.
-    """
-    pipeline = dlt.pipeline(
-        pipeline_name=job.source.pipeline,
-        pipelines_dir=str(folder),
-        destination=destinations.build(job),
-        dataset_name=job.dataset,
-        progress=progress,
-    )
-    if (file := dataset.database_file(pipeline, job)) is not None:
-        destinations.require_distinct(file, job)
-    return pipeline
-
-
-@contextmanager
-def connecting(job: Job) -> Iterator[None]:
-    """Errors of the block are told as what they are: the destination cannot be used. Raises `DangoError`."""
-    try:
-        yield
-    except (PipelineStepFailed, DestinationConnectionError, ConfigFieldMissingException) as error:
-        raise destinations.connection_error(root_cause(error), job.destination.name) from error
-
-
 def _final(error: BaseException | None) -> bool:
     """Whether the same would come of another attempt; dlt says so by the kind of its own error."""
     return error is not None and (
@@ -375,13 +347,3 @@ def _final(error: BaseException | None) -> bool:
 
 def _cut_off(error: BaseException) -> bool:
     return isinstance(error, DatabaseTransientException | DestinationConnectionError) and not dataset.locked(error)
-
-
-def _seconds(info: LoadInfo) -> dict[str, float]:
-    seconds: dict[str, float] = {}
-    for metrics in (m for many in info.metrics.values() for m in many):
-        for job in metrics["job_metrics"].values():
-            if job.finished_at:
-                spent = (job.finished_at - job.started_at).total_seconds()
-                seconds[job.table_name] = seconds.get(job.table_name, 0.0) + spent
-    return seconds

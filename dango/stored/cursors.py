@@ -18,9 +18,10 @@ from dango.dlt_internals import state as dlt_state
 from dango.errors import UsageError, near
 from dango.job import Job
 from dango.load import dataset, working_folder
+from dango.load.connection import connecting
 from dango.load.pending import pending
 from dango.load.progress import Progress
-from dango.load.source_pipeline import SourcePipeline, connecting
+from dango.load.source_pipeline import SourcePipeline
 from dango.project import Project
 from dango.sources import imports
 from dango.stored.cursor_values import kind_of, read, shown_value

@@ -125,7 +125,7 @@ POINTS = (
     Point("letgo", f"{FOLDER}:let_go"),
     Point("dropped", RENAME, of=".dropped"),
     Point("delete", "shutil:rmtree", _AROUND, of=".dropped", delay=0.001),
-    Point("verify", "dango.load.pipeline:_tables"),
+    Point("verify", "dango.load.pipeline:table_results"),
     # The lease of a destination that machines share.
     Point("take", "dango.load.lease:_take", destinations=(POSTGRES,)),
     Point("lease", "dango.load.lease:lease", ("leaving", "left"), destinations=(POSTGRES,)),
