@@ -15,6 +15,7 @@ python := .venv/bin/python
 install = $(if $(shell command -v uv),uv pip install -q -p $(python),$(python) -m pip install -q --disable-pip-version-check)
 
 PART ?= 1/1
+OLDEST ?= 1/1
 on_oldest =
 quick = not slow and not long
 
@@ -139,7 +140,7 @@ site: .venv/.stamp-dev ## build the documentation as a site with search, in buil
 	NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build --strict
 
 oldest: .venv-oldest/.stamp ## the quick tests with the oldest versions that pyproject.toml allows
-	.venv-oldest/bin/python -m pytest -q -n $(JOBS) --dist loadgroup -m '$(quick)' $(on_oldest)
+	.venv-oldest/bin/python -m pytest -q -n $(JOBS) --dist loadgroup -m '$(quick)' --part $(OLDEST) $(on_oldest)
 
 # ONLY=3.12: this Python alone.
 pythons: .venv/.stamp-dev ## the quick tests with every Python here, on the wheel; ONLY=3.12
@@ -159,12 +160,14 @@ floor: .venv/.stamp-dev ## the quick tests, and how much of the code they run
 	$(python) -m pytest -n $(JOBS) --dist loadgroup -m '$(quick)' --cov --cov-report=
 	$(python) -m coverage report
 
-# Of the oldest versions those tests in which dlt, DuckDB or Arrow does something; `make oldest` runs all.
+# By the oldest versions those tests in which dlt, DuckDB or Arrow does something; `make oldest` runs all.
 ci: on_oldest = $(addprefix tests/,columnar connectors custom_sources dlt_internals load sources stored workers) \
 	$(foreach name,cursor preview sync tables,tests/cli/test_$(name).py) \
 	$(foreach name,api bad_input eject external jobs removal schema_contract secrets_isolation startup swap,tests/test_$(name).py)
-# Of the slow tests one eighth, by turns: which, tells the number of commits. `make slow` runs all.
-ci: PART = $(shell echo $$(( $$(git rev-list --count HEAD 2>/dev/null || echo 0) % 8 + 1 ))/8)
+# Of these one third, and of the slow tests one twelfth, by turns: which, tells the number of commits. `make slow` runs all.
+turn = $(shell echo $$(( $$(git rev-list --count HEAD 2>/dev/null || echo 0) % $(1) + 1 ))/$(1))
+ci: OLDEST = $(call turn,3)
+ci: PART = $(call turn,12)
 ci: lint types layers test slow oldest smoke ## everything that must hold before a change lands
 
 # --- how fast it is -------------------------------------------------------------------------------
