@@ -125,8 +125,7 @@ def test_each_resource_is_a_job_of_its_own_and_all_of_them_are_remembered(
 
 def _until(true: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
+    while not true() and time.monotonic() < deadline:
         time.sleep(0.1)
 
 
@@ -140,7 +139,7 @@ def test_what_began_first_and_ends_last_takes_no_cursor_of_others_back(
     with subprocess.Popen([sys.executable, "-m", "dango", "sync", "--jobs", "2"], cwd=root) as sync:
         _until((root / "waiting").exists)
         # Visits, and people, who cannot have begun before orders did: dlt takes their load for the newer one.
-        _until(lambda: _count(root, "raw_shop._dlt_loads") == loads + 2)
+        _until(lambda: _count(root, "raw_shop._dlt_loads") >= loads + 2)
         (root / "wait").unlink()
     assert sync.returncode == 0
     assert _cursors(dango) == {"orders": 20, "visits": 20}

@@ -54,7 +54,7 @@ class PartPipeline(SourcePipeline):
                         return {"status": "ok", "rows": {t: sum(p.rows(t) for p in waiting) for t in tables}}
             working_folder.forget(self._folder)
             self.pipeline = self._open()
-            self.pipeline.sync_destination()
+            dataset.patiently(self._job, self.pipeline.sync_destination)
         self._begun = deepcopy(self.pipeline.state)
         # A range has no state: the job that comes after all of them writes it.
         self.pipeline.config.restore_from_destination = not self._part.number
