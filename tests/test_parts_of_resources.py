@@ -7,8 +7,10 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +42,11 @@ def shop():
         dlt.current.source_state().setdefault("seen", {})["orders"] = last()
         if Path("wait").exists():
             Path("waiting").touch()
-            while Path("wait").exists():
-                time.sleep(0.05)
+            for _ in range(1200):
+                # Not for ever: a test that fails meanwhile waits for the end of this.
+                if not Path("wait").exists():
+                    break
+                time.sleep(0.1)
         if Path("broken").exists():
             raise ConnectionError("the shop is closed")
         yield [{"id": n, "items": [{"sku": "a"}]} for n in range(1, last() + 1)]
@@ -144,6 +149,26 @@ def test_what_began_first_and_ends_last_takes_no_cursor_of_others_back(
     assert sync.returncode == 0
     assert _cursors(dango) == {"orders": 20, "visits": 20}
     assert dango("sync").code == 0
+    assert rows(COUNTS) == [(20, 20, 20, 20)]
+
+
+def test_a_program_that_reads_the_database_is_waited_for(root: Path, write: Write, dango: Dango, rows: Rows) -> None:
+    _project(write, 10)
+    assert dango("sync").code == 0
+    write({"last": "20"})
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.wait(0.05):
+            with suppress(duckdb.Error), duckdb.connect(str(root / "data/warehouse.duckdb"), read_only=True):
+                done.wait(0.2)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    said = dango("sync")
+    done.set()
+    reader.join()
+    assert said.code == 0, said.err
     assert rows(COUNTS) == [(20, 20, 20, 20)]
 
 
