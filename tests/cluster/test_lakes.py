@@ -17,7 +17,7 @@ from tests.cluster.running import Cluster
 from tests.conftest import Said
 from tests.postgres_server import Postgres
 
-pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.long, pytest.mark.postgres, pytest.mark.xdist_group("ray")]
 
 SHOP = """
 import dlt
