@@ -190,7 +190,9 @@ def test_a_database_where_nobody_listens_is_told_in_one_line_without_its_passwor
         if identity == "bigquery":
             assert told["message"] == "no connection to where Google gives tokens"
             continue
-        assert "efused" in told["message"], (identity, told)
+        # Snowflake's driver, since version 5, tries again after pauses by chance, at times until its time is up.
+        given_up = identity == "snowflake" and told["message"].endswith("login timed out after 10s")
+        assert given_up or "efused" in told["message"], (identity, told)
         assert "127.0.0.1" in told["hint"] or identity == "snowflake", (identity, told)
 
 
