@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from dlt.sources import DltResource
 
 from dango import external
+from dango.dlt_internals import extracting as dlt_extracting
 from dango.dlt_internals import files as dlt_files
 from dango.dlt_internals.tables import LOAD_ID, ROW_ID
 from dango.duckdb_text import literal, quoted
@@ -96,6 +97,8 @@ class Table:
         """Raises `Irregular` where rows are wanted whatever a file holds."""
         disposition = self._resource.write_disposition
         strategy = disposition.get("strategy", "delete-insert") if isinstance(disposition, Mapping) else "delete-insert"
+        if dlt_extracting.goes_through(self._resource._pipe):
+            raise Irregular("processors look at each row")
         if self._resource.limit is not None:
             raise Irregular("only the first rows are wanted")
         if self._resource.incremental is not None:

@@ -67,6 +67,11 @@ def thread_name() -> str:
     return f"{Container.thread_pool_prefix()}processor"
 
 
+def goes_through(pipe: Pipe) -> bool:
+    """Whether what comes out of a pipe, or of a copy of it, goes a way before it is written down."""
+    return identity(pipe) in (_active.get() or {})
+
+
 def is_opaque(item: Any, meta: Any) -> bool:
     """Whether an item has rows that nobody has read: a whole file, or a query."""
     return isinstance(meta, ImportFileMeta) or get_data_item_format(item) == "model"

@@ -62,15 +62,15 @@ class Way:
 
     def push(self, item: Any, meta: Any = None) -> Iterator[tuple[Any, Any]]:
         """What becomes of an item. Raises `ProcessorFailed` where nobody can look into it."""
+        if dlt_extracting.is_opaque(item, meta):
+            raise ProcessorFailed(
+                f"`{self._name}` hands on whole files, or a query, whose rows no processor sees",
+                "load it without processors, or let it yield rows",
+            )
         if isinstance(item, list) and not item:
             # Says that there is a table, and what dlt is to know of it.
             yield item, meta
             return
-        if dlt_extracting.is_opaque(item, meta):
-            raise ProcessorFailed(
-                f"`{self._name}` hands on whole files, or a query, whose rows no processor sees",
-                "load it without processors, or by rows",
-            )
         yield from self._written(self.chain.push(item, meta))
 
     def end(self) -> Iterator[tuple[Any, Any]]:

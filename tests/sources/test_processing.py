@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import csv, parquet
 
 from tests.conftest import Said, sources
 
@@ -301,3 +303,21 @@ def test_packages_bring_processors_by_name(root: Path, project: Any, dango: Dang
     assert rows("SELECT id FROM raw_shop.orders") == [(1.3,)]
     project("round_mony", resources=["orders"])
     assert "did you mean `round_money`?" in dango("check", env=env).err
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_the_rows_of_files_go_through_processors(
+    root: Path, write: Write, dango: Dango, rows: Rows, ending: str
+) -> None:
+    block = {"name": "shop", "type": "files", "files": {"location": f"people.{ending}", "table": "people"}}
+    write({"sources": sources(f"  - {json.dumps({**block, 'processors': [{'mask': ['mail']}]})}\n")})
+    people = pa.table({"id": [1, 2], "mail": ["a@example.com", "b@example.com"]})
+    if ending == "parquet":
+        parquet.write_table(people, root / "people.parquet")
+    elif ending == "csv":
+        csv.write_csv(people, root / "people.csv")
+    else:
+        (root / "people.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in people.to_pylist()))
+    said = dango("sync")
+    assert said.code == 0, said.stderr
+    assert rows("SELECT id, mail FROM raw_shop.people ORDER BY id") == [(1, "***"), (2, "***")]
