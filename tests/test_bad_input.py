@@ -186,6 +186,7 @@ def test_a_file_that_is_no_database_keeps_its_bytes(root: Path, dango: Callable[
     assert dango("sync").code == 0
 
 
+@pytest.mark.slow
 def test_a_database_that_another_process_has_open_names_it(
     root: Path, dango: Callable[..., Said], rows: Callable[[str], list[Any]]
 ) -> None:

@@ -51,7 +51,11 @@ def _jobs(root: Path, run: str) -> int:
 
 
 @pytest.mark.parametrize(
-    "split", ["{column: id, ranges: 4}", "{column: id, size: 300}"], ids=["ranges", "a size of numbers"]
+    "split",
+    [
+        pytest.param("{column: id, ranges: 4}", id="ranges"),
+        pytest.param("{column: id, size: 300}", id="a size of numbers", marks=pytest.mark.slow),
+    ],
 )
 def test_a_first_load_comes_in_ranges_and_the_next_goes_on_from_its_cursor(
     root: Path, write: Write, dango: Dango, rows: Rows, split: str
@@ -74,6 +78,7 @@ def test_a_first_load_comes_in_ranges_and_the_next_goes_on_from_its_cursor(
     assert rows(ORDERS) == [(1010, 1010, 1, 1010)]
 
 
+@pytest.mark.slow
 def test_a_table_without_a_cursor_is_read_whole_in_ranges_each_time(
     root: Path, write: Write, dango: Dango, rows: Rows
 ) -> None:
@@ -86,6 +91,7 @@ def test_a_table_without_a_cursor_is_read_whole_in_ranges_each_time(
     assert rows("select what from raw_shop.orders where id = 5") == [("other",)]
 
 
+@pytest.mark.slow
 def test_a_cursor_of_times_is_cut_by_days_and_a_full_refresh_loads_all_at_once(
     root: Path, write: Write, dango: Dango, rows: Rows
 ) -> None:
@@ -100,6 +106,7 @@ def test_a_cursor_of_times_is_cut_by_days_and_a_full_refresh_loads_all_at_once(
     assert rows(ORDERS) == [(336, 336, 1, 336)]
 
 
+@pytest.mark.slow
 def test_a_range_of_time_is_divided_and_leaves_the_cursor(root: Path, write: Write, dango: Dango, rows: Rows) -> None:
     _database(root, *_days(1, 336))
     write({"sources": _sqlite(f"{MERGE}, cursor: {{field: at}}, split: {{column: at, ranges: 3}}")})
@@ -181,6 +188,7 @@ def test_a_run_that_failed_in_a_part_goes_on_with_what_is_left(
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_first_load_that_stopped_stands_in_the_way_of_the_next(
     root: Path, write: Write, dango: Dango, rows: Rows
 ) -> None:
@@ -201,6 +209,7 @@ def test_a_first_load_that_stopped_stands_in_the_way_of_the_next(
     assert rows("select count(*), count(distinct id) from raw_shop.orders") == [(100, 100)]
 
 
+@pytest.mark.slow
 def test_a_refresh_makes_a_stopped_run_superfluous(root: Path, write: Write, dango: Dango, rows: Rows) -> None:
     write({"sources": APPENDED, "custom_sources/shop.py": NUMBERS, "broken": ""})
     assert dango("sync").code == 1
@@ -216,6 +225,7 @@ def test_a_refresh_makes_a_stopped_run_superfluous(root: Path, write: Write, dan
     assert rows("select count(*), count(distinct id) from raw_shop.orders") == [(100, 100)]
 
 
+@pytest.mark.slow
 def test_doctor_names_a_stopped_run_and_a_source_leaves_with_it(root: Path, write: Write, dango: Dango) -> None:
     write({"sources": APPENDED, "custom_sources/shop.py": NUMBERS, "broken": ""})
     run = dango("sync", "--json").json["run"]
@@ -230,14 +240,19 @@ def test_doctor_names_a_stopped_run_and_a_source_leaves_with_it(root: Path, writ
 @pytest.mark.parametrize(
     ("function", "when", "process"),
     [
-        ("dango.course:Course._division", "after", "planner"),
-        ("dango.load.loading:load", "before", "worker"),
         ("dango.load.loading:load", "after", "worker"),
-        ("dango.load.working_folder:tell", "after", "worker"),
-        ("dango.dlt_internals.packages:remove", "after", "worker"),
         ("dango.parts:Stored.confirmed", "before", "planner"),
-        ("dango.parts:Stored.confirmed", "after", "planner"),
-        ("dango.parts:Stored.forget", "before", "planner"),
+        *(
+            pytest.param(*point, marks=pytest.mark.slow)
+            for point in [
+                ("dango.course:Course._division", "after", "planner"),
+                ("dango.load.loading:load", "before", "worker"),
+                ("dango.load.working_folder:tell", "after", "worker"),
+                ("dango.dlt_internals.packages:remove", "after", "worker"),
+                ("dango.parts:Stored.confirmed", "after", "planner"),
+                ("dango.parts:Stored.forget", "before", "planner"),
+            ]
+        ),
     ],
 )
 @pytest.mark.parametrize("place", ["duckdb", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.slow])])
@@ -294,6 +309,7 @@ def test_ctrl_c_ends_parts_and_says_how_to_go_on(root: Path, write: Write, dango
 
 
 @pytest.mark.postgres
+@pytest.mark.slow
 def test_parts_are_merged_into_postgres_side_by_side(
     root: Path, write: Write, dango: Dango, postgres: Postgres
 ) -> None:
@@ -366,6 +382,7 @@ def test_a_plan_is_for_its_owner_alone_and_one_that_is_broken_is_told(root: Path
     assert f"{plan} cannot be read" in said.err
 
 
+@pytest.mark.slow
 def test_resuming_takes_no_other_words_and_knows_its_runs(root: Path, write: Write, dango: Dango) -> None:
     write({"sources": APPENDED, "custom_sources/shop.py": NUMBERS, "broken": ""})
     run = _range(dango).json["run"]

@@ -134,6 +134,7 @@ def _until(true: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_what_began_first_and_ends_last_takes_no_cursor_of_others_back(
     root: Path, write: Write, dango: Dango, rows: Rows
 ) -> None:
@@ -152,6 +153,7 @@ def test_what_began_first_and_ends_last_takes_no_cursor_of_others_back(
     assert rows(COUNTS) == [(20, 20, 20, 20)]
 
 
+@pytest.mark.slow
 def test_a_program_that_reads_the_database_is_waited_for(root: Path, write: Write, dango: Dango, rows: Rows) -> None:
     _project(write, 10)
     assert dango("sync").code == 0
@@ -181,6 +183,7 @@ def _count(root: Path, table: str) -> int:
     return int(found[0]) if found else -1
 
 
+@pytest.mark.slow
 def test_one_that_fails_leaves_the_others_loaded_and_stands_in_nobodys_way(
     root: Path, write: Write, dango: Dango, rows: Rows
 ) -> None:
@@ -225,7 +228,9 @@ def test_one_that_fails_leaves_the_others_loaded_and_stands_in_nobodys_way(
         pytest.param("dango.parts:Stored.confirmed", "after", "planner", marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize("resumed", [True, False], ids=["resumed", "synced anew"])
+@pytest.mark.parametrize(
+    "resumed", [pytest.param(True, id="resumed"), pytest.param(False, id="synced anew", marks=pytest.mark.slow)]
+)
 def test_whatever_is_killed_each_row_is_there_once(
     root: Path, write: Write, dango: Dango, rows: Rows, tmp_path: Path, function: str, when: str, process: str,
     resumed: bool,
@@ -243,6 +248,7 @@ def test_whatever_is_killed_each_row_is_there_once(
 
 
 @pytest.mark.postgres
+@pytest.mark.slow
 def test_in_postgres_several_load_at_once_and_what_another_machine_has_loaded_is_not_loaded_again(
     root: Path, write: Write, dango: Dango, postgres: Postgres, tmp_path: Path
 ) -> None:
@@ -279,6 +285,7 @@ def _in(postgres: Postgres, query: str) -> tuple[Any, ...]:
     return tuple(found)
 
 
+@pytest.mark.slow
 def test_a_range_of_time_is_divided_by_resources_too_and_leaves_what_has_no_cursor(
     root: Path, write: Write, dango: Dango, rows: Rows
 ) -> None:
@@ -311,6 +318,7 @@ def shop():
     assert _cursors(dango) == {"orders": "2024-01-30", "visits": "2024-01-30"}
 
 
+@pytest.mark.slow
 def test_ranges_and_resources_go_together(root: Path, write: Write, dango: Dango, rows: Rows) -> None:
     with sqlite3.connect(root / "shop.db") as database:
         for table in ("orders", "visits", "people"):
@@ -342,6 +350,7 @@ def test_ranges_and_resources_go_together(root: Path, write: Write, dango: Dango
     assert rows(counted) == [(101, 101, 101)], "nothing is new to the contract: all parts have kept what they learnt"
 
 
+@pytest.mark.slow
 def test_records_that_fail_are_told_and_no_cursor_moves_without_its_rows(
     root: Path, write: Write, dango: Dango, rows: Rows
 ) -> None:
@@ -378,6 +387,7 @@ def test_a_destination_without_transactions_takes_no_resources_one_by_one(
     assert ".dango/sources.yml:7:5: destination `lake` (filesystem) cannot take resources one by one" in told
 
 
+@pytest.mark.slow
 def test_one_resource_a_trial_and_a_refresh_are_one_job(root: Path, write: Write, dango: Dango, rows: Rows) -> None:
     _project(write, 10)
     for options in (["--resource", "visits"], ["--limit", "2"], ["--full-refresh"]):

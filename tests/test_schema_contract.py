@@ -56,7 +56,9 @@ def result(said: Said) -> dict[str, Any]:
     return {table["name"]: table for table in found["tables"]}
 
 
-paths = pytest.mark.parametrize("arrow", [False, True], ids=["dict", "arrow"])
+paths = pytest.mark.parametrize(
+    "arrow", [pytest.param(False, id="dict"), pytest.param(True, id="arrow", marks=pytest.mark.slow)]
+)
 
 
 @paths

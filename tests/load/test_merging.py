@@ -185,6 +185,7 @@ def test_what_a_merge_looks_up_is_indexed_once(root: Path, dango: Dango, ask: Ca
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("ask", ["postgres"], indirect=True)
+@pytest.mark.slow
 def test_a_table_of_millions_of_rows_is_not_counted_after_each_sync(
     root: Path, dango: Dango, ask: Callable[[str], list[Any]]
 ) -> None:
