@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import secrets
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
@@ -73,12 +72,6 @@ def converted(name: str, kind: str, values: pa.Array, data_type: str, target: pa
         return conversion(values, target)
     except pa.ArrowException as error:
         raise Unfit(f"values in `{name}` that are no {data_type} as they stand") from error
-
-
-def random_ids(size: int) -> pa.Array:
-    """Ids for rows, as dlt makes them."""
-    drawn = secrets.token_bytes(size * ID_BYTES)
-    return _ids([drawn[start : start + ID_BYTES] for start in range(0, len(drawn), ID_BYTES)])
 
 
 def nested_ids(table: str, parents: Sequence[str], counts: Iterable[int]) -> pa.Array:

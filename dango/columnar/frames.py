@@ -25,7 +25,7 @@ _MARK = "dango_frame_1"
 """The format's number is in it: a frame of another format is no frame to this reader."""
 _HEAD = b'[{"_dlt_list_idx":null,"' + _MARK.encode() + b'":"'
 _TAIL = b'"}]\n'
-_PRIVATE = b"\xef\x80"
+PRIVATE = b"\xef\x80"
 """How the characters begin by which dlt marks text that stands for other types."""
 _DEEPEST = 20
 _MOST_SHAPES = 256
@@ -160,11 +160,22 @@ def _documents(values: Sequence[Any], absent: pa.Array | None, depth: int) -> Ma
         which = pa.array([numbers[tuple(row)] for row in rows], pa.int16())
         columns = [[row.get(key) for row in rows] for key in keys]
     made = [_column(column, depth) for column in columns]
-    names = ["shape", *map(str, range(len(keys)))]
-    arrays = [which, *(array for _, array in made)]
-    fields = [pa.field(name, array.type) for name, array in zip(names, arrays, strict=True)]
-    struct = pa.StructArray.from_arrays(arrays, fields=fields, mask=absent)
-    return Spec("document", shapes, dict(zip(keys, (spec for spec, _ in made), strict=True))), struct
+    spec = Spec("document", shapes, dict(zip(keys, (spec for spec, _ in made), strict=True)))
+    return spec, struct(which, [array for _, array in made], absent)
+
+
+def struct(which: pa.Array, arrays: Sequence[pa.Array], absent: pa.Array | None = None) -> pa.StructArray:
+    """Documents of their values.
+
+    Args:
+        which: the number of each one's shape, null where there is one shape alone.
+        arrays: the values under each key.
+        absent: where there is null in place of a document; None for nowhere.
+    """
+    names = ["shape", *map(str, range(len(arrays)))]
+    columns = [which, *arrays]
+    fields = [pa.field(name, array.type) for name, array in zip(names, columns, strict=True)]
+    return pa.StructArray.from_arrays(columns, fields=fields, mask=absent)
 
 
 def _transposed(rows: Sequence[Mapping[str, Any]], keys: tuple[str, ...]) -> list[Sequence[Any]]:
@@ -199,7 +210,7 @@ def _finite(array: pa.Array) -> pa.Array:
 
 def _texts(values: Sequence[Any]) -> Made:
     array = _array(values, pa.string())
-    if (held := array.buffers()[2]) is not None and _PRIVATE in held.to_pybytes():
+    if (held := array.buffers()[2]) is not None and PRIVATE in held.to_pybytes():
         raise Unfit("text with the characters by which dlt marks types")
     return Spec("text"), array
 

@@ -86,6 +86,11 @@ def switched_on(enabled: bool, working_dir: Path) -> Iterator[Taken]:
         _active.reset(before)
 
 
+def are_on() -> bool:
+    """Whether this thread is in such a block, where frames may be extracted."""
+    return _active.get() is not None
+
+
 def _able() -> bool:
     zone: Callable[[], str] = getattr(dlt_time, "get_context_timezone_name", lambda: "UTC")
     return (

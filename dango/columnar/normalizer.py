@@ -22,9 +22,10 @@ from dlt.common.normalizers.json.relational import DataItemNormalizer
 from dlt.common.schema.utils import has_table_seen_data, is_complete_column
 from dlt.normalize.items_normalizers import JsonLItemsNormalizer
 
-from dango.columnar.arrays import converted, nested_ids, random_ids
+from dango.columnar.arrays import converted, nested_ids
 from dango.columnar.frames import Frame, Unfit
 from dango.columnar.plan import Column, Plan, Rows, occasions
+from dango.dlt_internals.arrow import random_ids
 from dango.dlt_internals.tables import let_ids_be_missing
 
 Note = Callable[[str, str], None]
@@ -133,7 +134,7 @@ class ColumnarNormalizer(JsonLItemsNormalizer):
             own = {normalizer.c_dlt_load_id: pa.repeat(self.load_id, rows.size)}
         else:
             above = ids[rows.above.table]
-            made = nested_ids(rows.table, above.to_pylist(), rows.counts.to_pylist())
+            made = self._nested_ids(rows, above)
             own = {normalizer.c_dlt_parent_id: above.take(rows.parents), normalizer.c_dlt_list_idx: rows.places}
             if propagated:
                 own[propagated] = next(iter(ids.values())).take(rows.roots)
@@ -151,6 +152,12 @@ class ColumnarNormalizer(JsonLItemsNormalizer):
         if not {*mapping} <= {normalizer.c_dlt_id}:
             raise Unfit("columns that nested tables take from those above")
         return str(mapping.get(normalizer.c_dlt_id, ""))
+
+    def _nested_ids(self, rows: Rows, above: pa.Array) -> pa.Array:
+        """Digests, where the document's own id is the same each time; of one by chance a digest is chance, too."""
+        if self._relational._get_root_row_id_type(rows.root.table) == "random":
+            return random_ids(rows.size)
+        return nested_ids(rows.table, above.to_pylist(), rows.counts.to_pylist())
 
     def _root_ids(self, rows: Rows) -> pa.Array:
         normalizer = self._relational

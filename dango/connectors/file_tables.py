@@ -20,7 +20,7 @@ from dlt.sources import DltResource
 from dango import external
 from dango.dlt_internals import extracting as dlt_extracting
 from dango.dlt_internals import files as dlt_files
-from dango.dlt_internals.tables import LOAD_ID, ROW_ID
+from dango.dlt_internals.tables import LOAD_ID, ROW_ID, ids_can_wait
 from dango.duckdb_text import literal, quoted
 
 ROWS = 122_880
@@ -95,16 +95,20 @@ class Table:
 
     def require_plain(self) -> None:
         """Raises `Irregular` where rows are wanted whatever a file holds."""
+        self.require_untouched()
         disposition = self._resource.write_disposition
         strategy = disposition.get("strategy", "delete-insert") if isinstance(disposition, Mapping) else "delete-insert"
+        if strategy != "delete-insert":
+            raise Irregular(f"the merge strategy `{strategy}` looks at each row")
+
+    def require_untouched(self) -> None:
+        """Raises `Irregular` where anything looks at rows on their way to the table."""
         if dlt_extracting.goes_through(self._resource._pipe):
             raise Irregular("processors look at each row")
         if self._resource.limit is not None:
             raise Irregular("only the first rows are wanted")
         if self._resource.incremental is not None:
             raise Irregular("a cursor looks at each row")
-        if strategy != "delete-insert":
-            raise Irregular(f"the merge strategy `{strategy}` looks at each row")
 
     def said(self, source: str) -> str | None:
         """The type in the table of a file's column, where it has one."""
@@ -118,8 +122,8 @@ class Table:
         for name, source in sources.items():
             self._require_fit(name, contents.types[source], contents.first.get(source, ""))
         complete = [name for name, said in self._said.items() if "data_type" in said]
-        # Row ids cost as much as four columns of numbers: where no earlier row has one, nothing needs them.
-        ids = [ROW_ID] if ROW_ID in self._known else []
+        # Row ids cost as much as four columns of numbers: where no earlier row has one, nothing needs them yet.
+        ids = [ROW_ID] if ROW_ID in self._known or not ids_can_wait() else []
         filled = [next(iter(self._constants)), *sources, LOAD_ID, *ids]
         order = [name for name in self._known if name in filled or name in complete]
         order += [name for name in (*filled, *complete) if name not in order]

@@ -24,6 +24,8 @@ from fsspec.core import url_to_fs
 from fsspec.utils import infer_compression
 
 from dango import paths
+from dango.columnar import hooks
+from dango.connectors import jsonl_documents
 from dango.connectors.file_formats import FORMATS, Broken, Format, Options, pages, written
 from dango.connectors.file_tables import Irregular, Table
 from dango.connectors.places import local
@@ -34,6 +36,7 @@ from dango.probe import Inspection
 FILE = "_file"
 EMPTIED = "_emptied"
 WAYS = "ways"
+DOCUMENTS = "documents"
 _PACKAGES = {
     "s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs",
     "sftp": "paramiko", "ssh": "paramiko", "http": "aiohttp", "https": "aiohttp",
@@ -233,25 +236,35 @@ def _read(
         try:
             if any(ways):
                 raise Irregular("an earlier file was read row by row")
-            if not dlt_files.extracting():
-                raise Irregular("nothing of it is loaded")
-            rows = yield from _columns(Table(resource, {FILE: file.address}), file, plain, kind, reading)
-            why = ""
+            rows = yield from _columns(_table(resource, file), file, plain, kind, reading)
+            way = ""
         except Irregular as irregular:
-            why = str(irregular)
             dlt_files.let_ids_be_missing(dlt_files.table_of(resource))
-            rows = yield from _row_by_row(file, plain, kind, reading)
+            try:
+                rows = yield from _documents(_table(resource, file), file, plain, kind)
+                way = DOCUMENTS
+            except Irregular as nested:
+                way = str(nested if kind == "jsonl" else irregular)
+                rows = yield from _row_by_row(file, plain, kind, reading)
     except Broken as error:
         raise SourceError(f"{file.address}: {error.message}", error.hint or "nothing of this sync is loaded") from error
     if rows:
-        ways[why] = ways.get(why, 0) + 1
-        slowly = next(filter(None, ways), "")
-        paths.note(str(resource.name), "rows" if slowly else "columns", slowly)
+        ways[way] = ways.get(way, 0) + 1
+        slowly = next((way for way in ways if way not in ("", DOCUMENTS)), "")
+        if slowly or "" in ways:
+            paths.note(str(resource.name), "rows" if slowly else "columns", slowly)
     if not rows and changed:
         # What it held before goes: a row that says so, and is not loaded itself.
         dlt_files.let_ids_be_missing(dlt_files.table_of(resource))
         hints = dlt.mark.make_hints(columns={EMPTIED: {"data_type": "bool", "hard_delete": True}})
         yield dlt.mark.with_hints({FILE: file.address, EMPTIED: True}, hints)
+
+
+def _table(resource: DltResource, file: Found) -> Table:
+    """Raises `Irregular` where there is none."""
+    if not dlt_files.extracting():
+        raise Irregular("nothing of it is loaded")
+    return Table(resource, {FILE: file.address})
 
 
 def _columns(table: Table, file: Found, plain: Path, kind: Format, reading: Options) -> Generator[Any, None, int]:
@@ -265,6 +278,18 @@ def _columns(table: Table, file: Found, plain: Path, kind: Format, reading: Opti
     return rows
 
 
+def _documents(table: Table, file: Found, plain: Path, kind: Format) -> Generator[Any, None, int]:
+    """Takes a file in as documents that dlt's extraction need not make. Raises `Irregular` before any is taken in."""
+    if kind != "jsonl" or not hooks.are_on():
+        raise Irregular("its documents are read one by one")
+    table.require_untouched()
+    with tempfile.TemporaryDirectory(prefix="documents-", dir=dlt_files.room()) as folder:
+        path = Path(folder) / "documents"
+        rows = jsonl_documents.write(plain, {FILE: file.address}, path)
+        yield dlt_files.documents(path, rows)
+    return rows
+
+
 def _row_by_row(file: Found, plain: Path, kind: Format, reading: Options) -> Generator[Any, None, int]:
     rows = 0
     for page in pages(plain, kind, reading):
@@ -275,7 +300,7 @@ def _row_by_row(file: Found, plain: Path, kind: Format, reading: Options) -> Gen
 
 def ways(resource: DltResource) -> Mapping[str, int]:
     """How many files of a resource that has been extracted were read row by row, by the reasons; those under an empty
-    reason were taken in by their columns, which is quick."""
+    reason were taken in by their columns, those under `documents` as nested documents, which is quick, too."""
     return dict(resource.custom_metrics.get(WAYS, {}))
 
 

@@ -52,26 +52,30 @@ def contents(
     Raises:
         Irregular: when the first documents are not alike.
     """
-    values = _sampled(file)
+    values = _values(sampled(file))
     types = {key: _type(key, held, said(key), is_time) for key, held in values.items() if held}
     first = {key: values[key][0] for key, kind in types.items() if kind == "text"}
     relation = _relation(file, list(values), types)
     return Contents(types, first, lambda: _batches(database, relation), relation=relation)
 
 
-def _sampled(file: Path) -> dict[str, list[Any]]:
-    """The values of each key in the first documents."""
+def sampled(file: Path) -> list[dict[str, Any]]:
+    """The first documents, at least one, which has keys. Raises `Irregular`."""
     with file.open(encoding="utf-8") as lines:
         try:
             documents = [json.loads(line) for line in islice(filter(str.strip, lines), _SAMPLE)]
         except ValueError as error:
             raise Irregular("a document cannot be read") from error
-    first = documents[0] if documents else None
-    if not isinstance(first, dict) or not first:
+    if not documents or not all(isinstance(document, dict) for document in documents) or not documents[0]:
         raise Irregular("it begins with no document that has keys")
-    for document in documents:
-        if not isinstance(document, dict) or document.keys() != first.keys():
-            raise Irregular("its documents have not all the same keys")
+    return documents
+
+
+def _values(documents: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """The values of each key that are not null."""
+    first = documents[0]
+    if any(document.keys() != first.keys() for document in documents):
+        raise Irregular("its documents have not all the same keys")
     return {key: [document[key] for document in documents if document[key] is not None] for key in first}
 
 

@@ -1,7 +1,7 @@
-"""Parquet files for the package that dlt is extracting, taken into it as they are.
+"""Files for the package that dlt is extracting, taken into it as they are.
 
-dlt takes a file as it is where its columns have the names, the order and the nullability of the table's; any other it
-writes anew, which is as right, and slower.
+dlt takes a Parquet file as it is where its columns have the names, the order and the nullability of the table's; any
+other it writes anew, which is as right, and slower.
 """
 
 from __future__ import annotations
@@ -103,6 +103,20 @@ def imported(path: Path, schema: pa.Schema, rows: int) -> DataItemWithMeta:
         schema: its columns, `_dlt_load_id` among them, and `_dlt_id` where the table has it.
         rows: how many it has.
     """
-    metrics = DataWriterMetrics(str(path), rows, path.stat().st_size, 0.0, 0.0)
     hints = dlt.mark.make_hints(columns={name: own for name, own in _OWN.items() if name in schema.names})
-    return DataItemWithMeta(ImportFileMeta(str(path), metrics, "parquet", hints, False), schema.empty_table())
+    return _taken_in(path, rows, "parquet", hints, schema.empty_table())
+
+
+def documents(path: Path, rows: int) -> DataItemWithMeta:
+    """An item that takes in documents as dlt's extraction writes them, a list of them in each line, or frames.
+
+    Args:
+        path: the file; it may be deleted when the next item is asked for.
+        rows: how many documents there are.
+    """
+    return _taken_in(path, rows, "typed-jsonl", None, [])
+
+
+def _taken_in(path: Path, rows: int, ending: Any, hints: Any, item: Any) -> DataItemWithMeta:
+    metrics = DataWriterMetrics(str(path), rows, path.stat().st_size, 0.0, 0.0)
+    return DataItemWithMeta(ImportFileMeta(str(path), metrics, ending, hints, False), item)

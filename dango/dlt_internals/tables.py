@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import dlt
 from dlt.common.configuration.container import Container
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.schema import Schema
@@ -12,6 +13,8 @@ from dlt.common.schema.utils import has_table_seen_data
 from dlt.common.storages.load_package import LoadPackageStateInjectableContext
 
 ROW_ID, LOAD_ID = "_dlt_id", "_dlt_load_id"
+TRANSACTIONAL = ("duckdb", "postgres")
+"""The types of destination that dango loads itself: both keep rows and definitions of tables in one transaction."""
 
 
 def takes_parquet() -> bool:
@@ -21,6 +24,12 @@ def takes_parquet() -> bool:
         # Who looks at a source's rows extracts nothing.
         return False
     return caps is not None and caps.sqlglot_dialect in ("duckdb", "postgres")
+
+
+def ids_can_wait() -> bool:
+    """Whether rows may be extracted without ids: where nested tables come to need them, they are given theirs then."""
+    destination = dlt.current.pipeline().destination
+    return str(destination.destination_type).rpartition(".")[2] in TRANSACTIONAL
 
 
 def capabilities() -> DestinationCapabilitiesContext | None:
@@ -49,10 +58,15 @@ def let_ids_be_missing(schema: Schema, table: str) -> None:
         table: its name there.
     """
     columns = schema.tables[table]["columns"]
-    ids = [schema.naming.normalize_identifier(name) for name in (ROW_ID, LOAD_ID)]
-    missing: Any = {name: {"name": name, "data_type": "text", "nullable": True} for name in ids if name not in columns}
-    if missing:
-        schema.update_table({"name": table, "columns": missing}, normalize_identifiers=False)
+    load_id, row_id = map(schema.naming.normalize_identifier, (LOAD_ID, ROW_ID))
+    # By its row key a merge finds the rows that it takes away, and those nested in them.
+    ours: Any = {
+        name: {"name": name, "data_type": "text", "nullable": True, **more}
+        for name, more in ((row_id, {"row_key": True}), (load_id, {}))
+        if name not in columns
+    }
+    if ours:
+        schema.update_table({"name": table, "columns": ours}, normalize_identifiers=False)
 
 
 def take_over(schema: Schema, other: Schema | None) -> None:

@@ -32,9 +32,6 @@ from dango.load.dataset import loaded
 from dango.load.indexing import index_keys
 from dango.load.reshaping import Kept, opened, unindexed
 
-TRANSACTIONAL = ("duckdb", "postgres")
-"""The types of destination that are loaded so: both keep rows and definitions of tables in one transaction."""
-
 Moment = Literal["before", "within", "end"]
 Fence = Callable[[Client, Package, Moment], None]
 """Raises where this process may not load a package. Called before anything is changed, and again within the
@@ -228,6 +225,7 @@ def _insert(client: Client, package: Package, emptied: set[str], done: Loaded) -
                 _analyze(client, table)
     for root in sorted(merged):
         with done.timed(root):
+            merging.give_ids(client, package, root)
             for path in dlt_packages.followups(client, package, root, unique=root in once):
                 dlt_packages.run(client, package, root, path)
     for table in {file.table for file in package.files if file.external}:

@@ -77,6 +77,19 @@ def meets_nothing(client: Client, package: Package, root: str, emptied: Collecti
     )
 
 
+def give_ids(client: Client, package: Package, root: str) -> None:
+    """Ids for the rows of a root table that have none: a merge into nested tables finds what it takes away by them."""
+    nested = len(package.extended(lambda name: package.root(name) == root)) > 1
+    columns = package.schema.tables[root]["columns"].values()
+    ids = [column["name"] for column in columns if column.get("row_key") and column.get("nullable")]
+    sql = client.sql_client
+    for name in map(sql.escape_column_name, ids if nested else ()):
+        place = "ctid" if sql.capabilities.sqlglot_dialect == "postgres" else "rowid"
+        digest = f"md5(CAST({place} AS VARCHAR) || CAST(random() AS VARCHAR) || %s)"
+        table = sql.make_qualified_table_name(root)
+        sql.execute_sql(f"UPDATE {table} SET {name} = left({digest}, 14) WHERE {name} IS NULL", package.load_id)
+
+
 def by_view(client: Client, package: Package, table: str) -> bool:
     """Whether the destination reads the files of a table itself, wherever the table is named."""
     return client.capabilities.sqlglot_dialect == "duckdb" and package.parquet(table) is not None

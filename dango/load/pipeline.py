@@ -16,9 +16,10 @@ from dlt.sources import DltSource
 from dango import columnar, external
 from dango.dlt_internals import packages as dlt_packages
 from dango.dlt_internals.packages import Package
+from dango.dlt_internals.tables import TRANSACTIONAL
 from dango.external import Mistaken
 from dango.job import Event, Job, Part, Status, TableResult
-from dango.load import backfill, dataset, destinations, extraction, loading, ranges, schema_changes, working_folder
+from dango.load import backfill, dataset, destinations, extraction, ranges, schema_changes, working_folder
 from dango.load.connection import connecting, made
 from dango.load.emptying import refused, resources_of, unfilled, would_empty
 from dango.load.enforcement import enforced
@@ -164,7 +165,7 @@ def reachable(job: Job) -> None:
 def _require_room_for_copy(source_pipeline: SourcePipeline, source: DltSource, job: Job) -> None:
     """A refresh needs room for all rows again: extracted, and, in an embedded database, beside the old ones."""
     pipeline, name = source_pipeline.pipeline, source.schema.name
-    if job.destination.type not in loading.TRANSACTIONAL or name not in pipeline.schema_names:
+    if job.destination.type not in TRANSACTIONAL or name not in pipeline.schema_names:
         return
     tables = dlt_packages.tables_of(pipeline.schemas[name], source.selected_resources.keys())
     with dataset.writing(pipeline, job), dataset.sql_client(pipeline, job) as sql:
@@ -312,4 +313,4 @@ def _kept_from_emptying(
 
 def _file_format(job: Job) -> str | None:
     # dlt's default is INSERT statements: a hundredth of the speed, and gigabytes of memory.
-    return "parquet" if job.destination.type in loading.TRANSACTIONAL else None
+    return "parquet" if job.destination.type in TRANSACTIONAL else None

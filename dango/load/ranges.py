@@ -20,9 +20,10 @@ from dlt.sources import DltResource, DltSource
 from dango.config.split import MOST, Split, duration
 from dango.conversions import instant
 from dango.dlt_internals import state as dlt_state
+from dango.dlt_internals.tables import TRANSACTIONAL
 from dango.errors import ResolveError, UsageError
 from dango.job import Job, Part
-from dango.load import backfill, dataset, extraction, loading
+from dango.load import backfill, dataset, extraction
 from dango.load.connection import connecting, made
 from dango.load.progress import Progress
 from dango.parts import Division
@@ -86,7 +87,7 @@ def divided(job: Job, resolved: Resolved, say: Callable[[str], None]) -> Divisio
 
 def require_divisible(job: Job) -> None:
     """Raises `ResolveError` where a source cannot be divided into its resources."""
-    if job.source.split and job.destination.type not in loading.TRANSACTIONAL:
+    if job.source.split and job.destination.type not in TRANSACTIONAL:
         raise ResolveError(
             f"destination `{job.destination.name}` ({job.destination.type}) cannot take resources one by one:"
             " what each remembers has to be stored in one transaction with its rows",

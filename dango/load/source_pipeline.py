@@ -18,6 +18,7 @@ from dango.dlt_internals import packages as dlt_packages
 from dango.dlt_internals import state as dlt_state
 from dango.dlt_internals.names import TRACE_FILE_NAME, TerminalException
 from dango.dlt_internals.packages import Client, Package
+from dango.dlt_internals.tables import TRANSACTIONAL
 from dango.errors import DestinationError, Held, root_cause
 from dango.external import Mistaken
 from dango.job import Job
@@ -44,7 +45,7 @@ class SourcePipeline:
         self._progress = progress
         self._basis: working_folder.Loads | None = None
         self._lease: Lease | None = None
-        self._atomic = job.destination.type in loading.TRANSACTIONAL
+        self._atomic = job.destination.type in TRANSACTIONAL
         self._loading = False
         self.pipeline = self._open()
 
