@@ -225,3 +225,32 @@ def test_where_little_memory_is_too_little_the_load_is_tried_with_all(
         assert rows("SELECT count(*), count(DISTINCT id), max(text) FROM raw_shop.rows") == [
             (400_000, 400_000, f"{399_999:0100d}")
         ]
+
+
+def test_rows_without_ids_get_them_when_rows_are_nested_in_theirs(
+    root: Path, write: Write, dango: Dango, ask: Callable[[str], list[Any]]
+) -> None:
+    head, _, _ = (root / ".dango/sources.yml").read_text().partition("sources:\n")
+    write(
+        {"sources": f"{head}sources:\n  - {{name: shop, type: files, files: {{location: '*.jsonl', table: flat}}}}\n"}
+    )
+
+    def flat(name: str, *documents: Row) -> None:
+        (root / f"{name}.jsonl").write_text("".join(f"{json.dumps(document)}\n" for document in documents))
+        assert dango("sync").code == 0
+
+    flat("a", {"id": 1}, {"id": 2})
+    columns = "SELECT count(*) FROM information_schema.columns WHERE table_name = 'flat' AND column_name = '_dlt_id'"
+    assert ask(columns)[0] == (0,), "nothing needs them yet"
+    flat("b", {"id": 3})
+    flat("a", {"id": 1, "lines": [{"sku": "x"}, {"sku": "y"}]}, {"id": 2})
+    query = (
+        "SELECT p.id, c.sku FROM raw_shop.flat AS p LEFT JOIN raw_shop.flat__lines AS c"
+        " ON p._dlt_id = c._dlt_parent_id ORDER BY 1, 2"
+    )
+    assert [tuple(row) for row in ask(query)] == [(1, "x"), (1, "y"), (2, None), (3, None)]
+    flat("b", {"id": 3, "lines": [{"sku": "z"}]}, {"id": 4})
+    flat("a", {"id": 1})
+    assert [tuple(row) for row in ask(query)] == [(1, None), (3, "z"), (4, None)]
+    assert ask("SELECT count(*), count(DISTINCT _dlt_id) FROM raw_shop.flat")[0] == (3, 3)
+    assert ask("SELECT count(*) FROM raw_shop.flat__lines")[0] == (1,)
