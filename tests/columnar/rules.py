@@ -84,7 +84,7 @@ _JSON = {"columns": {"x": {"data_type": "json"}}}
 
 RULES: Mapping[str, Rule] = {
     "text that dlt reads as another type": Rule(
-        "frames", r'_PRIVATE = b"\xef\x80"', r'_PRIVATE = b"\xff\xff"', [run({"x": "\uf0261.5"})]
+        "frames", r'PRIVATE = b"\xef\x80"', r'PRIVATE = b"\xff\xff"', [run({"x": "\uf0261.5"})]
     ),
     "bytes of no length": Rule("frames", 'if b"" in values:', "if False:", [run({"x": b""}, {"x": b"1"})]),
     "zones that text shows": Rule(
@@ -199,7 +199,15 @@ RULES: Mapping[str, Rule] = {
         '    ("bigint", "double"): _cast, ("bool", "text"): _cast,',
         [run({"x": True}, **column("text"))],
     ),
-    "ids of nested rows": Rule("arrays", "{parent}_{table}_{place}", "{parent}_{place}", [run({"x": [1, 2]})]),
+    "ids of nested rows": Rule(
+        "arrays", "{parent}_{table}_{place}", "{parent}_{place}", [run({"x": [1, 2]}, hints=_UPSERT)]
+    ),
+    "ids of nested rows that come again": Rule(
+        "normalizer",
+        'if self._relational._get_root_row_id_type(rows.root.table) == "random":',
+        "if True:",
+        [run({"x": [1, 2]}, hints=_UPSERT)],
+    ),
     "null where none may be": Rule(
         "normalizer",
         "if array.null_count and strict:",

@@ -132,7 +132,7 @@ def _rows(package: dlt_packages.Package) -> dict[str, Any]:
         rows = [{name: row.get(name) for name in sorted(columns)} for row in every]
         hashed = _hashed(package, table)
         for number, row in enumerate(rows):
-            if "_dlt_parent_id" in row:
+            if "_dlt_parent_id" in row and hashed:
                 digest = digest128(f"{row['_dlt_parent_id']}_{table}_{row['_dlt_list_idx']}", 10)
                 row["is a digest"] = row["_dlt_id"] == digest
             names.setdefault(row["_dlt_id"], row["_dlt_id"] if hashed else f"{table} {number}")
