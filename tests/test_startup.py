@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -187,3 +188,37 @@ def test_the_version_is_that_of_the_distribution(root: Path, dango: Callable[...
     assert (said.code, said.err) == (0, "")
     assert said.out.startswith("dango ")
     assert said.out.split()[1][0].isdigit()
+
+
+READ = """\
+import json, sys
+words = json.loads(sys.argv[1])
+from dango import cli
+import typer
+cli._spare(cli.app, words)
+def walk(command):
+    below = command.commands.items()
+    return {name: walk(each) if hasattr(each, "commands") else [p.name for p in each.params] for name, each in below}
+print(json.dumps(walk(typer.main.get_command(cli.app))))
+"""
+
+
+def test_the_parameters_of_a_command_are_read_only_where_it_is_named() -> None:
+    def read(*words: str) -> dict[str, Any]:
+        done = subprocess.run(
+            [sys.executable, "-c", READ, json.dumps(words)], capture_output=True, text=True, check=True
+        )
+        return dict(json.loads(done.stdout))
+
+    nothing, listing, sync = read(), read("--project", "x", "source", "list", "--json"), read("sync", "list")
+    assert nothing.keys() == listing.keys() == sync.keys()
+    assert nothing["source"].keys() == listing["source"].keys()
+    assert not any(
+        parameters
+        for group in (nothing, nothing["source"])
+        for parameters in group.values()
+        if isinstance(parameters, list)
+    )
+    assert "json" in listing["source"]["list"]
+    assert listing["sync"] == listing["env"]["list"] == sync["source"]["list"] == []
+    assert "full_refresh" in sync["sync"]

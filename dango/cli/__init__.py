@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Callable, Collection
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -80,6 +81,8 @@ def main() -> NoReturn:
             signal.signal(number, _terminated)
     _open_closed_streams()
     _bear_closed_terminals()
+    if "_DANGO_COMPLETE" not in os.environ:
+        _spare(app, sys.argv[1:])
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
@@ -96,6 +99,28 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001 - the last boundary: a defect of ours, told as one
         code = _refused(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _spare(commands: typer.Typer, words: Collection[str]) -> None:
+    """Takes the parameters from commands that are not named: typer reads those of all before it runs one.
+
+    A list of commands shows their names and their first lines alone.
+    """
+    for command in commands.registered_commands:
+        called = command.callback
+        if called is not None and (command.name or called.__name__.replace("_", "-")) not in words:
+            command.callback = _without_parameters(called)
+    for group in commands.registered_groups:
+        if group.typer_instance is not None:
+            _spare(group.typer_instance, words if group.name in words else ())
+
+
+def _without_parameters(command: Callable[..., Any]) -> Callable[[], None]:
+    def spared() -> None:
+        raise AssertionError("it was not named, and is called")
+
+    spared.__name__, spared.__doc__ = command.__name__, command.__doc__
+    return spared
 
 
 def _refused(error: Exception) -> int:
