@@ -7,13 +7,14 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from dango.errors import DangoError, Problem, ProjectNotFound
+from dango.errors import DangoError, Problem, ProjectNotFound, UsageError
 
 if TYPE_CHECKING:
     from dango.project import Project
@@ -43,6 +44,21 @@ class Settings:
     debug = False
     verbose = False
     log_format = "text"
+
+
+class Format(str, Enum):
+    """How rows are written."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+def chosen(named: Format | None, as_json: bool) -> Format:
+    """The format that the options say; `--json` is short for one of them. Raises `UsageError` where they differ."""
+    if as_json and named not in (None, Format.json):
+        raise UsageError(f"--json and --format {named and named.value} exclude each other")
+    return Format.json if as_json else named or Format.table
 
 
 def _version(wanted: bool) -> None:

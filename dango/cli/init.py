@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +23,8 @@ def init(
     json: Json = False,
 ) -> None:
     """Make a project: folders, settings and an example."""
+    import shlex
+
     from dango import scaffold
 
     if not yes and not json and sys.stdin.isatty():

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dango.cli import complete
-from dango.cli.app import Settings, app, line, more, open_project, until_nobody_reads
-from dango.cli.rows import Format, chosen
+from dango.cli.app import Format, Settings, app, chosen, line, more, open_project, until_nobody_reads
 from dango.errors import UsageError
 
 if TYPE_CHECKING:

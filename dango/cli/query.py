@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dango.cli import complete
-from dango.cli.app import app, line, open_project, until_nobody_reads
-from dango.cli.rows import Format, chosen
+from dango.cli.app import Format, app, chosen, line, open_project, until_nobody_reads
 from dango.errors import UsageError
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -174,6 +173,8 @@ def new(
 @contextmanager
 def _project() -> Iterator[Project]:
     """The project; for the author of a package, who has none, an empty one as long as it is needed."""
+    from tempfile import TemporaryDirectory
+
     from dango.project import Project
 
     try:

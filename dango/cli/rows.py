@@ -10,28 +10,10 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from enum import Enum
 from typing import Any
-
-from dango.errors import UsageError
 
 _SECONDS_TO_COUNT = 2.0
 _QUOTED = re.compile(r'[",\r\n]')
-
-
-class Format(str, Enum):
-    """How rows are written."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-
-
-def chosen(named: Format | None, as_json: bool) -> Format:
-    """The format that the options say; `--json` is short for one of them. Raises `UsageError` where they differ."""
-    if as_json and named not in (None, Format.json):
-        raise UsageError(f"--json and --format {named and named.value} exclude each other")
-    return Format.json if as_json else named or Format.table
 
 
 def text(value: Any) -> str:
