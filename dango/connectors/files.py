@@ -244,7 +244,7 @@ def _read(
                 rows = yield from _documents(_table(resource, file), file, plain, kind)
                 way = DOCUMENTS
             except Irregular as nested:
-                way = str(nested if kind == "jsonl" else irregular)
+                way = str(nested) or str(irregular)
                 rows = yield from _row_by_row(file, plain, kind, reading)
     except Broken as error:
         raise SourceError(f"{file.address}: {error.message}", error.hint or "nothing of this sync is loaded") from error
@@ -279,9 +279,10 @@ def _columns(table: Table, file: Found, plain: Path, kind: Format, reading: Opti
 
 
 def _documents(table: Table, file: Found, plain: Path, kind: Format) -> Generator[Any, None, int]:
-    """Takes a file in as documents that dlt's extraction need not make. Raises `Irregular` before any is taken in."""
+    """Takes a file in as documents that dlt's extraction need not make. Raises `Irregular` before any is taken in,
+    which says nothing where no file of its format could be."""
     if kind != "jsonl" or not hooks.are_on():
-        raise Irregular("its documents are read one by one")
+        raise Irregular
     table.require_untouched()
     with tempfile.TemporaryDirectory(prefix="documents-", dir=dlt_files.room()) as folder:
         path = Path(folder) / "documents"
