@@ -19,7 +19,6 @@ from dango.connectors.files import DOCUMENTS
 from tests.columnar import corpus
 from tests.connectors.test_file_tables import Warehouse, put
 
-pytestmark = pytest.mark.skipif(not hooks._able(), reason="this dlt is not proven, and its own code makes all tables")
 Sync = Callable[..., Mapping[str, Mapping[str, int]]]
 
 SHOP = '{"id": 1, "who": {"name": "Ada", "at": "2024-01-31T10:00:00Z"}, "items": [{"n": 1}, {"n": 2, "gift": true}]}\n'
