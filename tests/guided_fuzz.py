@@ -67,7 +67,7 @@ def lines(data: bytes) -> None:
                     schema = message.schema
                     columns(schema)
                 elif isinstance(message, Record):
-                    Table(schema, Names(())).batch([message.data])
+                    Table(schema, Names()).batch([message.data])
         except DangoError:
             continue
 

@@ -65,7 +65,7 @@ def test_what_is_no_message_at_all_is_passed_on() -> None:
 def test_a_schema_that_says_nothing_sensible_types_nothing(said: Any) -> None:
     schema = {"properties": said}
     assert columns(schema) == {}
-    assert Table(schema, Names(())).batch([{"a": 1}]) == [{"a": 1}]
+    assert Table(schema, Names()).batch([{"a": 1}]) == [{"a": 1}]
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,28 @@ discover({"type": "object", "properties": {"id": {"type": "integer"}, **typed}})
 for n in range(2):
     say("RECORD", stream="orders", record={"id": n, **{name: f"value {k} of {n}" for k, name in enumerate(names)}})
 """
+INSIDE = """\
+alike = {"Full Name": "1", "full_name": "2", "FULL-NAME": "3"}
+text = {"type": "string"}
+told = {"type": "object", "properties": {name: text for name in alike}}
+schema = {
+    "inner": told, "inner__full_name": text, "inner__deep": text, "map": {"type": "object"},
+    "rows": {"type": "array", "items": told}, "Rows": {"type": "array", "items": text},
+}
+discover({"type": "object", "properties": {"id": {"type": "integer"}, **(schema if os.environ.get("TYPED") else {})}})
+
+def filled(what, mark):
+    if isinstance(what, dict):
+        return {name: filled(value, f"{mark} {name}") for name, value in what.items()}
+    return [filled(value, f"{mark} {k}") for k, value in enumerate(what)] if isinstance(what, list) else mark
+
+for n in range(2):
+    inside = {
+        "inner": {**alike, "": "", "deep": {**alike}}, "inner__full_name": "", "inner__deep": "",
+        "rows": [alike, alike, [alike, "item"]], "Rows": ["item"], "map": alike,
+    }
+    say("RECORD", stream="orders", record={"id": n, **filled(inside, f"value of {n} at")})
+"""
 FOLLOWS = """\
 schema = {"type": "object", "properties": {
     "id": {"type": "integer"}, "name": {"type": ["null", "string"]},
@@ -236,6 +258,30 @@ def test_names_of_properties_are_names_and_no_two_of_them_one_column(
     assert names == [tuple(f"value {NAMES.index(name)} of 1" for name in alike)]
     (stored,) = rows("select * from raw_shop.orders where id = 1")
     assert {f"value {k} of 1" for k in range(len(NAMES))} <= {*stored}
+
+
+@pytest.mark.parametrize("typed", ["", pytest.param("1", marks=pytest.mark.slow)])
+def test_no_two_properties_of_objects_and_lists_in_a_record_are_one_column(
+    tap: Callable[..., None], dango: Callable[..., Said], rows: Rows, root: Path, typed: str
+) -> None:
+    tap(INSIDE)
+    said = dango("sync", env={"TYPED": typed})
+    assert said.code == 0, said.err
+    tables = rows("select table_name from information_schema.tables where table_schema = 'raw_shop'")
+    stored = [
+        value for (table,) in tables for row in rows(f'select * from raw_shop."{table}"')
+        for value in row if str(value).startswith("value of")
+    ]  # fmt: skip
+    # Of each record, three columns and an object of four with one of three in it, and four lists; a map has no columns.
+    assert len(stored) == len(set(stored)) == 2 * (2 + 3 + 1 + 3 + 3 * 3 + 1 + 1 + (0 if typed else 3))
+    found = rows("select inner__full_name, inner__full_name_2 from raw_shop.orders where id = 1")
+    assert found == [("value of 1 at inner__full_name", "value of 1 at inner full_name")]
+    logs = "".join(file.read_text() for file in (root / ".dango/logs").glob("*.log"))
+    assert "`orders`: the property `inner.full_name` is called `full_name_2`" in logs
+    assert "`orders`: the property `rows.Full Name` is called" in logs
+    if typed:
+        kept = rows("select map ->> 'Full Name' from raw_shop.orders order by id")
+        assert kept == [(f"value of {n} at map Full Name",) for n in range(2)]
 
 
 def test_a_tap_that_follows_a_log_goes_on_where_it_was_and_marks_what_is_gone(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from dlt.common import json
 
 from dango.connectors.bridge.child import Child
-from dango.connectors.bridge.typed import Schema
+from dango.connectors.bridge.schemas import Schema
 from dango.errors import ConnectorFailed
 
 

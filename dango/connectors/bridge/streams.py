@@ -18,7 +18,8 @@ from dlt.sources import DltResource
 from dango.connectors.bridge.child import Child
 from dango.connectors.bridge.messages import Fatal, Half, Message, Read, Record, State, Told, Wrong, messages, not_one
 from dango.connectors.bridge.naming import Names
-from dango.connectors.bridge.typed import Schema, Table, columns, properties
+from dango.connectors.bridge.schemas import Schema
+from dango.connectors.bridge.typed import Table, columns
 from dango.connectors.bridge.waiting import Waiting
 from dango.errors import ArgumentError, ConnectorFailed, near
 from dango.failed import Failed
@@ -71,7 +72,7 @@ class Run:
         self._waiting = {stream.name: Waiting() for stream in streams}
         self._told: dict[str, Told] = {}
         self._schemas = {stream.name: stream.schema for stream in streams}
-        self._names = {stream.name: Names(properties(stream.schema)) for stream in streams}
+        self._names = {stream.name: Names(stream.schema) for stream in streams}
         self._keep = keep
         self._child: Child | None = None
         self._fatal: Fatal | None = None
@@ -174,13 +175,13 @@ class Run:
                 if self._any and stream not in self._waiting:
                     self._waiting[stream] = Waiting()
                     self._schemas.setdefault(stream, {})
-                    self._names.setdefault(stream, Names(()))
+                    self._names.setdefault(stream, Names())
                 if stream in self._waiting:
                     self._waiting[stream].add(json.dumpb(data))
             case Told(stream, schema):
                 if self._any or stream in self._schemas:
                     self._schemas[stream], self._told[stream] = schema, message
-                    self._names.setdefault(stream, Names(())).see(properties(schema))
+                    self._names.setdefault(stream, Names()).see(schema)
             case Fatal():
                 self._fatal = message
             case Half(text):

@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from dango.connectors.bridge.naming import Names
-
-Schema = Mapping[str, Any]
-"""A JSON Schema of a record."""
+from dango.connectors.bridge.schemas import Schema, branches, is_map, properties, types
 
 _NULL = type(None)
 
@@ -30,7 +28,6 @@ _TEXTS: Mapping[str, Kind] = {
     "time": Kind("time", _TEXT.of, None),  # Arrow reads no times
     "singer.decimal": Kind("decimal", _TEXT.of, pa.decimal128(38, 9)),
 }
-# One with keys that are not known beforehand: a column for each of them would be hundreds.
 _MAP = Kind("json", frozenset({dict, _NULL}), None)
 _PLAIN: Mapping[str, Kind] = {
     "integer": Kind("bigint", frozenset({int, _NULL}), pa.int64()),
@@ -41,14 +38,14 @@ _PLAIN: Mapping[str, Kind] = {
 
 def kind_of(said: Any) -> Kind | None:
     """The kind of a property's values; None where it is nested, or may be one of several."""
-    branches = [branch for branch in _branches(said) if _names(branch) != {"null"}]
-    if len(branches) != 1:
-        return None
-    names = _names(branches[0]) - {"null"}
-    if names == {"object"} and not branches[0].get("properties"):
+    if is_map(said):
         return _MAP
+    told = [branch for branch in branches(said) if types(branch) != {"null"}]
+    if len(told) != 1:
+        return None
+    names = types(told[0]) - {"null"}
     if names == {"string"}:
-        text: Kind = _TEXTS.get(str(branches[0].get("format")), _TEXT)
+        text: Kind = _TEXTS.get(str(told[0].get("format")), _TEXT)
         return text
     return _PLAIN.get(str(names.pop())) if len(names) == 1 else None
 
@@ -57,12 +54,6 @@ def columns(schema: Schema) -> dict[str, dict[str, Any]]:
     """dlt's hints for the columns whose types are told."""
     found = {name: kind_of(said) for name, said in properties(schema).items()}
     return {name: {"name": name, "data_type": kind.data_type} for name, kind in found.items() if kind is not None}
-
-
-def properties(schema: Schema) -> dict[str, Any]:
-    """What is said of each property, by its name."""
-    told = schema.get("properties")
-    return {str(name): said for name, said in told.items()} if isinstance(told, Mapping) else {}
 
 
 class Table:
@@ -104,19 +95,3 @@ def _array(values: list[Any], kind: Kind) -> pa.Array:
     if kind.of is _TEXT.of and kind is not _TEXT:
         return pa.array(values, pa.string()).cast(kind.arrow)
     return pa.array(values, kind.arrow)
-
-
-def _branches(said: Any) -> list[Mapping[str, Any]]:
-    if not isinstance(said, Mapping):
-        return [{}]
-    unions = [part for key in ("anyOf", "oneOf") for part in _listed(said.get(key))]
-    return [branch for part in unions for branch in _branches(part)] or [said]
-
-
-def _names(branch: Mapping[str, Any]) -> set[str]:
-    named = branch.get("type")
-    return {str(name) for name in _listed([named] if isinstance(named, str) else named)}
-
-
-def _listed(said: Any) -> list[Any]:
-    return said if isinstance(said, list) else []
