@@ -7,11 +7,12 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import duckdb
 import pyarrow as pa
+from fsspec.utils import infer_compression
 from pyarrow import parquet
 
 from dango import external
@@ -31,6 +32,12 @@ FORMATS: Mapping[str, Format] = {
     ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json",
     ".parquet": "parquet", ".pq": "parquet", ".xlsx": "excel", ".xlsm": "excel",
 }  # fmt: skip
+
+
+def kind_of(name: str) -> Format | None:
+    """The format that a name's ending tells, whatever it is compressed with."""
+    path = PurePosixPath(name.partition("?")[0])
+    return FORMATS.get((path.with_suffix("") if infer_compression(path.name) else path).suffix.lower())
 
 
 class Broken(SourceError):

@@ -6,149 +6,30 @@ a changed file take the place of its earlier ones; the rows of a file that is go
 
 from __future__ import annotations
 
-import codecs
-import hashlib
 import re
-import shutil
 import tempfile
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 import dlt
 from dlt.sources import DltResource
-from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
-from fsspec.utils import infer_compression
 
 from dango import paths
 from dango.columnar import hooks
 from dango.connectors import jsonl_documents
-from dango.connectors.file_formats import FORMATS, Broken, Format, Options, pages, written
+from dango.connectors.file_formats import FORMATS, Broken, Format, Options, kind_of, pages, written
 from dango.connectors.file_tables import Irregular, Table
-from dango.connectors.places import local
+from dango.connectors.storages import Found, Place, at_hand, digest, given
 from dango.dlt_internals import files as dlt_files
-from dango.errors import MissingPackage, SourceError
+from dango.errors import SourceError
 from dango.probe import Inspection
 
 FILE = "_file"
 EMPTIED = "_emptied"
 WAYS = "ways"
-DOCUMENTS = "documents"
-_PACKAGES = {
-    "s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs",
-    "sftp": "paramiko", "ssh": "paramiko", "http": "aiohttp", "https": "aiohttp",
-}  # fmt: skip
-# What storages say of a file's state; whatever of it is there and differs, the file has changed.
-_SIGNS = (
-    "ETag", "etag", "generation", "md5Hash", "content_md5", "Content-MD5", "Digest", "Last-Modified", "LastModified",
-    "last_modified", "updated", "mtime", "size",
-)  # fmt: skip
-_KEY_FILES = ("token", "key_filename")
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A file: its address as people write it, its path for the file system, and what tells its state."""
-
-    address: str
-    path: str
-    sign: str | None
-    """None where the storage says nothing by which a change would show."""
-    size: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where files are: a path, URL or pattern, and what the storage wants to know."""
-
-    location: str
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-    @property
-    def scheme(self) -> str:
-        """The part before `://`; `file` where there is none."""
-        return self.location.partition("://")[0].lower() if "://" in self.location else "file"
-
-    def opened(self) -> tuple[AbstractFileSystem, str]:
-        """The file system and the path or pattern in it.
-
-        Raises:
-            MissingPackage: when fsspec needs a package for this storage.
-            SourceError: when the storage is unknown, or a host that is not the one that is known.
-        """
-        written = self.location if self.scheme != "file" else str(local(self.location.removeprefix("file://")))
-        try:
-            if self.scheme in ("sftp", "ssh"):
-                from dango.connectors import sftp
-
-                sftp.use()
-            system, path = url_to_fs(written, **self.options)
-        except ImportError as error:
-            package = _PACKAGES.get(self.scheme, self.scheme)
-            raise MissingPackage(
-                f"`{self.scheme}://` needs the package `{package}`", f"pip install {package}"
-            ) from error
-        except ValueError as error:
-            if self.scheme in _PACKAGES:
-                raise
-            raise SourceError(f"`{self.scheme}://` is no storage that is known", str(error)) from error
-        return system, str(path)
-
-    def listed(self) -> Iterator[Found]:
-        """The files, by name. Raises `SourceError` where the place cannot be read."""
-        system, path = self.opened()
-        try:
-            entries = self._entries(system, path)
-        except OSError as error:
-            raise SourceError(f"{self.location}: {_said(error)}") from error
-        for name, info in sorted(entries.items()):
-            if info.get("type") == "file":
-                yield Found(self._address(system, name), name, _sign(info), info.get("size") or 0)
-
-    def _entries(self, system: AbstractFileSystem, path: str) -> dict[str, Any]:
-        if "*" in path or (self.scheme not in ("http", "https") and any(sign in path for sign in "?[")):
-            return {name: self._complete(system, name, info) for name, info in system.glob(path, detail=True).items()}
-        if self.scheme not in ("http", "https") and system.isdir(path):
-            return {
-                name: info
-                for name, info in system.find(path, detail=True).items()
-                if kind_of(name) is not None and not PurePosixPath(name).name.startswith(".")
-            }
-        return {path: {**system.info(path), "type": "file"}}
-
-    def _complete(self, system: AbstractFileSystem, name: str, info: dict[str, Any]) -> dict[str, Any]:
-        """Of a page of links no more is known than where they lead."""
-        return {**info, **system.info(name)} if self.scheme in ("http", "https") and info["type"] == "file" else info
-
-    def _address(self, system: AbstractFileSystem, name: str) -> str:
-        if self.scheme != "file":
-            return str(system.unstrip_protocol(name))
-        root = local("")
-        return Path(name).relative_to(root).as_posix() if Path(name).is_relative_to(root) else name
-
-
-def _sign(info: Mapping[str, Any]) -> str | None:
-    said = [f"{key}={info[key]}" for key in _SIGNS if info.get(key) is not None]
-    # A size alone stays the same when a digit changes.
-    return _short(" ".join(said).encode()) if any(not text.startswith("size") for text in said) else None
-
-
-def _said(error: BaseException) -> str:
-    """Some say only by their type what is wrong."""
-    return str(getattr(error, "strerror", None) or "") or str(error) or type(error).__name__
-
-
-def _short(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:16]
-
-
-def kind_of(name: str) -> Format | None:
-    """The format that a name's ending tells, whatever it is compressed with."""
-    path = PurePosixPath(name.partition("?")[0])
-    return FORMATS.get((path.with_suffix("") if infer_compression(path.name) else path).suffix.lower())
+COLUMNS, DOCUMENTS = "", "documents"
+"""The ways that a file is read by; another is row by row, for the reason that it is called by."""
 
 
 def files(
@@ -179,19 +60,11 @@ def files(
         SourceError: when there is no file, or one cannot be read; it says which, and where it can the line.
         MissingPackage: when the storage or the format needs one.
     """
-    place = Place(location, _given(options or {}))
+    place = Place(location, given(options or {}))
     reading = Options(delimiter, header, sheet, select)
     return dlt.resource(
         _rows, name=table, write_disposition={"disposition": "merge", "strategy": "delete-insert"}, merge_key=FILE
     )(place, format, encoding, reading)
-
-
-def _given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options without groups of which nothing is given, and key files where they are."""
-    given = {key: _given(value) if isinstance(value, Mapping) else value for key, value in options.items()}
-    keys = {key: str(local(str(given[key]))) for key in _KEY_FILES if key in given}
-    files = {key: path for key, path in keys.items() if Path(path).is_file()}
-    return {key: value for key, value in {**given, **files}.items() if value != {}}
 
 
 def _rows(place: Place, format: str, encoding: str, reading: Options) -> Iterator[Any]:  # noqa: A002 - as `files`
@@ -211,8 +84,8 @@ def _rows(place: Place, format: str, encoding: str, reading: Options) -> Iterato
         if not anew and file.sign is not None and known.get(file.path) == file.sign:
             continue
         kind = _kind(file, format)
-        with _at_hand(system, file, encoding if kind in ("csv", "json", "jsonl") else None) as plain:
-            sign = file.sign or _short(plain.read_bytes())
+        with at_hand(system, file, encoding if kind in ("csv", "json", "jsonl") else None) as plain:
+            sign = file.sign or digest(plain.read_bytes())
             if not anew and known.get(file.path) == sign:
                 continue
             yield from _read(resource, file, plain, kind, reading, changed=file.path in known)
@@ -231,27 +104,23 @@ def _kind(file: Found, format: str) -> Format:  # noqa: A002 - as `files`
 def _read(
     resource: DltResource, file: Found, plain: Path, kind: Format, reading: Options, *, changed: bool
 ) -> Iterator[Any]:
-    ways = resource.custom_metrics.setdefault(WAYS, {})
+    """Reads a file in the first way that takes it: the quickest come first."""
+    ways, why = resource.custom_metrics.setdefault(WAYS, {}), ""
     try:
-        try:
-            if any(ways):
-                raise Irregular("an earlier file was read row by row")
-            rows = yield from _columns(_table(resource, file), file, plain, kind, reading)
-            way = ""
-        except Irregular as irregular:
-            dlt_files.let_ids_be_missing(dlt_files.table_of(resource))
+        for name, take in ((COLUMNS, _columns), (DOCUMENTS, _documents)):
             try:
-                rows = yield from _documents(_table(resource, file), file, plain, kind)
-                way = DOCUMENTS
-            except Irregular as nested:
-                way = str(nested) or str(irregular)
-                rows = yield from _row_by_row(file, plain, kind, reading)
+                rows, way = (yield from take(resource, file, plain, kind, reading)), name
+                break
+            except Irregular as irregular:
+                why = str(irregular) or why
+        else:
+            rows, way = (yield from _row_by_row(file, plain, kind, reading)), why
     except Broken as error:
         raise SourceError(f"{file.address}: {error.message}", error.hint or "nothing of this sync is loaded") from error
     if rows:
         ways[way] = ways.get(way, 0) + 1
-        slowly = next((way for way in ways if way not in ("", DOCUMENTS)), "")
-        if slowly or "" in ways:
+        slowly = next((way for way in ways if way not in (COLUMNS, DOCUMENTS)), "")
+        if slowly or COLUMNS in ways:
             paths.note(str(resource.name), "rows" if slowly else "columns", slowly)
     if not rows and changed:
         # What it held before goes: a row that says so, and is not loaded itself.
@@ -260,15 +129,13 @@ def _read(
         yield dlt.mark.with_hints({FILE: file.address, EMPTIED: True}, hints)
 
 
-def _table(resource: DltResource, file: Found) -> Table:
-    """Raises `Irregular` where there is none."""
-    if not dlt_files.extracting():
-        raise Irregular("nothing of it is loaded")
-    return Table(resource, {FILE: file.address})
-
-
-def _columns(table: Table, file: Found, plain: Path, kind: Format, reading: Options) -> Generator[Any, None, int]:
+def _columns(
+    resource: DltResource, file: Found, plain: Path, kind: Format, reading: Options
+) -> Generator[Any, None, int]:
     """Takes a file in by its columns. Raises `Irregular` before anything is taken in."""
+    if any(resource.custom_metrics[WAYS]):
+        raise Irregular("an earlier file was read row by row")
+    table = _table(resource, file)
     table.require_plain()
     with tempfile.TemporaryDirectory(prefix="columns-", dir=dlt_files.room()) as folder:
         path = Path(folder) / "rows.parquet"
@@ -278,11 +145,16 @@ def _columns(table: Table, file: Found, plain: Path, kind: Format, reading: Opti
     return rows
 
 
-def _documents(table: Table, file: Found, plain: Path, kind: Format) -> Generator[Any, None, int]:
+def _documents(
+    resource: DltResource, file: Found, plain: Path, kind: Format, reading: Options
+) -> Generator[Any, None, int]:
     """Takes a file in as documents that dlt's extraction need not make. Raises `Irregular` before any is taken in,
     which says nothing where no file of its format could be."""
+    # From here on dicts come, which have row ids, and the table may have rows without.
+    dlt_files.let_ids_be_missing(dlt_files.table_of(resource))
     if kind != "jsonl" or not hooks.are_on():
         raise Irregular
+    table = _table(resource, file)
     table.require_untouched()
     with tempfile.TemporaryDirectory(prefix="documents-", dir=dlt_files.room()) as folder:
         path = Path(folder) / "documents"
@@ -299,48 +171,22 @@ def _row_by_row(file: Found, plain: Path, kind: Format, reading: Options) -> Gen
     return rows
 
 
+def _table(resource: DltResource, file: Found) -> Table:
+    """Raises `Irregular` where there is none."""
+    if not dlt_files.extracting():
+        raise Irregular("nothing of it is loaded")
+    return Table(resource, {FILE: file.address})
+
+
 def ways(resource: DltResource) -> Mapping[str, int]:
     """How many files of a resource that has been extracted were read row by row, by the reasons; those under an empty
     reason were taken in by their columns, those under `documents` as nested documents, which is quick, too."""
     return dict(resource.custom_metrics.get(WAYS, {}))
 
 
-@contextmanager
-def _at_hand(system: AbstractFileSystem, file: Found, encoding: str | None) -> Iterator[Path]:
-    """The file on this disk, unpacked and in UTF-8."""
-    packed = infer_compression(file.path.partition("?")[0])
-    foreign = encoding is not None and codecs.lookup(encoding).name not in ("utf-8", "ascii")
-    if "file" in _protocols(system) and not packed and not foreign:
-        yield Path(file.path)
-        return
-    with tempfile.TemporaryDirectory(prefix="dango-files-") as folder:
-        plain = Path(folder) / "file"
-        try:
-            with system.open(file.path, "rb", compression=packed) as source, plain.open("wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-            if foreign:
-                plain = _in_utf8(plain, str(encoding))
-        except UnicodeDecodeError as error:
-            raise SourceError(f"{file.address}: it is not in {encoding}: {error.reason}", "say `encoding:`") from error
-        except (OSError, EOFError) as error:
-            raise SourceError(f"{file.address}: {_said(error)}") from error
-        yield plain
-
-
-def _in_utf8(file: Path, encoding: str) -> Path:
-    other = file.with_name("utf8")
-    with file.open(encoding=encoding, newline="") as source, other.open("w", encoding="utf-8", newline="") as target:
-        shutil.copyfileobj(source, target, 1 << 20)
-    return other
-
-
-def _protocols(system: AbstractFileSystem) -> tuple[str, ...]:
-    return (system.protocol,) if isinstance(system.protocol, str) else tuple(system.protocol)
-
-
 def inspect(location: str, options: Mapping[str, Any] | None = None, **_: Any) -> Inspection:
     """Lists a place, and reads no file. Raises `SourceError` and `MissingPackage`."""
-    place = Place(location, _given(options or {}))
+    place = Place(location, given(options or {}))
     found = list(place.listed())
     size = sum(file.size for file in found)
     return Inspection(

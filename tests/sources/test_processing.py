@@ -319,5 +319,5 @@ def test_the_rows_of_files_go_through_processors(
     else:
         (root / "people.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in people.to_pylist()))
     said = dango("sync")
-    assert said.code == 0, said.stderr
+    assert said.code == 0, said.err
     assert rows("SELECT id, mail FROM raw_shop.people ORDER BY id") == [(1, "***"), (2, "***")]
