@@ -23,19 +23,23 @@ from dango.connectors.file_tables import ROWS, Contents, Irregular
 from dango.duckdb_text import literal, quoted
 
 _SAMPLE = 2_000
-_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[-+][0-9]{2}:[0-9]{2})?"
+_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[-+][0-9]{2}:[0-9]{2})?"
 _TYPES: Mapping[type, str] = {int: "bigint", float: "double", bool: "bool", str: "text"}
 
-# How a value of each type is written, and what it is; `{}` is its text.
-_WRITTEN: Mapping[str, tuple[str, str]] = {
-    "bigint": (r"-?(0|[1-9][0-9]{0,17})", "CAST({} AS BIGINT)"),
+# How a value of each type is written, what DuckDB reads it as, and what makes it one of the type; `{}` is its text.
+_WRITTEN: Mapping[str, tuple[str, str, str]] = {
+    "bigint": ("-?(?:0|[1-9][0-9]{0,17})", "BIGINT", "CAST({} AS BIGINT)"),
     "double": (
-        r"-?(0|[1-9][0-9]*)(\.[0-9]+([eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)",
+        r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)",
+        "DOUBLE",
         "CAST({} AS DOUBLE)",
     ),
-    "bool": ("true|false", "{} = 'true'"),
-    "timestamp": (f'"{_TIME}"', "CAST(trim({}, '\"') AS TIMESTAMPTZ)"),
+    "bool": ("true|false", "BOOLEAN", "{} = 'true'"),
+    "timestamp": (f'"{_TIME}"', "VARCHAR", "CAST(trim({}, '\"') AS TIMESTAMPTZ)"),
+    "text": (r'"(?:[^"\\]|\\.)*"', "VARCHAR", ""),
 }
+_GLANCE = 64
+"""So many keys at most are looked at in one step: the pattern grows with them, and takes longer than they do."""
 
 
 def contents(
@@ -89,15 +93,30 @@ def _type(key: str, values: Sequence[Any], said: str | None, is_time: Callable[[
 
 
 def _relation(file: Path, keys: Sequence[str], types: Mapping[str, str]) -> str:
-    every = json.dumps(dict.fromkeys(keys, "JSON"))
+    """Documents that are written as the first one at a glance, with its keys in its order, are parsed as what they are;
+    of others each value is looked at."""
     columns = ", ".join(f"{_value(key, kind)} AS {quoted(key)}" for key, kind in types.items())
+    typed = json.dumps({key: _WRITTEN[kind][1] for key, kind in types.items()})
+    every = json.dumps(dict.fromkeys(keys, "JSON"))
     empty = " AND ".join(f"r.{quoted(key)} IS NULL" for key in keys if key not in types)
+    where = f" WHERE {expected(f'alike OR ({empty})')}" if empty else ""
     # What is strict in it: a key that is missing, or there twice. One too many shows in their number.
     return (
-        f"(SELECT {columns} FROM (SELECT CASE WHEN len(json_keys(json)) = {len(keys)}"
+        f"(SELECT {columns} FROM (SELECT alike, CASE WHEN alike THEN json_transform(json, {literal(typed)}) END AS a,"
+        f" CASE WHEN alike THEN NULL WHEN len(json_keys(json)) = {len(keys)}"
         f" THEN json_transform_strict(json, {literal(every)}) ELSE error('unlike') END AS r"
-        f" FROM read_ndjson_objects({literal(str(file))})){f' WHERE {expected(empty)}' if empty else ''})"
+        f" FROM (SELECT json, {_alike(keys, types)} AS alike FROM read_ndjson_objects({literal(str(file))})))"
+        f"{where})"
     )
+
+
+def _alike(keys: Sequence[str], types: Mapping[str, str]) -> str:
+    if len(keys) > _GLANCE:
+        return "false"
+    values = {key: f"(?:null|{_WRITTEN[types[key]][0]})" if key in types else "null" for key in keys}
+    pairs = (rf"{re.escape(json.dumps(key, ensure_ascii=False))}\s*:\s*{value}" for key, value in values.items())
+    pattern = r"\s*\{\s*" + r"\s*,\s*".join(pairs) + r"\s*\}\s*"
+    return f"regexp_full_match(CAST(json AS VARCHAR), {literal(pattern)})"
 
 
 @contextmanager
@@ -112,13 +131,17 @@ def _batches(database: duckdb.DuckDBPyConnection, relation: str) -> Iterator[Ite
 
 
 def _value(key: str, kind: str) -> str:
-    column = f"r.{quoted(key)}"
+    alike, column = f"a.{quoted(key)}", f"r.{quoted(key)}"
+    pattern, _, value = _WRITTEN[kind]
+    if kind == "timestamp":
+        alike = f"CAST({alike} AS TIMESTAMPTZ)"
     if kind == "text":
-        return (
-            f"CASE WHEN {column} IS NULL THEN NULL WHEN NOT starts_with({column}, '\"') THEN error('unlike')"
-            f" WHEN contains({column}, '\\') THEN {column} ->> '$' ELSE trim({column}, '\"') END"
-        )
-    pattern, value = _WRITTEN[kind]
-    text = f"CAST({column} AS VARCHAR)"
-    fits = f"regexp_full_match({column}, '{pattern}')"
-    return f"CASE WHEN {column} IS NULL THEN NULL WHEN {fits} THEN {value.format(text)} ELSE error('unlike') END"
+        fits = f"starts_with({column}, '\"')"
+        value = f"CASE WHEN contains({column}, '\\') THEN {column} ->> '$' ELSE trim({column}, '\"') END"
+    else:
+        fits = f"regexp_full_match({column}, '{pattern}')"
+        value = value.format(f"CAST({column} AS VARCHAR)")
+    return (
+        f"CASE WHEN alike THEN {alike} WHEN {column} IS NULL THEN NULL"
+        f" WHEN {fits} THEN {value} ELSE error('unlike') END"
+    )

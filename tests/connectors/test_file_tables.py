@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -284,6 +285,8 @@ JSONL: Mapping[str, str] = {
     "plain": '{"i": 1, "f": 1.0, "b": true, "t": "x"}\n\n{"i": -2, "f": 1e2, "b": null, "t": ""}\n',
     "nothing in it": '{"a": 1, "n": null}\n{"a": 1, "n": null}\n',
     "keys in another order": '{"a": 1, "b": 2}\n{"b": 3, "a": 4}\n',
+    "written otherwise": '{"a":1,"\\u0062":"\\u0078","c":null}\n { "a" : 2 ,\t"b" : "y" , "c" : null }\n',
+    "very many keys": json.dumps({f"k{n}": n for n in range(200)}) + "\n",
     "a key too many": '{"a": 1}\n{"a": 2, "b": 3}\n',
     "a key too few": '{"a": 1, "b": 2}\n{"a": 2}\n',
     "a key twice": '{"a": 1}\n{"a": 2, "a": 3}\n',
@@ -310,8 +313,8 @@ def test_json_lines_make_the_same_tables_by_columns_and_row_by_row(
     same(quick, slow, referring)
     by_columns = {name for name, ways in zip(JSONL, quick.ways.values(), strict=True) if not any(ways)}
     assert by_columns == {
-        "plain", "keys in another order", "numbers in text", "texts", "moments", "other texts and moments", "names",
-        "empty", "nothing in it",
+        "plain", "keys in another order", "written otherwise", "very many keys", "numbers in text", "texts", "moments",
+        "other texts and moments", "names", "empty", "nothing in it",
     }  # fmt: skip
 
 
