@@ -34,6 +34,7 @@ ATTEMPTS = 3
 _UNDER_WAY = 1000
 """So many tasks at most: Ray plans as many at ease, and whoever adds machines by what waits sees enough."""
 _LISTEN = 1.0
+_GATHER = 0.1
 _CANCEL = 1.0
 _CONNECT = 5.0
 _START = (
@@ -223,9 +224,11 @@ class _Mailbox:
         self._there.set()
 
     async def take(self, seconds: float) -> list[_Told]:
-        """What has come since; it is waited for so long."""
+        """What has come since; it is waited for so long, and then for what comes with it."""
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._there.wait(), seconds)
+            # The one who listens looks at all tasks, a thousand maybe, each time that it hears something.
+            await asyncio.sleep(_GATHER)
         self._there.clear()
         news, self._news = self._news, []
         return news
