@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from xml.sax import SAXException
 
 import dlt
@@ -28,6 +28,13 @@ _ACCEPTED = "application/atom+xml, application/rss+xml, application/xml;q=0.9, *
 _SIGNS = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
 
 
+class Login(NamedTuple):
+    """What a feed may ask for."""
+
+    user: str
+    password: str
+
+
 def feeds(
     urls: list[str],
     lenient: bool = False,
@@ -45,7 +52,7 @@ def feeds(
     Raises:
         SourceError: when a feed cannot be had, or is none; the others are not loaded without it.
     """
-    login = (user, password or "") if user else None
+    login = Login(user, password or "") if user else None
     return dlt.resource(
         _entries,
         name="entries",
@@ -55,7 +62,7 @@ def feeds(
     )(urls, lenient, login)
 
 
-def _entries(urls: list[str], lenient: bool, login: tuple[str, str] | None) -> Iterator[list[dict[str, Any]]]:
+def _entries(urls: list[str], lenient: bool, login: Login | None) -> Iterator[list[dict[str, Any]]]:
     states: dict[str, dict[str, Any]] = dlt.current.resource_state().setdefault("feeds", {})
     # A table that is written anew wants all entries, loaded before or not.
     anew = dlt.current.resource().write_disposition == "replace"
@@ -73,7 +80,7 @@ def _entries(urls: list[str], lenient: bool, login: tuple[str, str] | None) -> I
         states[url] = {"signs": signs, "entries": digests}
 
 
-def _answer(url: str, login: tuple[str, str] | None, signs: Mapping[str, str]) -> Response:
+def _answer(url: str, login: Login | None, signs: Mapping[str, str]) -> Response:
     client = Client(request_timeout=SECONDS, request_max_attempts=ATTEMPTS, raise_for_status=False)
     try:
         answer = client.get(url, auth=login, headers={"Accept": _ACCEPTED, **signs})
@@ -149,6 +156,6 @@ def inspect(
     urls: list[str], lenient: bool = False, user: str | None = None, password: str | None = None, **_: Any
 ) -> Inspection:
     """Reads each feed, and says their titles. Raises `SourceError`."""
-    login = (user, password or "") if user else None
+    login = Login(user, password or "") if user else None
     titles = [str(_parsed(url, _answer(url, login, {}), lenient).feed.get("title") or url) for url in urls]
     return Inspection(server=", ".join(titles))

@@ -4,12 +4,12 @@
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from decimal import Decimal
 from functools import partial
 from itertools import islice
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import dlt
 from bson import Code, DBRef, Decimal128, MaxKey, MinKey, ObjectId, Regex, Timestamp
@@ -39,7 +39,12 @@ _FORBIDDEN, _REFUSED = 13, 18  # the server's codes
 _KINDS = {"datetime": "timestamp", "int": "bigint", "Int64": "bigint"}
 
 Document = dict[str, Any]
-Opened = Callable[[], AbstractContextManager[Database[Document]]]
+
+
+class Opened(Protocol):
+    """Opens the database; by a name of its own, since dlt cannot look at `Callable[…]` with Python 3.10."""
+
+    def __call__(self) -> AbstractContextManager[Database[Document]]: ...
 
 
 def collections(
