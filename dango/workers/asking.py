@@ -170,7 +170,7 @@ def _found(job: Job, project: Project, mask: Mask, send: Send, *, rehearse: bool
     from dango.sources.traps import traps
 
     send(importing(job))
-    with boundary(job, mask) as failures:
+    with boundary(job, mask, project) as failures:
         resolved = resolve(job)
         reveal(resolved, mask, send)
         yield from traps(resolved.function, job.root)

@@ -29,21 +29,29 @@ from dango.workers.processes import Send
 
 
 @contextmanager
-def boundary(job: Job, mask: Mask) -> Iterator[list[RunError]]:
-    """Whatever the block raises is in the list afterwards, told; nothing passes."""
+def boundary(job: Job, mask: Mask, project: Project | None = None) -> Iterator[list[RunError]]:
+    """Whatever the block raises is in the list afterwards, told; nothing passes.
+
+    Args:
+        job: whose source raises it.
+        mask: of its secrets.
+        project: whose job it is, where that has been read already: hundreds of sources may fail.
+    """
     failures: list[RunError] = []
     try:
         yield failures
     except BaseException as error:  # noqa: BLE001 - sources are other people's code; one must not stop the rest
-        failures.append(run_error(error, job, mask))
+        failures.append(run_error(error, job, mask, project))
 
 
-def run_error(error: BaseException, job: Job, mask: Mask) -> RunError:
+def run_error(error: BaseException, job: Job, mask: Mask, project: Project | None = None) -> RunError:
     """What went wrong and where, with every secret taken out of it."""
     cause = _meant(error, job)
     trace = mask("".join(traceback.format_exception(type(error), error, error.__traceback__)))
     if isinstance(cause, DangoError):
-        place = cause.place or (Project(job.root).place(job.source.name, cause.loc) if cause.loc else "")
+        place = cause.place
+        if cause.loc and not place:
+            place = (project or Project(job.root)).place(job.source.name, cause.loc)
         message, hint, kind = mask(cause.message), mask(cause.hint), type(cause).__name__
         return RunError(kind, message, hint, place, trace, cause.exit_code, cause.docs)
     kind = type(cause).__name__
