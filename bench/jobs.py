@@ -53,7 +53,7 @@ JOBS: tuple[Job, ...] = (
     Job("dicts_flat", "dicts of 10 columns from a custom source",
         _M, (Target("speedup", 3.5, "cpu"),), loads.dicts("flat"), growth=5 * _M),
     Job("dicts_flat_default", "dicts of 10 columns, against dlt's default",
-        100_000, (Target("speedup", 20, "cpu"),), loads.dicts("flat", ""), rounds=1),
+        500_000, (Target("speedup", 20, "cpu"),), loads.dicts("flat", ""), rounds=1),
     Job("dicts_nested", "dicts with an object and a child list",
         300_000, (Target("speedup", 3.0, "cpu"),), loads.dicts("documents")),
     Job("tap", "a Singer tap of 10 columns, against dlt's default with dicts",
