@@ -285,6 +285,9 @@ def _chosen(subject: Subject, answers: Answers) -> list[str] | dict[str, Any]:
     names = list(answers.get(RESOURCES) or ())
     if RESOURCES not in answers or names == list(written):
         names = list(written)
+    if not written and names == list(subject.streams or ()):
+        # All, and those that come to be.
+        return []
     if not subject.entry.select.live:
         usual = list(subject.entry.select.default or subject.entry.resources)
         if subject.present and not written and names == usual:

@@ -41,6 +41,8 @@ class Subject:
     """The fields that have a value somewhere else than in `sources.yml`: secrets, most of them."""
     inspection: Inspection | None = None
     """What the source was found to have; None before anybody looked."""
+    streams: tuple[str, ...] | None = None
+    """What a connector has, as it says itself; empty where it says nothing, None before it was asked."""
     plugin: bool = False
     """Whether it is a package's source, whose fields are read from its function as those of `dlt_native` are."""
     present: Mapping[str, Any] = field(default_factory=dict)
@@ -228,6 +230,9 @@ def _resources(subject: Subject, answers: Answers) -> Iterator[Question]:
     if subject.entry.select.live:
         yield from _tables(subject, answers)
         return
+    if subject.streams and len(subject.streams) > 1:
+        yield _streams(subject, subject.streams)
+        return
     names = subject.entry.resources
     if not names or subject.native:
         return
@@ -236,6 +241,12 @@ def _resources(subject: Subject, answers: Answers) -> Iterator[Question]:
     spec = FieldSpec(name=RESOURCES, kind="list", title="What shall be loaded?", required=True)
     default = subject.earlier.get(RESOURCES) or list(subject.entry.select.default or names)
     yield Question(RESOURCES, spec, choices, True, [name for name in default if name in names])
+
+
+def _streams(subject: Subject, streams: Sequence[str]) -> Question:
+    spec = FieldSpec(name=RESOURCES, kind="list", title="Which streams?", required=True)
+    earlier = [name for name in subject.earlier.get(RESOURCES) or () if name in streams]
+    return Question(RESOURCES, spec, tuple(Choice(name, name) for name in streams), True, earlier or list(streams))
 
 
 def _tables(subject: Subject, answers: Answers) -> Iterator[Question]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import typer
@@ -15,7 +16,7 @@ from dango.cli import ask, show
 from dango.cli.app import fail
 from dango.config.models import Source
 from dango.errors import DangoError, UsageError, near
-from dango.probe import Tested
+from dango.probe import About, Tested
 from dango.project import NATIVE, Project
 from dango.question import NAME, Choice, Question
 from dango.registry.entry import Entry
@@ -25,6 +26,7 @@ from dango.specification import is_connectors, is_option
 from dango.wizard import RESOURCES, Answers, Subject
 
 CHANGE, SECRETS, STOP = "change the answers", "enter the secrets again", "stop"
+_say = partial(typer.echo, err=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ class _Talk:
     looked: Mapping[str, Any] | None = None
     told: tuple[Any, ...] | None = None
     """Which connector has been asked what it may be told."""
+    listed: Mapping[str, Any] | None = None
+    """With which settings it has been asked for its streams."""
 
     def decided(self) -> tuple[Change, bool]:
         """Asks until the person is content."""
@@ -137,6 +141,8 @@ class _Talk:
             if self._specify():
                 continue
             question = wizard.next_question(self.subject, self.answers)
+            if (question is None or question.key == RESOURCES) and self._list():
+                continue
             # Tables that an option names are looked up too: how to load each is still to be asked.
             live = question.live if question else self.subject.entry.select.live and not self.subject.inspection
             if live and self._look():
@@ -184,6 +190,23 @@ class _Talk:
             self._go_on("It cannot be asked what it may be told.", "type its settings as JSON")
         return True
 
+    def _list(self) -> bool:
+        """Asks a connector for its streams, when all else is answered; whether it was asked."""
+        known = wizard.values(self.subject, self.answers)
+        by_option = RESOURCES in self.answers and self.listed is None
+        if by_option or not is_connectors(self.plain) or self.subject.streams == () or known == self.listed:
+            return False
+        self.listed = known
+        _say("asking the connector for its streams …")
+        try:
+            about = adding.specification(self._change(bare=True), _say)
+        except DangoError as error:
+            about = About(problems=(error.message,))
+        self.subject = replace(self.subject, streams=about.streams)
+        if about.problems and not about.streams:
+            _say("\n".join(about.problems))
+        return True
+
     def _look(self) -> bool:
         """Looks up what the source has, if that is not known for these answers; whether it did."""
         known = wizard.values(self.subject, self.answers)
@@ -222,7 +245,7 @@ class _Talk:
             raise KeyboardInterrupt
         if way == all_the_same:
             return True
-        self.looked = self.told = None
+        self.looked = self.told = self.listed = None
         if way == CHANGE:
             self._back()
         else:
@@ -264,12 +287,14 @@ def _told_for_options(project: Project, subject: Subject, asked: Asked) -> Subje
 
 def _told(project: Project, change: Change, subject: Subject, name: str) -> Subject:
     """The same, with the fields of which the connector tells itself."""
-    about = adding.specification(change, lambda message: typer.echo(message, err=True))
+    about = adding.specification(change, _say)
     if not about.options:
         why = "\n".join(about.problems) or "it does not say what it may be told"
         typer.echo(f"{why}\nits settings are typed as JSON", err=True)
     section = secrets_of(project.root / SECRETS_FILE, ("sources", name))
-    return _knowing(project, answers.told(subject, about, section), name)
+    # One that has nothing to say of streams, with its settings or without, is not asked for them.
+    streams = None if about.streams or about.problems else ()
+    return _knowing(project, replace(answers.told(subject, about, section), streams=streams), name)
 
 
 def _change(project: Project, subject: Subject, given: Answers, asked: Asked, *, bare: bool = False) -> Change:

@@ -247,3 +247,58 @@ def test_secret_settings_do_not_belong_on_a_command_line(dango: Callable[..., Sa
     said = dango("source", "add", "singer", "--set", "tap=tap-x", "--requirement", "--index-url=x", "--yes")
     assert said.code == 2
     assert "--requirement cannot be that: `--index-url=x` is an option of a tool" in said.err
+
+
+@pytest.mark.slow
+def test_streams_are_offered_as_a_list_once_the_connector_can_say_them(
+    root: Path, terminal: Callable[..., Terminal], write: Callable[[Mapping[str, str]], None]
+) -> None:
+    three = 'print(json.dumps({"streams": [{**stream, "stream": n, "tap_stream_id": n} for n in ("a", "b", "c")]}))'
+    write({"taps/tap.py": TAP.replace('print(json.dumps({"streams": [stream]}))', three)})
+    settings = (
+        ("Program", "python taps/tap.py" + ENTER),
+        ("Packages that bring it", ENTER),
+        ("token", "Q7secretQ7" + ENTER),
+        ("region", ENTER),
+        ("pages", ENTER),
+        ("proxy.password", ENTER),
+        ("Set any of", ENTER),
+        ("asking the connector for its streams", ""),
+    )
+    it = terminal("source", "add", "singer", "--no-test")
+    it.answer(
+        ("Name of the source", CLEAR + "all" + ENTER),
+        *settings,
+        ("Which streams?", ENTER),
+        ("Write this?", ENTER),
+        ("Load it now?", "n"),
+    )
+    assert it.ends() == 0
+    assert "resources" not in files(root)[0]
+
+    it = terminal("source", "add", "singer", "--no-test")
+    it.answer(
+        ("Name of the source", CLEAR + "two" + ENTER),
+        *settings,
+        ("Which streams?", DOWN + " " + ENTER),
+        ("Write this?", ENTER),
+        ("Load it now?", "n"),
+    )
+    assert it.ends() == 0
+    assert "resources: [a, c]" in files(root)[0]
+
+    it = terminal("source", "edit", "two", "--no-test")
+    it.answer(
+        ("Program", ENTER),
+        ("Packages that bring it", ENTER),
+        ("token", ENTER),
+        ("region", ENTER),
+        ("pages", ENTER),
+        ("proxy.password", ENTER),
+        ("Set any of", ENTER),
+        ("Which streams?", DOWN + " " + ENTER),
+        ("Write this?", ENTER),
+        ("Load it now?", "n"),
+    )
+    assert it.ends() == 0
+    assert "resources: [a, b, c]" in files(root)[0]
