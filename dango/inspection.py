@@ -22,8 +22,8 @@ from dango.registry.entries import entry_document, entry_in
 from dango.registry.entry import Entry
 from dango.registry.lint import Finding as RuleFinding
 from dango.registry.lint import lint as rules
-from dango.registry.plugins import EXECUTORS, plugin
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, read_toml
+from dango.workers import executors
 from dango.workers.executors import LOCAL
 from dango.workers.supervision import at_work, prepare, values, watch
 
@@ -207,7 +207,7 @@ def _with_executor(project: Project, finding: Finding) -> Finding:
     if place in (LOCAL, AUTO) or place.startswith(SCHEME):
         return finding
     try:
-        plugin(EXECUTORS, place)
+        executors.named(place)
     except DangoError as error:
         at = project.place(finding.source, ("executor",))
         return Finding(finding.source, (*finding.problems, Problem.at(at, error.message, error.hint, docs=error.docs)))

@@ -18,7 +18,7 @@ from dango.errors import DOCS, DangoError, PluginNotFound, QueryError, StateCorr
 from dango.history import History
 from dango.lock import lock
 from dango.registry.entries import Registry
-from dango.registry.plugins import EXECUTORS, plugin
+from dango.workers import executors
 from tests.conftest import Said
 from tests.connectors.vendor import Answer, Asked, vendor
 
@@ -330,7 +330,7 @@ def said(root: Path, write: Callable[..., None], dango: Callable[..., Said], acm
     (root / "data" / "warehouse.duckdb").write_text("no database\n" * 1000)
     run("sync orders")
     with pytest.raises(PluginNotFound) as missing:
-        plugin(EXECUTORS, "lokal")
+        executors.named("lokal")
     told.append(f"error: {missing.value}\n  hint: {missing.value.hint}\n")
     corrupt = StateCorrupt("orders", root / ".dango/pipelines/orders", ValueError("Expecting value"))
     lost = WorkerLost("orders", "its machine was lost 3 times, at last by NodeDiedError")

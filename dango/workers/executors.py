@@ -10,8 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Protocol
 
+from dango.errors import PluginNotFound
 from dango.job import Event, Job, RunResult
-from dango.registry.plugins import EXECUTORS, plugin, told
+from dango.registry.plugins import EXECUTORS, Plugin, plugin, told
 from dango.workers.processes import Workers
 
 Values = Generator[Event | RunResult, None, None]
@@ -34,6 +35,14 @@ LOCAL = "local"
 """The place for jobs of which nothing else is said: processes of this machine."""
 
 
+def named(name: str) -> Plugin:
+    """What brings the executor of that name. Raises `PluginNotFound`, naming the nearest, and all places there are."""
+    try:
+        return plugin(EXECUTORS, name)
+    except PluginNotFound as error:
+        raise PluginNotFound(error.message, f"{error.hint}; a Ray cluster: ray://HOST:PORT, auto") from None
+
+
 def load(name: str, supervise: Supervise, workers: Workers, at_once: int) -> Executor:
     """The executor of that name: what the entry point of `dango.executors` names is called as `LocalExecutor` is.
 
@@ -41,7 +50,7 @@ def load(name: str, supervise: Supervise, workers: Workers, at_once: int) -> Exe
         PluginNotFound: naming the nearest, and those of them that are broken.
         BrokenPlugin: where it cannot be imported or made, or is no `Executor`: what it lacks is named.
     """
-    found = plugin(EXECUTORS, name)
+    found = named(name)
     factory = found.load()
     if not callable(factory):
         raise found.broken(f"`{found.value}` is a {type(factory).__name__}, and is to be called")

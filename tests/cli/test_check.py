@@ -179,3 +179,4 @@ def test_a_place_for_a_source_that_there_is_not_is_a_mistake(
     said = dango("check")
     assert said.code == 2
     assert ".dango/sources.yml:6:6: no executor `lokal`" in said.told and said.told.count("error:") == 1
+    assert "executors: local; a Ray cluster: ray://HOST:PORT, auto" in said.told
