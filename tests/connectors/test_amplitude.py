@@ -104,9 +104,15 @@ def test_the_second_load_asks_from_the_newest_event_on_and_loads_none_twice(ware
 
 
 def test_hours_that_are_not_whole_yet_are_left_for_later():
-    project = Project([event(n, NOW - n * HOUR) for n in range(10)])
+    def this_hour():
+        return dt.datetime.now(dt.timezone.utc).replace(minute=0, second=0, microsecond=0)
+
+    now = this_hour()
+    project = Project([event(n, now - n * HOUR) for n in range(10)])
     with vendor(project) as server:
-        assert sorted(int(row["uuid"]) for row in source(server)) == [3, 4, 5, 6, 7, 8, 9]
+        loaded = sorted(int(row["uuid"]) for row in source(server))
+    # The hour may turn meanwhile.
+    assert loaded == [3, 4, 5, 6, 7, 8, 9] or (loaded == [2, 3, 4, 5, 6, 7, 8, 9] and this_hour() > now)
 
 
 def test_what_is_too_large_for_one_archive_is_asked_for_in_halves():
