@@ -87,7 +87,7 @@ JOBS: tuple[Job, ...] = (
     Job("folder_growth", "`.dango/` after 100 syncs, against 10",
         100, (Target("ratio", 1.1, "size"),), everyday.folder_growth, rounds=1),
     Job("cluster", "64 sources of dicts on a Ray cluster of 2 processors, against `--jobs 2`, so many rows each",
-        50_000, (_at_most(1.25),), scale.sources, rounds=2),
+        50_000, (_at_most(1.25),), scale.sources, rounds=3),
     Job("cluster_task", "200 sources of few rows there: what a task costs, against `--jobs 2`",
         10, (Target("difference", 0.15),), scale.overhead, rounds=2),
     Job("parts", "PostgreSQL → DuckDB in 16 ranges of a key, against one job",
