@@ -17,7 +17,7 @@ from dango.cluster import AUTO, SCHEME
 from dango.config.models import Source
 from dango.conversions import moment
 from dango.course import Course
-from dango.errors import UsageError, page_of
+from dango.errors import DangoError, UsageError, page_of
 from dango.history import History
 from dango.job import Event, Job, RunError, RunResult
 from dango.project import SOURCES_FILE, Project
@@ -253,8 +253,10 @@ def _executor(project: Project, jobs: Sequence[Job], on: str | None, at_once: in
     try:
         for name, those in places.items():
             made[name] = _at(name, project, those, at_once, workers)
-    except BaseException:
+    except BaseException as error:
         Several(made, place).close()
+        if isinstance(error, DangoError) and not (on or error.place):
+            error.place = project.place(those[0].source.name, ("executor",))
         raise
     return next(iter(made.values())) if len(made) == 1 else Several(made, place)
 

@@ -180,3 +180,7 @@ def test_a_place_for_a_source_that_there_is_not_is_a_mistake(
     assert said.code == 2
     assert ".dango/sources.yml:6:6: no executor `lokal`" in said.told and said.told.count("error:") == 1
     assert "executors: local; a Ray cluster: ray://HOST:PORT, auto" in said.told
+    # Where the command line names the place, no line of the file is to blame.
+    for words, told in (((), ".dango/sources.yml:6:6: no executor `lokal`"), (("--on", "lokal"), "error: no executor")):
+        said = dango("sync", "d", *words)
+        assert said.code == 2 and told in said.err, said.err
