@@ -23,6 +23,7 @@ from tests.postgres_server import Postgres
 
 FOLDER = Path(os.environ.get("DANGO_BENCH_PEERS") or Path(__file__).with_name(".peers"))
 _MOST_AS_TEXT = 100_000
+_MOST_AS_JSON = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +197,8 @@ def _ingestr(environment: str, *ways: str) -> Callable[[Work], Command]:
 
 def _singer(work: Work) -> Command:
     work.only("postgres duckdb")
+    if work.given.rows > _MOST_AS_JSON:
+        raise Unable(f"pipes rows as JSON; more than {_MOST_AS_JSON:,} take it over a quarter of an hour")
     assert work.given.database is not None
     server, table = work.given.database
     tap = work.folder / "tap.json"

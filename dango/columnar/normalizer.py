@@ -11,6 +11,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -238,11 +239,15 @@ class ColumnarNormalizer(JsonLItemsNormalizer):
         """The type of a column in the files, which the writer itself tells."""
         said = tuple(hint.get(key) for key in ("data_type", "precision", "scale", "timezone"))
         if said not in self._types:
-            writer: Any = ParquetDataWriter(io.BytesIO(), caps=self.config.destination_capabilities)
-            writer.write_header({"column": {**hint, "name": "column"}})
-            self._types[said] = writer.schema.field(0).type
-            writer.close()
+            self._writer.write_header({"column": {**hint, "name": "column"}})
+            self._types[said] = self._writer.schema.field(0).type
+            self._writer.close()
         return self._types[said]
+
+    @cached_property
+    def _writer(self) -> Any:
+        """One writer for all types: dlt looks for its settings in every place when one is made."""
+        return ParquetDataWriter(io.BytesIO(), caps=self.config.destination_capabilities)
 
 
 def _first(column: Column) -> Any:

@@ -164,6 +164,8 @@ class Following(_Around):
     def get_value(self, key: str, hint: type[Any], pipeline_name: str | None, *sections: str) -> tuple[Any, str]:
         """What the value refers to. Of all sections at once nothing is followed: most are none of this process's."""
         value, name = self._provider.get_value(key, hint, pipeline_name, *sections)
+        if value is None:  # as nearly always: dlt asks a thousand times in a sync
+            return None, name
         whole = isinstance(value, Mapping) and not sections
         return (value if whole else self._follow(value, name)), name
 
@@ -199,6 +201,8 @@ class WithoutOthers(_Around):
     def get_value(self, key: str, hint: type[Any], pipeline_name: str | None, *sections: str) -> tuple[Any, str]:
         """What the provider has, unless it stands under another source's name."""
         value, name = self._provider.get_value(key, hint, pipeline_name, *sections)
+        if value is None:
+            return None, name
         if sections[:1] == (SOURCES,) and sections[1:2] and sections[1] in self._others:
             return None, name
         if isinstance(value, Mapping):

@@ -133,20 +133,20 @@ class SourcePipeline:
         return packages
 
     def _compare(self) -> None:
-        """Takes the destination's word where the folder does not know its newest loads."""
+        """Takes the destination's word where the folder does not know its newest loads; opens DuckDB's file once."""
         pending = {*self.pipeline.list_extracted_load_packages(), *self.pipeline.list_normalized_load_packages()}
         with dataset.sql_client(self.pipeline, self._job) as sql:
             dataset.settle(sql)
             self._basis = self._loads(sql)
             done = dataset.loaded(sql, pending)
-        for load_id in done:
-            dlt_packages.remove(self.pipeline, load_id)
-        known = working_folder.noted(self._folder)
-        if known is not None and working_folder.fits(known, self._basis, self.pipeline.schema_names):
-            return
-        if known is not None:
-            self._begin_anew("the destination has gone on from another state", pending=bool(pending - done))
-        self._synchronise()
+            for load_id in done:
+                dlt_packages.remove(self.pipeline, load_id)
+            known = working_folder.noted(self._folder)
+            if known is not None:
+                if working_folder.fits(known, self._basis, self.pipeline.schema_names):
+                    return
+                self._begin_anew("the destination has gone on from another state", pending=bool(pending - done))
+            self._synchronise()
 
     def _begin_from_destination(self, why: str) -> set[str]:
         self._begin_anew(why, pending=True)
@@ -182,7 +182,7 @@ class SourcePipeline:
         return working_folder.opened(self._folder, make, self._job, self._progress.say)
 
     def adopt(self, schema: str) -> None:
-        """Knows the tables of a schema, also where only parts were loaded by it, which keep no state."""
+        """Knows the tables of a schema without a state: a first run came no further than them, or parts were loaded."""
         if self._atomic and schema not in self.pipeline.schema_names:
             with connecting(self._job), dataset.writing(self.pipeline, self._job):
                 dlt_state.adopt(self.pipeline, schema)

@@ -1,20 +1,25 @@
 """What a sync imports sooner or later, imported: for the process from which syncs are forked.
 
-What the worker does not import at its top, dlt does as soon as a pipeline is made.
+What the worker does not import at its top, dlt does as soon as a pipeline is made, or dango as soon as a lock is taken.
 """
 
 from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
 
+from dango.config.models import Config
+
 _FOR_ROWS = (
     "pyarrow.compute", "pyarrow.parquet", "dango.columnar.normalizer", "dlt.common.libs.sql_alchemy_compat",
     "dango.connectors.sql", "dango.connectors.files", "dango.load.merging", "dango.load.loading",
 )  # fmt: skip
-_BY_DLT = (
+_LATER = (
     "dlt._workspace._plugins",
+    "dlt._workspace.cli._plugins",
     "dlt.destinations.impl.duckdb.duck",
     "dlt.sources.helpers.requests",
+    "filelock",
+    "pendulum.locales.en.locale",
 )
 
 
@@ -31,4 +36,6 @@ def _import(names: Iterable[str]) -> None:
 
 
 import_module("dango.workers.worker")
-_import(_BY_DLT)
+_import(_LATER)
+# Each process would build its validators anew.
+Config.model_rebuild()

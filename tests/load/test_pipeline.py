@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from tests.conftest import Said, native, readable_by_others, sources
@@ -252,6 +253,24 @@ def test_what_a_killed_run_extracted_is_loaded_first_and_nothing_twice(
 
     assert tables(dango("sync", "--json")) == {"customers": (1, 3)}
     assert rows("SELECT id FROM raw_shop.events ORDER BY id") == [(n,) for n in range(1, 7)]
+
+
+def test_of_a_first_run_that_came_no_further_than_its_tables_the_types_are_known(
+    root: Path, write: Write, dango: Dango, rows: Rows
+) -> None:
+    write({"sources": sources(native("shop", "shop")), "custom_sources/shop.py": SHOP})
+    put(root, customers=[{"id": 1, "paid": 2}])
+    assert dango("sync").code == 0
+    # Tables and schema are committed before the rows; with them, and without state, a run that is killed there ends.
+    with duckdb.connect(str(root / "data" / "warehouse.duckdb")) as database:
+        for table in ("customers", "_dlt_loads", "_dlt_pipeline_state"):
+            database.execute(f"DELETE FROM raw_shop.{table}")
+    shutil.rmtree(root / ".dango" / "pipelines")
+
+    put(root, customers=[{"id": 1, "paid": 2.5}])
+    assert dango("sync").code == 0
+    # A fraction in a column of whole numbers would be rounded without a word.
+    assert rows("SELECT paid, paid__v_double FROM raw_shop.customers") == [(None, 2.5)]
 
 
 @pytest.mark.slow
