@@ -161,11 +161,12 @@ def interleaved(contest: Contest, rounds: int, say: Callable[[str], None]) -> Ou
     """
     samples: dict[str, list[Sample]] = {name: [] for name in contest.contestants}
     skipped = dict(contest.skipped)
+    failed: set[str] = set()
 
     def done(name: str, turn: int) -> bool:
         contestant, taken = contest.contestants[name], samples[name]
         far = contestant.peer and bool(taken) and taken[0]["wall"] > FAR * samples["dango"][0]["wall"]
-        return name in skipped or far or (contestant.rounds is not None and turn >= contestant.rounds)
+        return name in failed or far or (contestant.rounds is not None and turn >= contestant.rounds)
 
     for turn in range(rounds):
         for name, contestant in contest.contestants.items():
@@ -177,12 +178,13 @@ def interleaved(contest: Contest, rounds: int, say: Callable[[str], None]) -> Ou
                 if not contestant.peer:
                     raise BenchError(f"{contestant.label}: {error}", error.code) from error
                 # What a foreign program says may name paths and passwords; it is shown, and not kept.
-                skipped[name] = str(error).partition("\n")[0]
+                failed.add(name)
+                skipped[contestant.label] = str(error).partition("\n")[0]
                 say(f"  {contestant.label}: left out: {error}")
                 continue
             samples[name].append(sample)
             say(f"  {contestant.label}: {sample['wall']:.2f} s, cpu {sample['cpu']:.2f} s")
-    return Outcome({name: taken for name, taken in samples.items() if taken and name not in skipped}, skipped)
+    return Outcome({name: taken for name, taken in samples.items() if taken and name not in failed}, skipped)
 
 
 def _once(contestant: Contestant) -> Sample:

@@ -151,10 +151,11 @@ def _peers(measured: Sequence[tuple[Job, Entry]]) -> str:
     none = len(lines)
     for job, entry in measured:
         dango = entry.median("dango", "wall") if "dango" in entry.samples else 0
-        for name in (name for name in entry.samples if name not in OURS):
+        others = [name for name in entry.samples if name not in OURS]
+        for name in ("dango", *others) if others else ():
             wall, cpu, rss = (entry.median(name, measure) for measure in ("wall", "cpu", "rss"))
             lines.append(
-                f"| {job.title} | {entry.rows:,} | {entry.labels[name]} | {_seconds(wall)} | {_seconds(cpu)}"
+                f"| {job.title} | {entry.rows:,} | {_cell(entry.labels[name])} | {_seconds(wall)} | {_seconds(cpu)}"
                 f" | {rss / MIB:.0f} | {wall / dango:.1f}× |"
             )
     if len(lines) == none:
