@@ -93,8 +93,10 @@ def test_the_readmes_own_figures_are_those_that_were_measured() -> None:
         (
             "PostgreSQL → DuckDB, rows in seconds",
             f"5M in {postgres:.1f} ¹",
+            f"0.1M in {theirs('PostgreSQL → DuckDB, few', 'tap-postgres')} ¹ ⁴",
             f"5M in {theirs('PostgreSQL → DuckDB, 16', 'ingestr 0.15')} ¹",
             f"5M in {theirs('PostgreSQL → DuckDB, 16', 'sling')} ¹",
+            f"0.1M in {theirs('PostgreSQL → DuckDB, few', 'getdango')} ¹ |",
         ),
         (
             "0.1M of these rows",
@@ -102,20 +104,21 @@ def test_the_readmes_own_figures_are_those_that_were_measured() -> None:
             f"{theirs('PostgreSQL → DuckDB, few', 'tap-postgres')} ¹ ⁴",
             f"{theirs('PostgreSQL → DuckDB, few', 'ingestr 0.15')} ¹",
             f"{theirs('PostgreSQL → DuckDB, few', 'sling')} ¹",
-            f"{theirs('PostgreSQL → DuckDB, few', 'getdango')} ¹",
+            f"{theirs('PostgreSQL → DuckDB, few', 'getdango')} ¹ |",
         ),
         (
             "CSV → DuckDB",
             f"5M in {csv:.1f} ¹",
             f"5M in {theirs('CSV → DuckDB', 'ingestr 0.15')} ¹",
             f"5M in {theirs('CSV → DuckDB', 'sling')} ¹",
-            f"5M in {theirs('CSV → DuckDB', 'getdango')} ¹",
+            f"5M in {theirs('CSV → DuckDB', 'getdango')} ¹ |",
         ),
         ("dicts of 10 columns, 1M rows, CPU seconds", f"{own:.1f} ¹", f"{others:.1f} ¹, with Parquet files"),
     ):
-        cells = next(line for line in README.splitlines() if line.startswith(f"| {name} | "))
-        assert cells.startswith(f"| {name} | {shown[0]} |")
-        assert all(f"| {each} |" in cells for each in shown), (cells, shown)
+        cells = next(line for line in README.splitlines() if line.startswith(f"| {name} | ")).split(" | ")[1:]
+        # dango's own stands first, and no other cell claims to have been measured beside it.
+        assert cells[0] == shown[0]
+        assert [cell for cell in cells if "¹" in cell] == shown
 
 
 def test_the_number_of_entries_is_that_of_the_entries_whose_checks_all_pass() -> None:
