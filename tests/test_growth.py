@@ -19,38 +19,18 @@ from tests.conftest import native, sources
 
 START = dt.datetime(2024, 2, 29, 12, tzinfo=dt.timezone.utc)
 
-# What `dango sync` does, with every job in this one process: a hundred interpreters would take minutes to start.
+# What `dango sync` does: forty interpreters less, each of which would import what a command needs.
 SYNCS = """\
-import os, sys
-from dango.workers import worker
-from dango.job import Event, RunResult
+import sys
 from dango.log import Log
 from dango.project import Project
 from dango.runner import Request, plan, run
-from dango.workers.supervision import surroundings
 
 project = Project.at(".")
-os.environ.update(surroundings(project))
-
-
-class Here:
-    def run(self, jobs, on_event):
-        for job in jobs:
-            values = []
-            worker.load(job, values.append)
-            for value in values:
-                if isinstance(value, Event):
-                    on_event(value)
-            yield from (value for value in values if isinstance(value, RunResult))
-
-    def close(self):
-        pass
-
-
 for _ in range(int(sys.argv[1])):
     jobs = plan(project, [], Request())
     with Log(project.state / "logs", jobs[0].run, "text") as log:
-        for result in run(project, jobs, log.event, executor=Here()):
+        for result in run(project, jobs, log.event):
             log.result(result)
             assert (result.status, result.rows) == ("ok", 10), result
 """

@@ -166,6 +166,17 @@ def without(package: Package, tables: Iterable[str]) -> None:
             file.path.unlink()
 
 
+def extracted(pipeline: dlt.Pipeline) -> Path:
+    """The folder of the packages that are not normalised yet."""
+    return Path(pipeline.working_dir) / "normalize" / "extracted"
+
+
+def forget_extracted(pipeline: dlt.Pipeline) -> None:
+    """What a run had normalised when it was killed may still stand among what is extracted; dlt would fail."""
+    for load_id in {*pipeline.list_extracted_load_packages()} & {*pipeline.list_normalized_load_packages()}:
+        shutil.rmtree(extracted(pipeline) / load_id)
+
+
 def remove(pipeline: dlt.Pipeline, load_id: str) -> None:
     """Deletes a package, wherever it stands. In one step first, so that no half of it is ever found."""
     working = Path(pipeline.working_dir)

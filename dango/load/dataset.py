@@ -15,9 +15,10 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from dango.dlt_internals.packages import connected
-from dango.errors import root_cause
+from dango.errors import DestinationError, root_cause
 from dango.job import Job
 from dango.load.access import holder, lock_file
+from dango.load.known_file import KnownFile, known
 from dango.load.working_folder import Loads
 from dango.lock import lock
 
@@ -30,31 +31,39 @@ DATABASE_WAIT = 60.0
 
 
 @contextmanager
-def writing(pipeline: dlt.Pipeline, job: Job) -> Iterator[None]:
+def writing(pipeline: dlt.Pipeline, job: Job) -> Iterator[KnownFile]:
     """One writer at a time on an embedded database: DuckDB lets no second process even open it.
+
+    Yields:
+        what is known of the dataset; nothing where the database is no file.
 
     Raises:
         Held: when another process has it for longer than the job waits.
     """
-    file = database_file(pipeline, job)
-    if file is None:
-        yield
+    if job.destination.type != "duckdb":
+        yield KnownFile()
         return
+    file, name = _embedded(pipeline)
     wait = DATABASE_WAIT if job.wait is None else job.wait
-    with lock(lock_file(job.root, file), f"the database {Path(file).name}", wait, run=job.run):
-        yield
+    held = lock_file(job.root, file)
+    with (
+        lock(held, f"the database {file.name}", wait, run=job.run),
+        known(file, name, held.with_suffix(".known")) as database,
+    ):
+        yield database
 
 
 def database_file(pipeline: dlt.Pipeline, job: Job) -> str | None:
     """The file of an embedded database; None for any other destination."""
-    return _file(pipeline) if job.destination.type == "duckdb" else None
+    return str(_embedded(pipeline)[0]) if job.destination.type == "duckdb" else None
 
 
 @functools.lru_cache(maxsize=8)
-def _file(pipeline: dlt.Pipeline) -> str:
+def _embedded(pipeline: dlt.Pipeline) -> tuple[Path, str]:
+    """A file and, as it is called in it, the dataset."""
     # Once: dlt reads its whole configuration for each client.
-    credentials: Any = pipeline.sql_client().credentials
-    return str(credentials.database)
+    client: Any = pipeline.sql_client()
+    return Path(client.credentials.database), client.dataset_name
 
 
 @contextmanager
@@ -152,6 +161,20 @@ def loaded(sql: Any, load_ids: Collection[str]) -> set[str]:
     except DatabaseUndefinedRelation:
         return set()
     return {str(load_id) for (load_id,) in found}
+
+
+def require_loaded(sql: Any, load_ids: Collection[str], job: Job) -> None:
+    """An embedded database is a file: it may be moved while it is written to, and is made anew by who opens it.
+
+    Raises:
+        DestinationError: where a package is not in it.
+    """
+    if loaded(sql, load_ids) != {*load_ids}:
+        raise DestinationError(
+            f"destination `{job.destination.name}` was lost: what was loaded is not in it, as its file was moved or"
+            " removed meanwhile",
+            f"put the file back, or begin a new one: dango sync {job.source.name}",
+        )
 
 
 def newest_state(sql: Any, pipeline: str, *, without: Collection[str] = ()) -> tuple[str, str] | None:

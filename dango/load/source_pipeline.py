@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
@@ -19,11 +18,12 @@ from dango.dlt_internals import state as dlt_state
 from dango.dlt_internals.names import TRACE_FILE_NAME, TerminalException
 from dango.dlt_internals.packages import Client, Package
 from dango.dlt_internals.tables import TRANSACTIONAL
-from dango.errors import DestinationError, Held, root_cause
+from dango.errors import Held, root_cause
 from dango.external import Mistaken
 from dango.job import Job
 from dango.load import dataset, loading, working_folder
 from dango.load.connection import connecting, made
+from dango.load.known_file import KnownFile
 from dango.load.lease import Lease, lease
 from dango.load.loading import Loaded, Moment
 from dango.load.progress import Progress
@@ -100,8 +100,12 @@ class SourcePipeline:
         Returns:
             the schemas of which something was loaded that an earlier run had left.
         """
-        with connecting(self._job), dataset.writing(self.pipeline, self._job):
+        with connecting(self._job), dataset.writing(self.pipeline, self._job) as database:
+            if self._unchanged(database):
+                return set()
             dataset.patiently(self._job, self._compare if self._atomic else self.pipeline.sync_destination)
+            if self._basis is not None:
+                database.learnt = self._basis
         if not self.pipeline.has_pending_data:
             return set()
         if self._atomic and self._job.fail_on_schema_change:
@@ -124,13 +128,23 @@ class SourcePipeline:
         return {package.schema.name for package in packages}
 
     def _load_pending(self, permit: Callable[[Sequence[Package]], object]) -> Sequence[Package]:
-        self._forget_normalized()
+        dlt_packages.forget_extracted(self.pipeline)
         with columnar.switched_on(self._atomic, Path(self.pipeline.working_dir)):
             self.normalize()
         packages = dlt_packages.waiting(self.pipeline)
         permit(packages)
         self.load(packages)
         return packages
+
+    def _unchanged(self, database: KnownFile) -> bool:
+        """Whether the folder knows the destination's newest loads, and has none to add, as far as a file tells."""
+        known = working_folder.noted(self._folder)
+        if database.loads is None or known is None or self.pipeline.has_pending_data:
+            return False
+        if not working_folder.fits(known, database.loads, self.pipeline.schema_names):
+            return False
+        self._basis = self._followed(database.loads)
+        return True
 
     def _compare(self) -> None:
         """Takes the destination's word where the folder does not know its newest loads; opens DuckDB's file once."""
@@ -166,15 +180,6 @@ class SourcePipeline:
         self.pipeline.sync_destination()
         working_folder.note(self._folder, self._basis or {})
 
-    def _forget_normalized(self) -> None:
-        """What a run had normalised when it was killed may still stand among what is extracted; dlt would fail."""
-        both = {*self.pipeline.list_extracted_load_packages()} & {*self.pipeline.list_normalized_load_packages()}
-        for load_id in both:
-            shutil.rmtree(self._extracted() / load_id)
-
-    def _extracted(self) -> Path:
-        return Path(self.pipeline.working_dir) / "normalize" / "extracted"
-
     def _open(self) -> dlt.Pipeline:
         def make() -> dlt.Pipeline:
             return made(self._job, self._folder, self._progress)
@@ -198,7 +203,7 @@ class SourcePipeline:
         Raises:
             Mistaken: when a file that was referred to is not any more, as dlt has written anew what stood for it.
         """
-        paths = sorted(self._extracted().rglob("*.parquet"))
+        paths = sorted(dlt_packages.extracted(self.pipeline).rglob("*.parquet"))
         extracted = [found for path in paths if (found := external.read(path))]
         counts = self.pipeline.normalize().row_counts
         referred = [file for package in dlt_packages.waiting(self.pipeline) for file in package.referred]
@@ -224,14 +229,15 @@ class SourcePipeline:
         if not packages and not counted:
             working_folder.let_go(self._folder)
             return Loaded()
-        with dataset.writing(self.pipeline, self._job):
+        with dataset.writing(self.pipeline, self._job) as database:
             done = self._load_waiting(packages, note) if packages else Loaded()
             # Opened anew, and once: what is asked for is what is in the file that has this name now.
             with dataset.sql_client(self.pipeline, self._job) as sql:
                 if packages and self._atomic and not self._job.trial:
                     self._basis = self._loads(sql)
-                    self._require_loaded(sql, packages)
+                    dataset.require_loaded(sql, {package.load_id for package in packages}, self._job)
                     working_folder.note(self._folder, self._basis)
+                    database.learnt = self._basis
                 self._confirm(note)
                 for package in packages:
                     dlt_packages.remove(self.pipeline, package.load_id)
@@ -273,19 +279,11 @@ class SourcePipeline:
     def _confirm(self, note: Mapping[str, Any] | None) -> None:
         """What is extracted in the folder is loaded; here the note of loads says so."""
 
-    def _require_loaded(self, sql: Any, packages: Sequence[Package]) -> None:
-        """An embedded database is a file: it may be moved while it is written to, and is made anew by who opens it."""
-        load_ids = {package.load_id for package in packages}
-        if dataset.loaded(sql, load_ids) != load_ids:
-            raise DestinationError(
-                f"destination `{self._job.destination.name}` was lost: what was loaded is not in it, as its file was"
-                " moved or removed meanwhile",
-                f"put the file back, or begin a new one: dango sync {self._job.source.name}",
-            )
-
     def _loads(self, sql: Any) -> working_folder.Loads:
         """The loads that the destination has; those to come are newer, also where this machine's clock is behind."""
-        loads = dataset.loads(sql)
+        return self._followed(dataset.loads(sql))
+
+    def _followed(self, loads: working_folder.Loads) -> working_folder.Loads:
         dlt_packages.load_ids_after(newest for _, newest in loads.values())
         return loads
 
