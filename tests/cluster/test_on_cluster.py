@@ -169,7 +169,7 @@ def test_a_source_says_itself_where_it_runs(
 def test_a_source_that_fails_is_told_as_it_is_here(
     dango: Callable[..., Said], cluster: Cluster, project: Postgres
 ) -> None:
-    here, there = (dango("sync", "bad", "one", *on, env=cluster.env) for on in ((), ("--on", "auto")))
+    here, there = (dango("-v", "sync", "bad", "one", *on, env=cluster.env) for on in ((), ("--on", "auto")))
     assert here.code == there.code == 3
     for said in (here, there):
         assert "custom_sources/shop.py:13" in said.err and "ValueError: refused: ***" in said.err
