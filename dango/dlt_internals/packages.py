@@ -134,8 +134,10 @@ def load_ids_after(load_ids: Iterable[str]) -> None:
 
 def waiting(pipeline: dlt.Pipeline) -> tuple[Package, ...]:
     """The normalised packages of a pipeline, the oldest first."""
-    storage = _storage(pipeline)
-    return tuple(_package(storage, load_id) for load_id in pipeline.list_normalized_load_packages())
+    # First, since mostly there is none, and dlt resolves a configuration for each storage.
+    load_ids = pipeline.list_normalized_load_packages()
+    storage = _storage(pipeline) if load_ids else None
+    return tuple(_package(storage, load_id) for load_id in load_ids) if storage else ()
 
 
 def _storage(pipeline: dlt.Pipeline) -> PackageStorage:

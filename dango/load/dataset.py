@@ -21,6 +21,7 @@ from dango.load.access import holder, lock_file
 from dango.load.known_file import KnownFile, known
 from dango.load.working_folder import Loads
 from dango.lock import lock
+from dango.project import Project
 
 T = TypeVar("T")
 
@@ -40,30 +41,32 @@ def writing(pipeline: dlt.Pipeline, job: Job) -> Iterator[KnownFile]:
     Raises:
         Held: when another process has it for longer than the job waits.
     """
-    if job.destination.type != "duckdb":
+    file = database_file(pipeline, job)
+    if file is None:
         yield KnownFile()
         return
-    file, name = _embedded(pipeline)
     wait = DATABASE_WAIT if job.wait is None else job.wait
     held = lock_file(job.root, file)
     with (
         lock(held, f"the database {file.name}", wait, run=job.run),
-        known(file, name, held.with_suffix(".known")) as database,
+        # To DuckDB upper and lower case are the same.
+        known(file, job.dataset.lower(), held.with_suffix(".known")) as database,
     ):
         yield database
 
 
-def database_file(pipeline: dlt.Pipeline, job: Job) -> str | None:
+def database_file(pipeline: dlt.Pipeline, job: Job) -> Path | None:
     """The file of an embedded database; None for any other destination."""
-    return str(_embedded(pipeline)[0]) if job.destination.type == "duckdb" else None
+    if job.destination.type != "duckdb":
+        return None
+    return Project(job.root).warehouse if job.destination.embedded else _file(pipeline)
 
 
 @functools.lru_cache(maxsize=8)
-def _embedded(pipeline: dlt.Pipeline) -> tuple[Path, str]:
-    """A file and, as it is called in it, the dataset."""
+def _file(pipeline: dlt.Pipeline) -> Path:
     # Once: dlt reads its whole configuration for each client.
-    client: Any = pipeline.sql_client()
-    return Path(client.credentials.database), client.dataset_name
+    credentials: Any = pipeline.sql_client().credentials
+    return Path(credentials.database)
 
 
 @contextmanager

@@ -77,7 +77,7 @@ def embedded_file(root: Path) -> Path:
     return file
 
 
-def require_distinct(file: str, job: Job) -> None:
+def require_distinct(file: str | Path, job: Job) -> None:
     """DuckDB names the catalog after the file: a dataset of that name would be ambiguous, and every load fail."""
     if Path(file).stem.lower() == job.dataset.lower():
         raise ResolveError(

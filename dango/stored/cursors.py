@@ -126,7 +126,7 @@ def _without_packages(path: str, names: list[str]) -> set[str]:
 def _unborn(pipeline: dlt.Pipeline, job: Job) -> bool:
     """Whether there is no database yet, which looking would make."""
     file = dataset.database_file(pipeline, job)
-    return file is not None and not Path(file).exists()
+    return file is not None and not file.exists()
 
 
 def _found(pipeline: dlt.Pipeline, job: Job, before: str) -> Cursors:
