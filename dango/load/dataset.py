@@ -11,8 +11,19 @@ from typing import Any, TypeVar
 import dlt
 from dlt.common.destination.exceptions import SqlClientNotAvailable
 from dlt.common.schema.typing import LOADS_TABLE_NAME, PIPELINE_STATE_TABLE_NAME
-from dlt.destinations.exceptions import DatabaseUndefinedRelation
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
+from dlt.destinations.exceptions import (
+    DatabaseTransientException,
+    DatabaseUndefinedRelation,
+    DestinationConnectionError,
+)
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_fixed,
+    wait_random_exponential,
+)
 
 from dango.dlt_internals.packages import connected
 from dango.errors import DestinationError, root_cause
@@ -27,6 +38,8 @@ T = TypeVar("T")
 
 _COUNTED = 1_000_000
 """Rows, as PostgreSQL estimates them, that are counted after each sync."""
+_ATTEMPTS = 3
+"""How often is loaded what the network, or a server that begins anew, cuts off."""
 DATABASE_WAIT = 60.0
 """Seconds to wait for another process to be done with an embedded database, where the user does not say."""
 
@@ -108,6 +121,27 @@ def _passes(error: BaseException) -> bool:
 def locked(error: BaseException) -> bool:
     """Whether another process has an embedded database open."""
     return holder(root_cause(error)) != ""
+
+
+def insistently(work: Callable[[bool], T]) -> T:
+    """Does again what the network, or a server that begins anew, cuts off.
+
+    Args:
+        work: is told whether it is the first time.
+    """
+    for attempt in Retrying(
+        stop=stop_after_attempt(_ATTEMPTS),
+        wait=wait_random_exponential(max=5),
+        retry=retry_if_exception(_cut_off),
+        reraise=True,
+    ):
+        with attempt:
+            done = work(attempt.retry_state.attempt_number == 1)
+    return done
+
+
+def _cut_off(error: BaseException) -> bool:
+    return isinstance(error, DatabaseTransientException | DestinationConnectionError) and not locked(error)
 
 
 def settle(sql: Any) -> None:

@@ -19,16 +19,29 @@ from dango.load.working_folder import Loads
 
 Signature = tuple[int, ...]
 """Which file it is, how large, and when it was written to and its entry changed, in nanoseconds."""
+_IDENTITY = 2
 
 
 @dataclass
 class KnownFile:
     """A dataset in a database's file, while nobody else of this project writes to it."""
 
+    file: Path | None = None
+    """None where the database is no file."""
+    signature: Signature | None = None
+    """What the file was like at first; None where there was none, or what was written to it is not all in it."""
     loads: Loads | None = None
     """Those that the dataset has had; None where that is not known."""
     learnt: Loads | None = None
     """What the database says of them after all that is written to it; None where it is not asked."""
+
+    @property
+    def stayed(self) -> bool:
+        """Whether it is the same file still, whatever was written to it; it may be moved while it is open."""
+        if self.file is None:
+            return True
+        now = _signature(self.file)
+        return self.signature is not None and now is not None and self.signature[:_IDENTITY] == now[:_IDENTITY]
 
 
 @contextmanager
@@ -42,7 +55,7 @@ def known(file: Path, dataset: str, note: Path) -> Iterator[KnownFile]:
     """
     before = _signature(file)
     noted = _noted(note, before) if before else {}
-    database = KnownFile(noted.get(dataset))
+    database = KnownFile(file, before, noted.get(dataset))
     try:
         yield database
     except BaseException:

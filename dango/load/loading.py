@@ -39,6 +39,9 @@ transaction that makes the rows visible, where what it reads of others must stay
 package's rows are there."""
 
 
+Look = Callable[[Any, "Loaded"], object]
+"""Takes an open SQL client, and what was done by it, to which it may add what it sees."""
+
 # What DuckDB raises over what is in a file, and over what a statement says of it.
 _OF_FILES = (duckdb.DataError, duckdb.ProgrammingError, duckdb.IntegrityError)
 
@@ -76,13 +79,21 @@ class Loaded:
         self.seconds[table] = self.seconds.get(table, 0.0) + time.monotonic() - started
 
 
-def load(pipeline: dlt.Pipeline, packages: Sequence[Package], fence: Fence, *, little_memory: bool = True) -> Loaded:
+def load(
+    pipeline: dlt.Pipeline,
+    packages: Sequence[Package],
+    fence: Fence,
+    look: Look = lambda sql, done: None,
+    *,
+    little_memory: bool = True,
+) -> Loaded:
     """Loads normalised packages; those that are loaded already are left out.
 
     Args:
         pipeline: whose packages they are.
         packages: at least one.
         fence: raises where they may not be loaded.
+        look: is shown the destination, as it is then, by the connection that has loaded them.
         little_memory: an embedded database gets little memory; it says so where that is too little.
 
     Raises:
@@ -91,28 +102,33 @@ def load(pipeline: dlt.Pipeline, packages: Sequence[Package], fence: Fence, *, l
     """
     done = Loaded()
     with dlt_packages.clients(pipeline, packages) as clients:
-        if loaded(clients[0].sql_client, [package.load_id for package in packages]):
-            # The connection was lost in the moment of a commit that came through; it was one for all of them.
-            return done
-        merging.economically(clients[0], packages, little_memory=little_memory)
-        pairs = list(zip(clients, packages, strict=True))
-        for client, package in pairs:
-            fence(client, package, "before")
-            if package.referred:
-                _prepare_bookkeeping(client, package)
-            else:
-                _prepare(client, package)
-            _prepare_staging(client, package)
-        with _as_expected(packages), dlt_packages.one_transaction(clients):
-            for client, package in pairs:
-                fence(client, package, "within")
-            for client, package in pairs:
-                if package.referred:
-                    # Types of columns that its files turn out not to have are to be gone with it.
-                    _prepare(client, package)
-                with dlt_packages.package_state(pipeline, package.load_id):
-                    _load(client, package, fence, done)
+        sql = clients[0].sql_client
+        # If so, the connection was lost in the moment of a commit that came through; it was one for all of them.
+        if not loaded(sql, [package.load_id for package in packages]):
+            merging.economically(clients[0], packages, little_memory=little_memory)
+            _load_all(pipeline, list(zip(clients, packages, strict=True)), fence, done)
+        look(sql, done)
     return done
+
+
+def _load_all(pipeline: dlt.Pipeline, pairs: Sequence[tuple[Client, Package]], fence: Fence, done: Loaded) -> None:
+    for client, package in pairs:
+        fence(client, package, "before")
+        if package.referred:
+            _prepare_bookkeeping(client, package)
+        else:
+            _prepare(client, package)
+        _prepare_staging(client, package)
+    clients, packages = zip(*pairs, strict=True)
+    with _as_expected(packages), dlt_packages.one_transaction(clients):
+        for client, package in pairs:
+            fence(client, package, "within")
+        for client, package in pairs:
+            if package.referred:
+                # Types of columns that its files turn out not to have are to be gone with it.
+                _prepare(client, package)
+            with dlt_packages.package_state(pipeline, package.load_id):
+                _load(client, package, fence, done)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from dango.dlt_internals.packages import Client, Package
 from dango.job import Job, Part
 from dango.load import dataset, working_folder
 from dango.load.connection import connecting
-from dango.load.loading import Loaded, Moment
+from dango.load.loading import Loaded, Look, Moment
 from dango.load.progress import Progress
 from dango.load.source_pipeline import SourcePipeline
 
@@ -76,11 +76,11 @@ class PartPipeline(SourcePipeline):
         if note is not None:
             working_folder.tell(self._folder, note)
 
-    def _load_waiting(self, packages: Sequence[Package], note: Mapping[str, Any] | None) -> Loaded:
+    def _load_waiting(self, packages: Sequence[Package], note: Mapping[str, Any] | None, look: Look) -> Loaded:
         self._loads_here = tuple(package.load_id for package in packages)
         stated = [package.load_id for package in packages if PIPELINE_STATE_TABLE_NAME in package.tables]
         self._with_state = stated[-1] if stated else ""
-        return super()._load_waiting(packages, note)
+        return super()._load_waiting(packages, note, look)
 
     def _guard(self, client: Client, package: Package, moment: Moment, note: Mapping[str, Any] | None) -> None:
         if moment == "before" and dataset.has_table(client.sql_client, VERSION_TABLE_NAME):

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dlt
-from dlt.destinations.exceptions import DatabaseTransientException, DestinationConnectionError
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from dlt.common.schema.typing import VERSION_TABLE_NAME
 
 from dango import columnar, external
 from dango.dlt_internals import packages as dlt_packages
@@ -25,11 +24,8 @@ from dango.load import dataset, loading, working_folder
 from dango.load.connection import connecting, made
 from dango.load.known_file import KnownFile
 from dango.load.lease import Lease, lease
-from dango.load.loading import Loaded, Moment
+from dango.load.loading import Loaded, Look, Moment
 from dango.load.progress import Progress
-
-_ATTEMPTS = 3
-"""How often a load is tried that the network, or a server that begins anew, cuts off."""
 
 
 class SourcePipeline:
@@ -47,6 +43,7 @@ class SourcePipeline:
         self._lease: Lease | None = None
         self._atomic = job.destination.type in TRANSACTIONAL
         self._loading = False
+        self._blank = False
         self.pipeline = self._open()
 
     @contextmanager
@@ -152,6 +149,8 @@ class SourcePipeline:
         with dataset.sql_client(self.pipeline, self._job) as sql:
             dataset.settle(sql)
             self._basis = self._loads(sql)
+            # Nobody has come so far as to its tables: those stand there before any load does.
+            self._blank = not self._basis and not dataset.has_table(sql, VERSION_TABLE_NAME)
             done = dataset.loaded(sql, pending)
             for load_id in done:
                 dlt_packages.remove(self.pipeline, load_id)
@@ -188,7 +187,7 @@ class SourcePipeline:
 
     def adopt(self, schema: str) -> None:
         """Knows the tables of a schema without a state: a first run came no further than them, or parts were loaded."""
-        if self._atomic and schema not in self.pipeline.schema_names:
+        if self._atomic and not self._blank and schema not in self.pipeline.schema_names:
             with connecting(self._job), dataset.writing(self.pipeline, self._job):
                 dlt_state.adopt(self.pipeline, schema)
 
@@ -231,27 +230,34 @@ class SourcePipeline:
         if not packages and not counted:
             working_folder.let_go(self._folder)
             return Loaded()
+        look = partial(self._look, packages, counted)
         with dataset.writing(self.pipeline, self._job) as database:
-            done = self._load_waiting(packages, note) if packages else Loaded()
-            # Opened anew, and once: what is asked for is what is in the file that has this name now.
-            with dataset.sql_client(self.pipeline, self._job) as sql:
-                if packages and self._atomic and not self._job.trial:
-                    self._basis = self._loads(sql)
-                    dataset.require_loaded(sql, {package.load_id for package in packages}, self._job)
-                    working_folder.note(self._folder, self._basis)
-                    database.learnt = self._basis
-                self._confirm(note)
-                for package in packages:
-                    dlt_packages.remove(self.pipeline, package.load_id)
-                working_folder.let_go(self._folder)
-                if sql is not None:
-                    done.totals = dataset.counted(sql, filter(partial(dataset.soon_counted, sql), counted))
+            done = self._load_waiting(packages, note, look) if packages else Loaded()
+            if not (packages and self._atomic and database.stayed):
+                # Opened anew: what is asked for is what is in the file that has this name now.
+                with dataset.sql_client(self.pipeline, self._job) as sql:
+                    look(sql, done)
+            if packages and self._atomic and not self._job.trial:
+                working_folder.note(self._folder, self._basis or {})
+                database.learnt = self._basis
+            self._confirm(note)
+            for package in packages:
+                dlt_packages.remove(self.pipeline, package.load_id)
+            working_folder.let_go(self._folder)
         return done
 
-    def _load_waiting(self, packages: Sequence[Package], note: Mapping[str, Any] | None) -> Loaded:
+    def _look(self, packages: Sequence[Package], counted: Collection[str], sql: Any, done: Loaded) -> None:
+        """What the destination holds now."""
+        if packages and self._atomic and not self._job.trial:
+            self._basis = self._loads(sql)
+            dataset.require_loaded(sql, {package.load_id for package in packages}, self._job)
+        if sql is not None:
+            done.totals = dataset.counted(sql, filter(partial(dataset.soon_counted, sql), counted))
+
+    def _load_waiting(self, packages: Sequence[Package], note: Mapping[str, Any] | None, look: Look) -> Loaded:
         self._loading = True
         if self._atomic:
-            done = dataset.patiently(self._job, self._load_at_once, packages, note)
+            done = dataset.patiently(self._job, self._load_at_once, packages, note, look)
         else:
             working_folder.let_go(self._folder)
             info = self.pipeline.load()
@@ -260,19 +266,14 @@ class SourcePipeline:
         self.pipeline.first_run = False
         return done
 
-    def _load_at_once(self, packages: Sequence[Package], note: Mapping[str, Any] | None) -> Loaded:
+    def _load_at_once(self, packages: Sequence[Package], note: Mapping[str, Any] | None, look: Look) -> Loaded:
         fence = partial(self._guard, note=note)
-        for attempt in Retrying(
-            stop=stop_after_attempt(_ATTEMPTS),
-            wait=wait_random_exponential(max=5),
-            retry=retry_if_exception(_cut_off),
-            reraise=True,
-        ):
-            with attempt:
-                first = attempt.retry_state.attempt_number == 1
-                with self._turn():
-                    done = loading.load(self.pipeline, packages, fence, little_memory=first)
-        return done
+
+        def load(first: bool) -> Loaded:
+            with self._turn():
+                return loading.load(self.pipeline, packages, fence, look, little_memory=first)
+
+        return dataset.insistently(load)
 
     def _turn(self) -> AbstractContextManager[None]:
         """While the block lasts no other part of the source is loaded: where it is loaded whole, there is none."""
@@ -344,7 +345,3 @@ def _final(error: BaseException | None) -> bool:
     return error is not None and (
         isinstance(error, TerminalException | Overtaken | Mistaken) or _final(error.__cause__)
     )
-
-
-def _cut_off(error: BaseException) -> bool:
-    return isinstance(error, DatabaseTransientException | DestinationConnectionError) and not dataset.locked(error)
