@@ -92,6 +92,8 @@ JOBS: tuple[Job, ...] = (
         10, (Target("difference", 0.15),), scale.overhead, rounds=2),
     Job("parts", "PostgreSQL → DuckDB in 16 ranges of a key, against one job",
         10_000_000, (_at_most(1.0),), scale.parts, rounds=1),
+    Job("resources", "a source of 8 resources of dicts with `split: resources`, against one job, so many rows each",
+        200_000, (_at_most(1.0),), scale.resources, rounds=3),
     *(Job(world.job, f"{world.name}: {world.connector}, {world.unit}", world.rows, (), world.contest)
       for world in worlds.WORLDS),
 )  # fmt: skip

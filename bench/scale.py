@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 from bench.bench import Bench
-from bench.data import LINEITEM
+from bench.data import FLAT, LINEITEM
 from bench.loads import synced
 from bench.measure import BenchError, Contest, Contestant, Sample, Unable
 from bench.projects import Project, from_code, from_postgres
 from tests.cluster.running import started
 
-DICTS, SMALL, PARTS = 64, 200, 16
+DICTS, SMALL, PARTS, RESOURCES = 64, 200, 16, 8
 
 
 def sources(bench: Bench, rows: int) -> Contest:
@@ -43,6 +43,21 @@ def parts(bench: Bench, rows: int) -> Contest:
     return Contest({
         "reference": dango("whole", {}, "dango, one job"),
         "dango": dango("parts", {"split": {"column": "l_orderkey", "ranges": PARTS}}, f"dango, {PARTS} parts"),
+    })  # fmt: skip
+
+
+def resources(bench: Bench, rows: int) -> Contest:
+    """A source of several resources of dicts, each by itself, and at once."""
+    source = from_code("load", "several", resources=RESOURCES, rows=rows)
+    right = [(f"raw_load.flat_{n}", FLAT, rows) for n in range(RESOURCES)]
+
+    def dango(folder: str, split: dict[str, str], label: str) -> Contestant:
+        project = Project.written(bench.folder(folder), [source | split])
+        return replace(synced(bench, project, right), label=label)
+
+    return Contest({
+        "reference": dango("whole", {}, "dango, one job"),
+        "dango": dango("apart", {"split": "resources"}, f"dango, {RESOURCES} resources"),
     })  # fmt: skip
 
 

@@ -20,6 +20,12 @@ def flat(rows: int) -> Iterator[list[dict[str, Any]]]:
         yield [_flat(i) for i in range(start, min(start + PAGE, rows))]
 
 
+@dlt.source
+def several(resources: int, rows: int) -> list[Any]:
+    """So many resources of ten columns each, that know nothing of each other."""
+    return [flat(rows).with_name(f"flat_{n}") for n in range(resources)]
+
+
 @dlt.resource(name="documents", write_disposition="append")
 def documents(rows: int) -> Iterator[list[dict[str, Any]]]:
     """An object of four keys, and one to three items."""
