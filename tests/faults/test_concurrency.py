@@ -211,8 +211,7 @@ def test_a_notebook_that_has_the_database_open_is_waited_for_and_then_named(
         assert 3 < time.monotonic() - begun < 30
     assert ended(start(root, "sync")).code == 0
     # What was extracted is loaded first; then the sync goes on from there.
-    number = 30 if early else 20
-    assert rows("SELECT count(*), count(DISTINCT id), max(id) FROM raw_shop.rows") == [(number,) * 3]
+    assert rows("SELECT count(*), count(DISTINCT id), max(id) FROM raw_shop.rows") == [(30,) * 3]
 
 
 @pytest.mark.parametrize("when", ["before the sync", "while it extracts"])
