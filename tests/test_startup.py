@@ -141,12 +141,13 @@ engine = set(sys.modules)
 from dango.workers import worker
 from dango.project import Project
 from dango.runner import Request, plan
+from dango.secrets import Mask
 from dango.workers.supervision import surroundings
 
 project = Project.at(".")
 os.environ.update(surroundings(project))
 sent = []
-worker.load(plan(project, [], Request())[0], sent.append)
+worker.load((plan(project, [], Request())[0], Mask()), sent.append)
 print(json.dumps([sent[-1].status, sent[-1].rows, sorted(set(sys.modules) - engine)]))
 """
 SHOP = """\

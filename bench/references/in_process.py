@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dango import Project
 from dango.runner import Request, plan
+from dango.secrets import project_mask
 from dango.workers.supervision import prepare, surroundings
 
 root, source, times = sys.argv[1:]
@@ -26,7 +27,7 @@ for _ in range(int(times) + 1):
     job = plan(project, [source], Request())[0]
     results: list[object] = []
     started = time.perf_counter()
-    worker.load(job, results.append)
+    worker.load((job, project_mask(project, os.environ)), results.append)
     seconds.append(time.perf_counter() - started)
     if (status := getattr(results[-1], "status", None)) != "ok":
         sys.exit(f"it ended {status}: {results[-1]}")

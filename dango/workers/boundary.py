@@ -115,16 +115,21 @@ def _place(error: BaseException, root: Path) -> str:
 def masking(project: Project, send: Send) -> Mask:
     """What hides the project's secrets from here on, also those that `secrets.toml` only refers to."""
     mask = project_mask(project, os.environ)
+    following(project, mask, send)
+    return mask
+
+
+def following(project: Project, mask: Mask, send: Send) -> None:
+    """What `secrets.toml` only refers to is found from here on, and hidden on both sides."""
     if project.entrusted is not None:
         # What it refers to has been found where the file is.
-        return mask
+        return
 
     def tell(secret: str) -> None:
         mask.add(secret)
         send(Secrets((secret,)))
 
     providers.follow(References(project, tell))
-    return mask
 
 
 def reveal(resolved: Resolved, mask: Mask, send: Send) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
 
-from dango.config.models import Config, Destination, Source
 from dango.config.resource import Resource
 from dango.dlt_internals import plugins
 
@@ -40,6 +39,5 @@ def _import(names: Iterable[str]) -> None:
 import_module("dango.workers.worker")
 _import(_LATER)
 # Each process would build its validators anew, and ask all that is installed for plugins of dlt's.
-for model in (Config, Source, Destination, Resource):
-    model.model_rebuild()
+Resource.model_rebuild()
 plugins.load()

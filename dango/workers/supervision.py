@@ -26,10 +26,11 @@ IMPORT_SECONDS = 30.0
 def supervise(project: Project, job: Job, workers: Workers | None = None) -> Generator[Event | RunResult, None, None]:
     """Runs a job in a process of its own; the last value is its result."""
     begun = Event(job.source.name, "queued", part=job.part_name)
-    work: tuple[str, Any] = "worker:load", job
-    if project.entrusted is not None:
-        work = "worker:load_entrusted", (job, project.entrusted)
     yield begun
+    mask = project_mask(project, surroundings(project))
+    work: tuple[str, Any] = "worker:load", (job, mask)
+    if project.entrusted is not None:
+        work = "worker:load_entrusted", (job, mask, project.entrusted)
     result = None
     with closing(at_work(project, *work, job, workers)) as values:
         for value in values:

@@ -29,28 +29,32 @@ from dango.secrets import Mask
 from dango.sources.record_errors import RecordErrors
 from dango.sources.resolve import resolve
 from dango.stored.wishes import CursorWish, DropWish
-from dango.workers.boundary import boundary, importing, masking, reveal, run_error
+from dango.workers.boundary import boundary, following, importing, masking, reveal, run_error
 from dango.workers.processes import Send
 
 _BETWEEN_COLLECTIONS = 200_000
 """So many objects more than went away are there before Python looks for garbage again."""
 
 
-def load(job: Job, send: Send) -> None:
-    """Syncs one source; sends events and at last its `RunResult`."""
-    _load(Project(job.root), job, send)
+def load(work: tuple[Job, Mask], send: Send) -> None:
+    """Syncs one source; sends events and at last its `RunResult`.
+
+    Takes the project's mask, too: to make it, all of its sources are read, and of two hundred each would read them.
+    """
+    job, mask = work
+    _load(Project(job.root), job, mask, send)
 
 
-def load_entrusted(work: tuple[Job, Entrusted], send: Send) -> None:
+def load_entrusted(work: tuple[Job, Mask, Entrusted], send: Send) -> None:
     """As `load`, with the source's secrets as a value in place of the project's files."""
-    job, entrusted = work
+    job, mask, entrusted = work
     providers.entrust(entrusted.secrets)
-    _load(Project(job.root, entrusted), job, send)
+    _load(Project(job.root, entrusted), job, mask, send)
 
 
-def _load(project: Project, job: Job, send: Send) -> None:
+def _load(project: Project, job: Job, mask: Mask, send: Send) -> None:
     started = dt.datetime.now(dt.timezone.utc)
-    mask = masking(project, send)
+    following(project, mask, send)
     result = job.begun(started)
     if job.part:
         folder = parts.working_folder(project.state, job)
