@@ -300,3 +300,37 @@ def test_what_an_entry_calls_secret_is_nowhere_to_be_seen_whatever_its_name(
     kept = [file for file in kept if file.parent.name != "cache"]
     assert kept
     assert [str(file) for file in kept if b"hush" in file.read_bytes()] == []
+
+
+# It asks nobody, and its function says nothing of secrets: only who knows the project knows what to hide.
+PEEPING = """
+import os
+import sys
+from pathlib import Path
+
+
+def rows():
+    seen = [Path(".dlt/secrets.toml").read_text(), os.environ["WAREHOUSE_PASSWORD"], "us-spelled-out"]
+    print(*seen, file=sys.stderr)
+    raise LookupError(" ".join(seen))
+"""
+
+
+def test_what_a_source_says_of_anothers_secrets_is_hidden_in_its_own_process(
+    root: Path, write: Write, dango: Dango
+) -> None:
+    written = native("shop") + native("us", function_kwargs={"token": "us-spelled-out"})
+    secrets = ("key-of-another", "hunter2-hunter2", "us-spelled-out")
+    write({
+        "sources": sources(written),
+        "custom_sources/shop.py": PEEPING,
+        ".dlt/secrets.toml": f'[sources.eu]\nkey = "{secrets[0]}"\n',
+        ".env": f"WAREHOUSE_PASSWORD={secrets[1]}\n",
+    })  # fmt: skip
+    said = dango("--debug", "-v", "sync", "shop")
+    assert said.code == 1 and said.err.count("***") >= 2 * len(secrets), said.err
+    kept = b"".join(path.read_bytes() for path in (root / ".dango").rglob("*") if path.is_file())
+    for secret in secrets:
+        assert secret not in said.out + said.err + dango("history", "--json").out
+    # The last of them stands in `sources.yml`, which is there.
+    assert not any(secret.encode() in kept for secret in secrets[:2])
