@@ -21,7 +21,6 @@ from tests.postgres_server import Postgres
 CHANGED = 10_000
 NOW = "2030-01-01"
 """When the changes come; what is loaded before is older."""
-MANY = 200
 
 
 def merge(into: str) -> Callable[[Bench, int], Contest]:
@@ -175,22 +174,27 @@ def nothing_new(bench: Bench, rows: int) -> Contest:
     })  # fmt: skip
 
 
-def many_sources(bench: Bench, rows: int) -> Contest:
-    """Two hundred sources with nothing new, against one of them times a hundred: what two jobs would take at best."""
-    sources = [from_code(f"s{n}", "orders", rows=rows) for n in range(MANY)]
-    project = Project.written(bench.folder("dango"), sources).synced("--jobs", "2")
-    alone = Project.written(bench.folder("alone"), sources[:1]).synced()
-    reference = script("in_process", bench.folder("reference"), alone.root, "s0", 20)
+def many_sources(count: int, jobs: int) -> Callable[[Bench, int], Contest]:
+    """So many sources with nothing new, against one of them as often: what two processors would take at best."""
 
-    def half_of_all(said: str) -> Sample:
-        return {"wall": float(said.split()[-1]) * MANY / 2}
+    def contest(bench: Bench, rows: int) -> Contest:
+        words = ("--jobs", str(jobs))
+        sources = [from_code(f"s{n}", "orders", rows=rows) for n in range(count)]
+        project = Project.written(bench.folder("dango"), sources).synced(*words)
+        alone = Project.written(bench.folder("alone"), sources[:1]).synced()
+        reference = script("in_process", bench.folder("reference"), alone.root, "s0", 20)
 
-    def right() -> None:
-        for n in (0, MANY - 1):
-            found = truth.of_duckdb(project.warehouse, f"raw_s{n}.orders", FLAT.kinds)
-            truth.require(f"s{n}", found, bench.data.content(FLAT, rows))
+        def half_of_all(said: str) -> Sample:
+            return {"wall": float(said.split()[-1]) * count / 2}
 
-    return Contest({
-        "reference": Contestant("one such sync, in process, × 200 ÷ 2", reference, read=half_of_all),
-        "dango": Contestant("dango --jobs 2", project.dango("sync", "--jobs", "2"), check=right),
-    })  # fmt: skip
+        def right() -> None:
+            for n in (0, count - 1):
+                found = truth.of_duckdb(project.warehouse, f"raw_s{n}.orders", FLAT.kinds)
+                truth.require(f"s{n}", found, bench.data.content(FLAT, rows))
+
+        return Contest({
+            "reference": Contestant(f"one such sync, in process, × {count:,} ÷ 2", reference, read=half_of_all),
+            "dango": Contestant(f"dango --jobs {jobs}", project.dango("sync", *words), check=right),
+        })  # fmt: skip
+
+    return contest
