@@ -28,7 +28,7 @@ TABLE = {
     "postgres_duckdb", "csv_duckdb", "jsonl_duckdb", "parquet_duckdb", "csv_postgres", "nested_duckdb", "dicts_flat",
     "dicts_flat_default", "dicts_nested", "dicts_memory", "tap", "tap_small", "eight_tables", "eight_dicts",
     "cluster", "cluster_task", "parts", "resources", "merge_duckdb", "merge_postgres", "full_refresh", "nothing_new",
-    "many_sources", "thousand_sources", "status", "check", "source_list", "help", "folder_growth",
+    "many_sources", "status", "check", "source_list", "help", "folder_growth",
 }  # fmt: skip
 
 
