@@ -51,9 +51,11 @@ help: ## list the targets
 	$(if $(shell command -v uv),uv pip install -q -p .venv-oldest/bin/python,.venv-oldest/bin/python -m pip install -q --disable-pip-version-check) -c constraints-oldest.txt -e '.[dev,postgres]'
 	@touch $@
 
-.venv-lakes/.stamp: .venv/.stamp-dev
+# By the newest versions as everywhere, except DuckDB's; without them pip looks for some for many minutes.
+.venv-lakes/.stamp: .venv/.stamp-dev constraints.txt
 	$(python) -m venv --clear .venv-lakes
-	$(if $(shell command -v uv),uv pip install -q -p .venv-lakes/bin/python,.venv-lakes/bin/python -m pip install -q --disable-pip-version-check) -e '.[dev,postgres,ray]' $(lakes)
+	sed '/^duckdb=/d' constraints.txt > .venv-lakes/constraints.txt
+	$(if $(shell command -v uv),uv pip install -q -p .venv-lakes/bin/python,.venv-lakes/bin/python -m pip install -q --disable-pip-version-check) -c .venv-lakes/constraints.txt -e '.[dev,postgres,ray]' $(lakes)
 	@touch $@
 
 # --- a first look ---------------------------------------------------------------------------------
