@@ -92,6 +92,8 @@ JOBS: tuple[Job, ...] = (
         50_000, (_at_most(1.25),), scale.sources, rounds=3),
     Job("cluster_task", "200 sources of few rows there: what a task costs, against `--jobs 2`",
         10, (Target("difference", 0.15),), scale.overhead, rounds=2),
+    Job("thousand_cluster", "1,000 sources with nothing new on 4 workers of a Ray cluster, against `--jobs 4`",
+        10, (), scale.nothing_new, rounds=1),
     Job("parts", "PostgreSQL → DuckDB in 16 ranges of a key, against one job",
         10_000_000, (_at_most(1.0),), scale.parts, rounds=1),
     Job("resources", "a source of 8 resources of dicts with `split: resources`, against one job, so many rows each",

@@ -12,11 +12,13 @@ from typing import Any
 from bench.bench import Bench
 from bench.data import FLAT, LINEITEM
 from bench.loads import synced
-from bench.measure import BenchError, Contest, Contestant, Sample, Unable
+from bench.measure import BenchError, Command, Contest, Contestant, Sample, Unable
 from bench.projects import Project, from_code, from_postgres
-from tests.cluster.running import started
+from tests.cluster.running import Cluster, started
+from tests.postgres_server import Postgres
 
 DICTS, SMALL, PARTS, RESOURCES = 64, 200, 16, 8
+MANY, MANY_AT_A_TIME = 1000, 4
 
 
 def sources(bench: Bench, rows: int) -> Contest:
@@ -61,10 +63,28 @@ def resources(bench: Bench, rows: int) -> Contest:
     })  # fmt: skip
 
 
+def nothing_new(bench: Bench, rows: int) -> Contest:
+    """A thousand sources whose rows were loaded before: four at a time here, and on a cluster's four workers."""
+    cluster, database = _cluster(bench, MANY_AT_A_TIME), bench.database("many")
+    blocks = [from_code(f"s{n}", "orders", rows=rows) for n in range(MANY)]
+    project = Project.written(bench.folder("many"), blocks, destination=database)
+    here = ("--jobs", str(MANY_AT_A_TIME))
+    project.synced(*here)
+
+    def dango(*words: str) -> Contestant:
+        command = _within(cluster, project.dango("sync", *words))
+        return Contestant(
+            f"dango {' '.join(words)}",
+            command,
+            check=lambda: _require_rows(database, MANY, "orders", rows),
+            read=_between(project, 1.0),
+        )
+
+    return Contest({"reference": dango(*here), "dango": dango("--on", "auto")})
+
+
 def _contest(bench: Bench, blocks: list[dict[str, object]], rows: int, share: float) -> Contest:
-    if importlib.util.find_spec("ray") is None:
-        raise Unable("no Ray here (pip install 'dango[ray]')")
-    cluster = bench.stack.enter_context(started())
+    cluster = _cluster(bench, 2)
 
     def dango(folder: str, *words: str) -> Contestant:
         database = bench.database(folder)
@@ -75,17 +95,32 @@ def _contest(bench: Bench, blocks: list[dict[str, object]], rows: int, share: fl
             bench.emptied(database)
 
         def right() -> None:
-            with database.cursor() as cursor:
-                for n in range(len(blocks)):
-                    cursor.execute(f"SELECT count(*), count(DISTINCT id) FROM raw_s{n}.flat")
-                    if cursor.fetchone() != (rows, rows):
-                        raise BenchError(f"s{n} has not {rows:,} rows")
+            _require_rows(database, len(blocks), "flat", rows)
 
-        command = project.dango("sync", *words)
-        command = replace(command, environment={**command.environment, **cluster.env})
+        command = _within(cluster, project.dango("sync", *words))
         return Contestant(f"dango {' '.join(words)}", command, prepare, right, _between(project, share))
 
     return Contest({"reference": dango("here", "--jobs", "2"), "dango": dango("there", "--on", "auto")})
+
+
+def _cluster(bench: Bench, processors: int) -> Cluster:
+    """Raises `Unable` without Ray."""
+    if importlib.util.find_spec("ray") is None:
+        raise Unable("no Ray here (pip install 'dango[ray]')")
+    return bench.stack.enter_context(started(processors))
+
+
+def _within(cluster: Cluster, command: Command) -> Command:
+    return replace(command, environment={**command.environment, **cluster.env})
+
+
+def _require_rows(database: Postgres, sources: int, table: str, rows: int) -> None:
+    """Raises `BenchError` where a source's table has not just its rows."""
+    with database.cursor() as cursor:
+        for n in range(sources):
+            cursor.execute(f"SELECT count(*), count(DISTINCT id) FROM raw_s{n}.{table}")
+            if cursor.fetchone() != (rows, rows):
+                raise BenchError(f"s{n} has not {rows:,} rows")
 
 
 def _between(project: Project, share: float) -> Callable[[str], Sample]:

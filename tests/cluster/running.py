@@ -48,8 +48,8 @@ class Cluster:
 
 
 @contextmanager
-def started() -> Iterator[Cluster]:
-    """Two nodes, of which one has two processors for work."""
+def started(processors: int = 2) -> Iterator[Cluster]:
+    """Two nodes, of which one works, on so many sources at a time."""
     # Sockets are made in it, whose paths must be short.
     folder = Path(tempfile.mkdtemp(prefix="ray-"))
     base = Path(tempfile.mkdtemp(prefix="nodes-"))
@@ -62,7 +62,7 @@ def started() -> Iterator[Cluster]:
         "RAY_USAGE_STATS_ENABLED": "0",
     }
     process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("two_nodes.py")), str(folder)],
+        [sys.executable, str(Path(__file__).with_name("two_nodes.py")), str(folder), str(processors)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -1,4 +1,5 @@
-"""A Ray cluster of two nodes on this machine: `python two_nodes.py FOLDER` starts it, says where, ends with its stdin.
+"""A Ray cluster of two nodes on this machine: `python two_nodes.py FOLDER PROCESSORS` starts it, says where,
+ends with its stdin.
 
 A line on stdin kills what a machine may lose: `node` a node whole, `raylet` the daemon of a node and not its workers.
 Each is the node that was added last; another takes its place.
@@ -17,7 +18,7 @@ from typing import Any
 import ray
 from ray.cluster_utils import Cluster
 
-ROOM = {"num_cpus": 2, "object_store_memory": 100 * 1024 * 1024}
+ROOM = {"object_store_memory": 100 * 1024 * 1024}
 
 
 def _free_port() -> int:
@@ -46,7 +47,7 @@ def _kill(node: Any, *, whole: bool) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def main(folder: str) -> None:
+def main(folder: str, processors: int) -> None:
     """Starts, says where, obeys, ends."""
     # Ray notes there where the newest cluster is, and takes it for granted that the folder is there.
     Path("/tmp/ray").mkdir(exist_ok=True)
@@ -60,7 +61,8 @@ def main(folder: str) -> None:
         "dashboard_port": _free_port(),
     }
     cluster = Cluster(initialize_head=True, head_node_args={**head, "temp_dir": folder})
-    node = cluster.add_node(**ROOM)
+    worker = {**ROOM, "num_cpus": processors}
+    node = cluster.add_node(**worker)
     cluster.wait_for_nodes()
     print(
         json.dumps({"address": cluster.address, "client": f"ray://127.0.0.1:{client}", "ray": ray.__version__}),
@@ -68,10 +70,10 @@ def main(folder: str) -> None:
     )
     for line in sys.stdin:
         _kill(node, whole=line.strip() == "node")
-        node = cluster.add_node(**ROOM)
+        node = cluster.add_node(**worker)
         print(json.dumps({"done": line.strip()}), flush=True)
     cluster.shutdown()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))
