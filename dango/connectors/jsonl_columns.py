@@ -1,15 +1,16 @@
 """JSON Lines read by DuckDB, where every document has the keys of the first one, each with values of one type.
 
 The first documents tell keys and types; all others are checked while they are read. DuckDB itself would turn numbers
-into text, fractions into whole numbers, and pass over keys that it does not know: so values are taken as they are
-written, and parsed when they are found to be what they should.
+into text, fractions into whole numbers, and pass over keys that it does not know. So a document is alike if its parsed
+values, written again, come to its text, or if that fits a pattern, which takes four times as long; of any other each
+value is taken as it is written, and parsed when it is found to be what it should.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from dango.connectors.csv_columns import Unlike, expected
+from dango.connectors.csv_columns import Unlike
 from dango.connectors.file_tables import ROWS, Contents, Irregular
 from dango.duckdb_text import literal, quoted
 
@@ -35,11 +36,13 @@ _WRITTEN: Mapping[str, tuple[str, str, str]] = {
         "CAST({} AS DOUBLE)",
     ),
     "bool": ("true|false", "BOOLEAN", "{} = 'true'"),
-    "timestamp": (f'"{_TIME}"', "VARCHAR", "CAST(trim({}, '\"') AS TIMESTAMPTZ)"),
+    "timestamp": (f'"{_TIME}"', "VARCHAR", "trim({}, '\"')"),
     "text": (r'"(?:[^"\\]|\\.)*"', "VARCHAR", ""),
 }
 _GLANCE = 64
-"""So many keys at most are looked at in one step: the pattern grows with them, and takes longer than they do."""
+"""So many keys at most are looked at by one pattern: it grows with them, and takes longer than they do."""
+_FORMS = ((",", ":"), (", ", ": "))
+"""What most programs write between a document's items, and behind its keys."""
 
 
 def contents(
@@ -56,10 +59,14 @@ def contents(
     Raises:
         Irregular: when the first documents are not alike.
     """
-    values = _values(sampled(file))
+    documents = sampled(file)
+    values = _values(documents)
     types = {key: _type(key, held, said(key), is_time) for key, held in values.items() if held}
     first = {key: values[key][0] for key, kind in types.items() if kind == "text"}
-    relation = _relation(file, list(values), types)
+    form = _form(file, documents)
+    nullable = {key for key, held in values.items() if len(held) < len(documents)}
+    alike = _pattern(list(values), types) if form is None else _again(list(values), types, nullable, form)
+    relation = _relation(file, list(values), types, alike)
     return Contents(types, first, lambda: _batches(database, relation), relation=relation)
 
 
@@ -92,25 +99,73 @@ def _type(key: str, values: Sequence[Any], said: str | None, is_time: Callable[[
     return "timestamp" if times and (said == "timestamp" or (said is None and is_time(values[0]))) else found[0]
 
 
-def _relation(file: Path, keys: Sequence[str], types: Mapping[str, str]) -> str:
-    """Documents that are written as the first one at a glance, with its keys in its order, are parsed as what they are;
-    of others each value is looked at."""
-    columns = ", ".join(f"{_value(key, kind)} AS {quoted(key)}" for key, kind in types.items())
+def _form(file: Path, documents: Sequence[dict[str, Any]]) -> tuple[str, str] | None:
+    """The one in which nearly all of the first documents are written."""
+    with file.open(encoding="utf-8") as lines:
+        texts = list(islice(map(str.strip, filter(str.strip, lines)), len(documents)))
+    plain = [(text, document) for text, document in zip(texts, documents, strict=True) if "\\" not in text]
+    for form in _FORMS:
+        same = sum(text == json.dumps(each, ensure_ascii=False, separators=form) for text, each in plain)
+        if same > 0.9 * len(documents):
+            return form
+    return None
+
+
+def _relation(file: Path, keys: Sequence[str], types: Mapping[str, str], alike: str) -> str:
+    """Documents that are alike are parsed as what they are; of others each value is looked at."""
     typed = json.dumps({key: _WRITTEN[kind][1] for key, kind in types.items()})
     every = json.dumps(dict.fromkeys(keys, "JSON"))
-    empty = " AND ".join(f"r.{quoted(key)} IS NULL" for key in keys if key not in types)
-    where = f" WHERE {expected(f'alike OR ({empty})')}" if empty else ""
+    looked_at = ", ".join(f"{quoted(key)} := {_value(key, kind)}" for key, kind in types.items())
+    empty = " AND ".join(f"r.{quoted(key)} IS NULL" for key in keys if key not in types) or "true"
+    # Times come as text, whose values outside the pattern's are an error.
+    columns = ", ".join(
+        f"CAST(a.{quoted(key)} AS TIMESTAMPTZ) AS {quoted(key)}" if kind == "timestamp" else f"a.{quoted(key)}"
+        for key, kind in types.items()
+    )
     # What is strict in it: a key that is missing, or there twice. One too many shows in their number.
     return (
-        f"(SELECT {columns} FROM (SELECT alike, CASE WHEN alike THEN json_transform(json, {literal(typed)}) END AS a,"
-        f" CASE WHEN alike THEN NULL WHEN len(json_keys(json)) = {len(keys)}"
-        f" THEN json_transform_strict(json, {literal(every)}) ELSE error('unlike') END AS r"
-        f" FROM (SELECT json, {_alike(keys, types)} AS alike FROM read_ndjson_objects({literal(str(file))})))"
-        f"{where})"
+        f"(SELECT {columns} FROM (SELECT CASE WHEN {alike} THEN a"
+        f" WHEN len(json_keys(json)) = {len(keys)} THEN list_transform([json_transform_strict(json, {literal(every)})],"
+        f" lambda r: CASE WHEN {empty} THEN struct_pack({looked_at}) ELSE error('unlike') END)[1]"
+        f" ELSE error('unlike') END AS a"
+        f" FROM (SELECT json, json_transform(json, {literal(typed)}) AS a"
+        f" FROM read_ndjson_objects({literal(str(file))}))))"
     )
 
 
-def _alike(keys: Sequence[str], types: Mapping[str, str]) -> str:
+def _again(keys: Sequence[str], types: Mapping[str, str], nullable: Collection[str], form: tuple[str, str]) -> str:
+    """Whether a document is its keys in their order and its parsed values as JSON writes them.
+
+    A text with a character that would be escaped, and a number that is written otherwise, are not what is parsed of
+    them: then it is not.
+    """
+    parts: list[str] = []
+    # Text until the next value, in one piece: each costs as much as a value.
+    text, between = "{", ""
+    for key in keys:
+        text += between + json.dumps(key, ensure_ascii=False) + form[1]
+        between = form[0]
+        kind, value = types.get(key), f"a.{quoted(key)}"
+        if kind is None:
+            text += "null"
+            continue
+        quote = '"' if _WRITTEN[kind][1] == "VARCHAR" else ""
+        if key not in nullable:
+            parts += [literal(text + quote), value]
+            text = quote
+            continue
+        # `concat` passes over what is null.
+        before, after = (f"if({value} IS NULL, {literal(null)}, {literal(quote)})" for null in ("null", ""))
+        parts += [literal(text), before, value, *([after] if quote else [])]
+        text = ""
+    parts.append(literal(text + "}"))
+    times = [f"a.{quoted(key)}" for key, kind in types.items() if kind == "timestamp"]
+    fit = [f"coalesce(regexp_full_match({value}, {literal(_TIME)}), true)" for value in times]
+    return " AND ".join([f"CAST(json AS VARCHAR) = concat({', '.join(parts)})", *fit])
+
+
+def _pattern(keys: Sequence[str], types: Mapping[str, str]) -> str:
+    """Whether a document is its keys in their order and values of their types, however they are written."""
     if len(keys) > _GLANCE:
         return "false"
     values = {key: f"(?:null|{_WRITTEN[types[key]][0]})" if key in types else "null" for key in keys}
@@ -131,17 +186,12 @@ def _batches(database: duckdb.DuckDBPyConnection, relation: str) -> Iterator[Ite
 
 
 def _value(key: str, kind: str) -> str:
-    alike, column = f"a.{quoted(key)}", f"r.{quoted(key)}"
+    column = f"r.{quoted(key)}"
     pattern, _, value = _WRITTEN[kind]
-    if kind == "timestamp":
-        alike = f"CAST({alike} AS TIMESTAMPTZ)"
     if kind == "text":
         fits = f"starts_with({column}, '\"')"
         value = f"CASE WHEN contains({column}, '\\') THEN {column} ->> '$' ELSE trim({column}, '\"') END"
     else:
         fits = f"regexp_full_match({column}, '{pattern}')"
         value = value.format(f"CAST({column} AS VARCHAR)")
-    return (
-        f"CASE WHEN alike THEN {alike} WHEN {column} IS NULL THEN NULL"
-        f" WHEN {fits} THEN {value} ELSE error('unlike') END"
-    )
+    return f"CASE WHEN {column} IS NULL THEN NULL WHEN {fits} THEN {value} ELSE error('unlike') END"
