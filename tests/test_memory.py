@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from bench.measure import Command, Sample, run
@@ -93,6 +94,21 @@ def test_ten_times_the_rows_take_hardly_more_memory(
         f"{10 * count:,} rows ({function}): {many['tree'] / 2**20:.0f} MiB, {many['tree'] / few['tree']:.2f} times"
         f" that of a tenth; the largest process {many['rss'] / few['rss']:.2f} times",
     )
+    assert many["tree"] <= FLAT * few["tree"]
+
+
+@pytest.mark.slow
+def test_ten_times_the_rows_of_a_file_take_hardly_more_memory(root: Path, write: Write, rows: Query) -> None:
+    taken = []
+    for name, number in (("few", 300_000), ("all", 3_000_000)):
+        values = ", ".join(f"random() AS v{n}" for n in range(12))
+        duckdb.sql(f"COPY (SELECT {values} FROM range({number})) TO '{root / name}.parquet' (COMPRESSION uncompressed)")
+        block = f"{{name: {name}, type: files, files: {{location: {name}.parquet}}}}"
+        write({"sources": f"version: 1\nsources:\n  - {block}\n"})
+        taken.append(synced(root))
+        assert rows(f"SELECT count(*), count(v0) FROM raw_{name}.files") == [(number, number)]
+        (root / "data" / "warehouse.duckdb").unlink()
+    few, many = taken
     assert many["tree"] <= FLAT * few["tree"]
 
 

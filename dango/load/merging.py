@@ -120,13 +120,27 @@ def _limit(database: Any, per_thread: int) -> str:
     return f"'{per_thread * max(2, int(threads))}MiB'"
 
 
-def _to_load(packages: Sequence[Package]) -> int:
+def _to_load(client: Client, packages: Sequence[Package]) -> int:
     """MiB for each thread that loads these packages."""
-    tables = [(package, table) for package in packages for table in package.tables]
-    if any(package.disposition(table) == "merge" for package, table in tables):
+    if any(_may_meet(client, package) for package in packages):
         return _MEMORY_PER_THREAD
+    tables = [(package, table) for package in packages for table in package.tables]
     widest = max((len(package.schema.tables[table]["columns"]) for package, table in tables), default=0)
     return min(_MEMORY_PER_THREAD, max(_MEMORY_TO_APPEND, _MEMORY_PER_COLUMN * widest))
+
+
+def _may_meet(client: Client, package: Package) -> bool:
+    """Whether rows that are merged may meet any: those of their table, or each other by a primary key."""
+    merged = package.extended(lambda table: package.disposition(table) == "merge")
+    if not merged:
+        return False
+    absent = {table for table, columns in client.get_storage_tables(merged) if not columns}
+    # A refresh takes all rows away before.
+    emptied = absent | set(package.refreshed)
+    keyed = any(
+        column.get("primary_key") for each in merged for column in package.schema.tables[each]["columns"].values()
+    )
+    return keyed or not all(meets_nothing(client, package, root, emptied) for root in {*map(package.root, merged)})
 
 
 def economically(client: Client, packages: Sequence[Package], *, little_memory: bool) -> None:
@@ -148,7 +162,7 @@ def economically(client: Client, packages: Sequence[Package], *, little_memory: 
     # A time without a zone that becomes one with a zone is UTC, wherever the machine stands.
     settings = {"preserve_insertion_order": "false", "TimeZone": "'UTC'"}
     if little_memory and not sql.execute_sql("SELECT 1 FROM duckdb_indexes() LIMIT 1"):
-        settings["memory_limit"] = _limit(sql.native_connection, _to_load(packages))
+        settings["memory_limit"] = _limit(sql.native_connection, _to_load(client, packages))
     for name, value in settings.items():
         if name not in given:
             sql.execute_sql(f"SET {name} = {value}")
