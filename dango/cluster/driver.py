@@ -241,6 +241,9 @@ def _task(packed: bytes, entrusted: Entrusted, job: Job, mailbox: Any) -> tuple[
 
     def tell(event: Event) -> None:
         nonlocal number
+        if event.step == "queued":
+            # That was told when it was sent.
+            return
         told = _Told(job.attempt, number, event)
         number += 1
         if not event.rows:

@@ -140,7 +140,8 @@ def both(last: int):
         for table in ("orders", "visits", "people"):
             assert _count(project, f"raw_both.{table}") == (last, last)
         log = (root / f".dango/logs/{said.json['run']}.log").read_text()
-        assert sum(line.endswith("both: extract") for line in log.splitlines()) == 3
+        for step in ("queued", "extract"):
+            assert sum(line.endswith(f"both: {step}") for line in log.splitlines()) == 3
 
 
 def test_a_second_sync_goes_on_where_the_first_ended_and_by_the_client_as_well(
