@@ -313,8 +313,8 @@ def test_json_lines_make_the_same_tables_by_columns_and_row_by_row(
     same(quick, slow, referring)
     by_columns = {name for name, ways in zip(JSONL, quick.ways.values(), strict=True) if not any(ways)}
     assert by_columns == {
-        "plain", "keys in another order", "written otherwise", "very many keys", "numbers in text", "texts", "moments", "big",
-        "other texts and moments", "names", "empty", "nothing in it",
+        "plain", "keys in another order", "written otherwise", "very many keys", "numbers in text", "texts", "moments",
+        "big", "other texts and moments", "names", "empty", "nothing in it",
     }  # fmt: skip
 
 
