@@ -131,13 +131,16 @@ def dicts(resource: str, file_format: str = "parquet") -> Callable[[Bench, int],
 
 
 def tap(bench: Bench, rows: int) -> Contest:
-    """A Singer tap → DuckDB, against dlt that yields the same as dicts, as it is."""
+    """A Singer tap → DuckDB, against dlt that yields the same as dicts, as it is; and a source of Arrow tables."""
     reference = script("dlt_script", bench.folder("reference"), "warehouse.duckdb", "flat", rows)
     source = {"name": "load", "type": "singer", "singer": {"tap": str(bench.data.tap(rows))}}
     project = Project.written(bench.folder("dango"), [source])
+    of_tables = from_code("load", "tables", rows=rows, select=FLAT.select)
+    arrow = synced(bench, Project.written(bench.folder("arrow"), [of_tables]), _of_dicts("raw_load", "flat", rows))
     return Contest({
         "reference": _into(bench, "dlt as it is, with dicts", reference, _of_dicts("raw", "flat", rows)),
         "dango": synced(bench, project, _of_dicts("raw_load", "flat", rows)),
+        "arrow": replace(arrow, label="dango, Arrow tables of a source of its own"),
     })  # fmt: skip
 
 

@@ -20,6 +20,18 @@ def flat(rows: int) -> Iterator[list[dict[str, Any]]]:
         yield [_flat(i) for i in range(start, min(start + PAGE, rows))]
 
 
+@dlt.resource(name="flat", write_disposition="append")
+def tables(rows: int, select: str) -> Iterator[Any]:
+    """The same ten columns as Arrow tables, made by DuckDB: `select` gives row number `i`."""
+    import duckdb
+    import pyarrow as pa
+
+    with duckdb.connect() as database:
+        database.execute("SET TimeZone = 'UTC'")
+        with database.sql(f"SELECT {select} FROM range({rows}) AS numbers (i)").to_arrow_reader(100_000) as batches:
+            yield from (pa.Table.from_batches([batch]) for batch in batches)
+
+
 @dlt.source
 def several(resources: int, rows: int) -> list[Any]:
     """So many resources of ten columns each, that know nothing of each other."""
