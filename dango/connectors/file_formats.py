@@ -176,7 +176,8 @@ def _json(file: Path, options: Options) -> Iterator[list[Row]]:
 
 def _parsed(line: str, number: int) -> Any:
     try:
-        return json.loads(line)
+        # Without its end: what is missing there would be missing in the next line.
+        return json.loads(line.rstrip())
     except json.JSONDecodeError as error:
         raise Broken(f"{error.msg} (column {error.colno})", number) from error
 
