@@ -168,6 +168,8 @@ def interleaved(contest: Contest, rounds: int, say: Callable[[str], None]) -> Ou
         far = contestant.peer and bool(taken) and taken[0]["wall"] > FAR * samples["dango"][0]["wall"]
         return name in failed or far or (contestant.rounds is not None and turn >= contestant.rounds)
 
+    # What the data's making left to be written would be counted to the first round.
+    os.sync()
     for turn in range(rounds):
         for name, contestant in contest.contestants.items():
             if done(name, turn):
