@@ -132,15 +132,15 @@ def _to_load(client: Client, packages: Sequence[Package]) -> int:
 def _may_meet(client: Client, package: Package) -> bool:
     """Whether rows that are merged may meet any: those of their table, or each other by a primary key."""
     merged = package.extended(lambda table: package.disposition(table) == "merge")
+    columns = [column for table in merged for column in package.schema.tables[table]["columns"].values()]
+    if any(column.get("primary_key") for column in columns):
+        return True
     if not merged:
         return False
-    absent = {table for table, columns in client.get_storage_tables(merged) if not columns}
+    absent = {table for table, found in client.get_storage_tables(merged) if not found}
     # A refresh takes all rows away before.
     emptied = absent | set(package.refreshed)
-    keyed = any(
-        column.get("primary_key") for each in merged for column in package.schema.tables[each]["columns"].values()
-    )
-    return keyed or not all(meets_nothing(client, package, root, emptied) for root in {*map(package.root, merged)})
+    return not all(meets_nothing(client, package, root, emptied) for root in {*map(package.root, merged)})
 
 
 def economically(client: Client, packages: Sequence[Package], *, little_memory: bool) -> None:
