@@ -179,10 +179,10 @@ class Csv:
     def _checked(self, kinds: Kinds) -> str:
         columns = ", ".join(f"{_checked(name, kind)} AS {quoted(name)}" for name, kind in kinds.items())
         empty = " AND ".join(f"{quoted(name)} IS NULL" for name in self.names if name not in kinds)
-        return f"(SELECT {columns} FROM {self._rows}{f' WHERE {expected(empty)}' if empty else ''})"
+        return f"(SELECT {columns} FROM {self._rows}{f' WHERE {_expected(empty)}' if empty else ''})"
 
 
-def expected(condition: str) -> str:
+def _expected(condition: str) -> str:
     """A condition that is always met, or an error."""
     return f"CASE WHEN {condition} THEN true ELSE error('unlike') END"
 

@@ -86,7 +86,9 @@ class Place:
         try:
             entries = self._entries(system, path)
         except OSError as error:
-            raise SourceError(f"{self.location}: {_said(error)}") from error
+            here = isinstance(error, FileNotFoundError) and "://" not in str(self.location)
+            hint = "correct `location:`; what is relative begins in the project's folder" if here else ""
+            raise SourceError(f"{self.location}: {_said(error)}", hint) from error
         for name, info in sorted(entries.items()):
             if info.get("type") == "file":
                 yield Found(self._address(system, name), name, _sign(info), info.get("size") or 0)

@@ -215,6 +215,13 @@ def test_a_place_without_files_and_an_ending_that_says_nothing_are_errors(write:
     assert "missing.csv" in said.err
 
 
+def test_a_file_that_is_not_there_is_told_with_where_its_path_begins(write: Write, dango: Dango) -> None:
+    write({"sources": source("nowhere.csv")})
+    said = dango("sync")
+    assert said.code == 1
+    assert "nowhere.csv: No such file or directory\n  hint: correct `location:`; what is relative begins in" in said.err
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[str, Path, list[str]]]:
     """A folder over HTTP: its address, the folder, and the requests that came."""
