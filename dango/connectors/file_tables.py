@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from dlt.sources import DltResource
 
-from dango import external
+from dango import digits, external
 from dango.dlt_internals import extracting as dlt_extracting
 from dango.dlt_internals import files as dlt_files
 from dango.dlt_internals.tables import LOAD_ID, ROW_ID, ids_can_wait
@@ -35,7 +35,7 @@ TYPES: Mapping[str, pa.DataType] = {
     "timestamp": pa.timestamp("us", "UTC"),
     "time": pa.time64("us"),
     "binary": pa.binary(),
-    "decimal": pa.decimal128(38, 9),
+    "decimal": pa.decimal128(*digits.OWN),
 }
 """How a column of dlt's type is written: as dlt writes it where nothing more is said of it."""
 
@@ -56,6 +56,8 @@ class Contents:
         narrower: the types of columns that the destination widens to the table's while it loads, and loses nothing.
         relation: what may follow FROM in DuckDB for the same columns of the same rows, an error where a value is not
             of its type; None where DuckDB would not read the same.
+        longer: of columns of decimals that dlt's own, of 38 digits with 9 of them after the point, would not hold:
+            the digits of a new column of them.
     """
 
     types: Mapping[str, str]
@@ -63,6 +65,7 @@ class Contents:
     batches: Callable[[], AbstractContextManager[Iterator[pa.RecordBatch]]]
     narrower: Mapping[str, pa.DataType] = field(default_factory=dict)
     relation: str | None = None
+    longer: Mapping[str, digits.Digits] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +117,21 @@ class Table:
         """The type in the table of a file's column, where it has one."""
         return self._said.get(dlt_files.normalized(source), {}).get("data_type")
 
+    def new(self, found: Mapping[str, digits.Digits]) -> dict[str, Any]:
+        """What is to be said of those of a file's columns of decimals of which nothing is said yet."""
+        return {
+            source: {"data_type": "decimal", "precision": precision, "scale": scale}
+            for source, (precision, scale) in found.items()
+            if not self._said.get(dlt_files.normalized(source))
+        }
+
     def columns(self, contents: Contents) -> list[Column]:
         """What fills the table's columns, in their order. Raises `Irregular`."""
         if not contents.types:
             raise Irregular("no column of it holds a value")
         sources = self._sources(contents)
         for name, source in sources.items():
-            self._require_fit(name, contents.types[source], contents.first.get(source, ""))
+            self._require_fit(name, source, contents)
         complete = [name for name, said in self._said.items() if "data_type" in said]
         # Row ids cost as much as four columns of numbers: where no earlier row has one, nothing needs them yet.
         ids = [ROW_ID] if ROW_ID in self._known or not ids_can_wait() else []
@@ -145,14 +156,17 @@ class Table:
             found[name] = source
         return found
 
-    def _require_fit(self, name: str, kind: str, first: str) -> None:
-        said = self._said.get(name, {})
+    def _require_fit(self, name: str, source: str, contents: Contents) -> None:
+        said, kind = self._said.get(name, {}), contents.types[source]
         if said.get("data_type", kind) != kind:
             raise Irregular(f"`{name}` is {kind} in it and {said['data_type']} in the table")
-        size = (said.get("precision"), said.get("scale"))
-        if size not in ((None, None), (38, 9)) or said.get("timezone") is False:
+        if kind == "decimal" and "data_type" in said:
+            table, found = _decimal(said), contents.narrower[source]
+            if not digits.hold((table.precision, table.scale), (found.precision, found.scale)):
+                raise Irregular(f"`{name}` may have more digits in it than in the table")
+        elif (said.get("precision"), said.get("scale")) != (None, None) or said.get("timezone") is False:
             raise Irregular(f"the table says more of `{name}` than its type")
-        if "data_type" not in said and dlt_files.taken_for_time(first):
+        if "data_type" not in said and dlt_files.taken_for_time(contents.first.get(source, "")):
             raise Irregular(f"`{name}` is text that begins with a time")
 
     def _column(self, name: str, sources: Mapping[str, str], contents: Contents) -> Column:
@@ -161,11 +175,27 @@ class Table:
         if name in self._constants:
             return Column(pa.field(name, pa.string(), nullable), constant=self._constants[name])
         if name in sources:
-            kind = TYPES[contents.types[sources[name]]]
-            return Column(pa.field(name, kind, nullable), source=sources[name])
+            return Column(pa.field(name, self._kind(name, sources[name], contents), nullable), source=sources[name])
         if name != ROW_ID and not nullable:
             raise Irregular(f"it has no column `{name}`, which must be filled")
         return Column(pa.field(name, _type(name, said) if name != ROW_ID else pa.string(), nullable))
+
+    def _kind(self, name: str, source: str, contents: Contents) -> pa.DataType:
+        """The type in the table of a column of the file."""
+        said, kind = self._said.get(name, {}), contents.types[source]
+        if kind != "decimal":
+            return TYPES[kind]
+        return _decimal(said) if "data_type" in said else pa.decimal128(*contents.longer.get(source, digits.OWN))
+
+
+def _decimal(said: Mapping[str, Any]) -> pa.Decimal128Type:
+    """The type of a column of decimals. Raises `Irregular` where destinations differ."""
+    size = (said.get("precision"), said.get("scale"))
+    if size == (None, None):
+        return pa.decimal128(*digits.OWN)
+    if None in size:
+        raise Irregular(f"the table does not say all of the digits of `{said['name']}`")
+    return pa.decimal128(*size)
 
 
 def _type(name: str, said: Mapping[str, Any]) -> pa.DataType:
@@ -177,7 +207,7 @@ def _type(name: str, said: Mapping[str, Any]) -> pa.DataType:
         return pa.timestamp("us")
     if kind not in TYPES:
         raise Irregular(f"`{name}` is {kind} in the table, and not in it")
-    return TYPES[kind]
+    return _decimal(said) if kind == "decimal" else TYPES[kind]
 
 
 def write(path: Path, contents: Contents, columns: Sequence[Column]) -> tuple[pa.Schema, int]:

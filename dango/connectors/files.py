@@ -17,7 +17,7 @@ from dlt.sources import DltResource
 
 from dango import paths
 from dango.columnar import hooks
-from dango.connectors import jsonl_documents
+from dango.connectors import jsonl_documents, parquet_columns
 from dango.connectors.file_formats import FORMATS, Broken, Format, Options, kind_of, pages, written
 from dango.connectors.file_tables import Irregular, Table
 from dango.connectors.storages import Found, Place, at_hand, digest, given
@@ -114,7 +114,7 @@ def _read(
             except Irregular as irregular:
                 why = str(irregular) or why
         else:
-            rows, way = (yield from _row_by_row(file, plain, kind, reading)), why
+            rows, way = (yield from _row_by_row(resource, file, plain, kind, reading)), why
     except Broken as error:
         raise SourceError(f"{file.address}: {error.message}", error.hint or "nothing of this sync is loaded") from error
     if rows:
@@ -163,11 +163,16 @@ def _documents(
     return rows
 
 
-def _row_by_row(file: Found, plain: Path, kind: Format, reading: Options) -> Generator[Any, None, int]:
-    rows = 0
+def _row_by_row(
+    resource: DltResource, file: Found, plain: Path, kind: Format, reading: Options
+) -> Generator[Any, None, int]:
+    rows, long = 0, {}
+    if kind == "parquet" and dlt_files.extracting():
+        long = _table(resource, file).new(parquet_columns.digits_of(plain))
     for page in pages(plain, kind, reading):
+        found = [{**row, FILE: file.address} for row in page]
+        yield dlt.mark.with_hints(found, dlt.mark.make_hints(columns=long)) if long and not rows else found
         rows += len(page)
-        yield [{**row, FILE: file.address} for row in page]
     return rows
 
 

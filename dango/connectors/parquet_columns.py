@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from dango import digits
 from dango.connectors.file_tables import ROWS, TYPES, Contents, Irregular
 from dango.duckdb_text import literal, quoted
 
@@ -32,7 +33,22 @@ def opened(file: Path) -> Iterator[Contents]:
         fields = [parquet.schema_arrow.field(name) for name in held]
         narrower = {field.name: field.type for field in fields if _widened(field.type)}
         batches = partial(_batches, parquet, types, narrower)
-        yield Contents(types, _firsts(parquet, texts), batches, narrower, _relation(file, types))
+        yield Contents(types, _firsts(parquet, texts), batches, narrower, _relation(file, types), _digits(fields))
+
+
+def digits_of(file: Path) -> Mapping[str, digits.Digits]:
+    """Of the columns of decimals that dlt's own would not hold: how many digits a new column has for them."""
+    return _digits(pq.read_schema(file))
+
+
+def _digits(fields: Iterable[pa.Field]) -> dict[str, digits.Digits]:
+    """Not the file's own: one may have been given those of its longest number, and the next one others."""
+    decimals = {field.name: field.type for field in fields if pa.types.is_decimal128(field.type)}
+    return {
+        name: (digits.OWN[0], kind.scale)
+        for name, kind in decimals.items()
+        if not digits.hold(digits.OWN, (kind.precision, kind.scale))
+    }
 
 
 def _holds(parquet: pq.ParquetFile, name: str) -> bool:
@@ -55,9 +71,8 @@ def _holds(parquet: pq.ParquetFile, name: str) -> bool:
 def _type(field: pa.Field) -> str:
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
     finer = (pa.types.is_timestamp(kind) or pa.types.is_time(kind)) and kind.unit == "ns"
-    longer = pa.types.is_decimal(kind) and not (0 <= kind.scale <= 9 and kind.precision - kind.scale <= 29)
     found = [name for name, tests in _KINDS.items() if any(test(kind) for test in tests)]
-    if not found or finer or longer:
+    if not found or finer:
         raise Irregular(f"`{field.name}` is {kind}")
     return found[0]
 

@@ -30,7 +30,7 @@ from dango.errors import root_cause
 from dango.load import merging
 from dango.load.dataset import loaded
 from dango.load.indexing import index_keys
-from dango.load.reshaping import Kept, opened, unindexed
+from dango.load.reshaping import Kept, opened, unindexed, widened
 
 Moment = Literal["before", "within", "end"]
 Fence = Callable[[Client, Package, Moment], None]
@@ -202,6 +202,7 @@ def _load(client: Client, package: Package, fence: Fence, done: Loaded) -> None:
         _date_schema(client, package.schema)
         for table in remade:
             table.restore()
+    remade += widened(client, package)
     emptied |= set(refreshed)
     remade += unindexed(client, emptied)
     _insert(client, package, emptied, done)

@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from dango import digits
 from dango.dlt_internals.packages import Client, Package
+from dango.errors import DestinationError
 
 Columns = Mapping[str, Mapping[str, Any]]
+_MOST = 38
+"""Digits that a decimal of DuckDB can have."""
 
 
 def opened(client: Client, package: Package, tables: Mapping[str, Columns]) -> list[Kept]:
@@ -34,6 +38,54 @@ def opened(client: Client, package: Package, tables: Mapping[str, Columns]) -> l
     kept = [Kept(client, name) for name in changed]
     client.sql_client.drop_tables(*changed)
     return kept
+
+
+def widened(client: Client, package: Package) -> list[Kept]:
+    """Lets columns of decimals hold the digits that they have in the package, too; the rows stay.
+
+    Args:
+        client: in the transaction that loads, before it has changed a row.
+        package: what is loaded.
+
+    Returns:
+        tables whose indexes are to be made again behind the rows.
+
+    Raises:
+        DestinationError: when the destination has no decimals of so many digits.
+    """
+    wanted = {table: _longest(package, table) for table in package.tables}
+    kept: list[Kept] = []
+    for table, columns in client.get_storage_tables([table for table, longest in wanted.items() if longest]):
+        grown = {
+            name: found
+            for name, column in wanted[table].items()
+            # One of PostgreSQL's that says nothing holds everything.
+            if columns.get(name, {}).get("precision") and (found := digits.grown(columns[name], column))
+        }
+        if grown and client.capabilities.sqlglot_dialect == "duckdb":
+            kept.append(Kept(client, table))
+            kept[-1].unindex()
+        for name, found in grown.items():
+            _widen(client, table, columns[name], found)
+    return kept
+
+
+def _longest(package: Package, table: str) -> Columns:
+    """The columns of decimals of which it is said how many digits they have."""
+    columns = _wanted(package, table).items()
+    return {name: column for name, column in columns if column["data_type"] == "decimal" and column.get("precision")}
+
+
+def _widen(client: Client, table: str, column: Mapping[str, Any], grown: digits.Digits) -> None:
+    sql, kind = client.sql_client, digits.written(grown)
+    if client.capabilities.sqlglot_dialect == "duckdb" and grown[0] > _MOST:
+        raise DestinationError(
+            f"`{table}.{column['name']}` is {digits.written(digits.of(column))}; what it has and what comes would be"
+            f" {kind}, and DuckDB has no decimals of more than {_MOST} digits",
+            "`--full-refresh` makes the column for what comes",
+        )
+    name, quoted = sql.make_qualified_table_name(table), sql.escape_column_name(str(column["name"]))
+    sql.execute_sql(f"ALTER TABLE {name} ALTER COLUMN {quoted} TYPE {kind}")
 
 
 def unindexed(client: Client, tables: Collection[str]) -> list[Kept]:
@@ -70,6 +122,12 @@ class Kept:
         self._do(f"DROP TABLE {self._qualified}")
         self._do(self._definition)
         self.restore()
+
+    def unindex(self) -> None:
+        """Drops the indexes, without which it can be altered."""
+        for (name,) in self._read("SELECT index_name FROM duckdb_indexes() {where} AND sql IS NOT NULL"):
+            sql = self._client.sql_client
+            self._do(f"DROP INDEX {sql.fully_qualified_dataset_name()}.{sql.escape_column_name(name)}")
 
     def restore(self) -> None:
         """Columns that are no longer filled, and comments; before there are rows."""
@@ -119,7 +177,11 @@ def _differs(package: Package, table: str, columns: Columns) -> bool:
 
 
 def _retyped(column: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> bool:
-    return wanted is not None and bool(column.get("data_type")) and column["data_type"] != wanted["data_type"]
+    if wanted is None or not column.get("data_type"):
+        return False
+    if column["data_type"] == wanted["data_type"] == "decimal":
+        return digits.of(column) != digits.of(wanted)
+    return bool(column["data_type"] != wanted["data_type"])
 
 
 def _loosened(column: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dango import digits
 from dango.errors import RefusedByContract
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def between(before: Mapping[str, Columns], after: Schema) -> tuple[Change, ...]:
     """What differs between a source's tables as they were and as they are to be.
 
     Tables and columns that dlt makes for itself do not count, nor do columns without a type, of which nothing has
-    come yet, nor hints other than the type.
+    come yet, nor hints other than the type and how many digits a decimal has that gets more of them.
 
     Args:
         before: the columns of each table before the sync.
@@ -85,6 +86,8 @@ def _columns(table: str, known: Columns, columns: Columns, schema: Schema) -> It
             was = known[name]["data_type"]
             if kind != was:
                 yield Change(table, name, kind, was)
+            elif kind == "decimal" and (grown := digits.grown(known[name], hints)):
+                yield Change(table, name, digits.written(grown), digits.written(digits.of(known[name])))
         elif hints.get("variant") and (base := beside(name, schema)) in columns:
             yield Change(table, name, kind, columns[base]["data_type"], base)
         else:

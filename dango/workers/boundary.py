@@ -99,6 +99,13 @@ def _advice(cause: BaseException, job: Job) -> str:
         return "dango writes in .dango/ and data/: make the folder writable"
     if isinstance(cause, IncrementalCursorInvalidCoercion):
         return "the cursor's first value is of another type than its field: for text write it in quotes, '2024-01-01'"
+    # Arrow's error, which names no column.
+    if type(cause).__name__ == "ArrowInvalid" and "decimal" in str(cause).lower():
+        return (
+            "a column of decimals has 38 digits, 9 of them after the point; one with others is told under `resources:`"
+            " (columns: {COLUMN: {data_type: decimal, precision: 38, scale: 18}}): then dango sync"
+            f" {job.source.name} --full-refresh"
+        )
     if getattr(getattr(cause, "response", None), "status_code", None) in (401, 403):
         return f"the credentials are refused; where each comes from: dango explain {job.source.name}"
     return f"the whole traceback: dango --debug history {job.run}" if job.run else ""

@@ -246,6 +246,10 @@ PARQUET: Mapping[str, Any] = {
     },
     "long decimals": {"a": decimals("1", "2", of=pa.decimal128(38, 0))},
     "fine decimals": {"a": decimals("1.5", "2.5", of=pa.decimal128(38, 20))},
+    "decimals of Spark's": {
+        "a": decimals("0.123456789012345678", "-1", of=pa.decimal128(38, 18)), "l": [[1], [2, 3]],
+        "b": decimals("0.1", "12345678901234567890123456789012.123456", of=pa.decimal128(38, 6)),
+    },
     "days": {"a": [DAY, dt.date(1, 1, 1)], "b": pa.array([DAY, dt.date(9999, 12, 31)], pa.date64())},
     "moments": {
         "naive": pa.array([MOMENT, dt.datetime(1, 1, 1)], pa.timestamp("us")),
@@ -276,9 +280,28 @@ def test_parquet_makes_the_same_tables_by_columns_and_row_by_row(
     assert referring.referred > 7
     by_rows = {name for name, ways in zip(PARQUET, quick.ways.values(), strict=True) if any(ways)}
     assert by_rows == {
-        "unsigned", "no numbers", "infinite", "long decimals", "fine decimals", "fine moments", "times in text",
-        "nested",
+        "unsigned", "no numbers", "infinite", "decimals of Spark's", "fine moments", "times in text", "nested",
     }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_parquet_whose_decimals_differ_makes_the_same_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first file tells the digits of a column; others fit in, or their numbers do."""
+
+    def file(number: str, precision: int, scale: int) -> dict[str, pa.Table]:
+        return {f"{precision}_{scale}.parquet": pa.table({"a": decimals(number, of=pa.decimal128(precision, scale))})}
+
+    runs = [
+        {"fine": file("0.123456789012", 20, 12), "usual": file("1.50", 15, 2)},
+        {"fine": file("7.25", 15, 2), "usual": file("1234567.8", 9, 1)},
+        # It might hold more than the table, and does not.
+        {"fine": file("3.5", 38, 6), "usual": file("0.000000001", 38, 18)},
+    ]
+    quick, slow, referring = both(tmp_path, monkeypatch, runs)
+    same(quick, slow, referring)
+    held = referring.held()
+    assert [row[2] for row in held["columns"] if row[1] == "a"] == ["DECIMAL(38,12)", "DECIMAL(38,9)"]
+    assert [f"{a:f}" for _, a in held["rows"]["usual"]] == ["1.500000000", "0.000000001", "1234567.800000000"]
 
 
 JSONL: Mapping[str, str] = {

@@ -41,6 +41,12 @@ def schema(tables: Tables) -> dlt.Schema:
     return made
 
 
+def decimals(**digits: tuple[int, int] | None) -> dict[str, Any]:
+    """Columns of decimals by name, with their digits where they are said."""
+    said = {name: dict(zip(("precision", "scale"), each or (), strict=False)) for name, each in digits.items()}
+    return {name: {**column, **said[name]} for name, column in columns(**dict.fromkeys(digits, "decimal")).items()}
+
+
 ORDERS = columns(id="bigint", price="bigint", _dlt_id="text")
 
 
@@ -71,6 +77,20 @@ ORDERS = columns(id="bigint", price="bigint", _dlt_id="text")
             {"orders": ORDERS},
             {"orders": {**ORDERS, **columns(price__v_text="text")}},
             [Change("orders", "price__v_text", "text")],
+        ),
+        # Decimals that get more digits, on either side of the point; fewer are no change.
+        (
+            {"orders": decimals(price=(10, 2), tax=(10, 2), fee=(10, 2))},
+            {"orders": decimals(price=(10, 3), tax=(10, 1), fee=(9, 2))},
+            [
+                Change("orders", "price", "decimal(11, 3)", was="decimal(10, 2)"),
+                Change("orders", "tax", "decimal(11, 2)", was="decimal(10, 2)"),
+            ],
+        ),
+        (
+            {"orders": decimals(price=None, tax=(10, 2))},
+            {"orders": decimals(price=(38, 9), tax=None)},
+            [Change("orders", "tax", "decimal(38, 9)", was="decimal(10, 2)")],
         ),
         # Arrow's types are taken as they come.
         (
