@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from decimal import Context, Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Digits = tuple[int, int]
 OWN: Digits = (38, 9)
@@ -33,3 +37,38 @@ def grown(before: Mapping[str, Any], after: Mapping[str, Any]) -> Digits | None:
 def written(digits: Digits) -> str:
     """As the type is written: decimal(10, 2)."""
     return f"decimal({digits[0]}, {digits[1]})"
+
+
+def parsed(texts: pa.Array, kind: pa.Decimal128Type) -> pa.Array:
+    """Decimals that are written as text, none of them rounded.
+
+    Of numbers that do not fit, Arrow's own conversion makes others (of 36 digits before the point, up to 26.0).
+
+    Args:
+        texts: an array, or a chunked one.
+        kind: their type.
+
+    Raises:
+        pyarrow.ArrowInvalid: when one is no number, or does not fit.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    before = kind.precision - kind.scale
+    plain = rf"^[-+]?[0-9]{{0,{before}}}(\.[0-9]{{0,{kind.scale}}})?$"
+    if pc.all(pc.match_substring_regex(texts, plain), min_count=0).as_py() is False:
+        return pa.array([None if text is None else _fitting(text, kind) for text in texts.to_pylist()], kind)
+    return texts.cast(kind)
+
+
+def _fitting(text: str, kind: pa.Decimal128Type) -> Decimal:
+    import pyarrow as pa
+
+    try:
+        value = Decimal(text)
+        fitting = value.quantize(Decimal(1).scaleb(-kind.scale), context=Context(prec=kind.precision))
+    except InvalidOperation as error:
+        raise pa.ArrowInvalid(f"{text} is no {written((kind.precision, kind.scale))}") from error
+    if fitting != value:
+        raise pa.ArrowInvalid(f"{text} has more digits than {written((kind.precision, kind.scale))}")
+    return fitting

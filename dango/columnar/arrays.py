@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dango import digits
 from dango.columnar.frames import Unfit
 
 ID_BYTES = 10
@@ -39,7 +40,8 @@ _YEAR_ONE = -62_135_596_800_000_000
 """In microseconds."""
 
 _CONVERSIONS: dict[tuple[str, str], Callable[[pa.Array, pa.DataType], pa.Array]] = {
-    **{(same, same): _cast for same in ("text", "bigint", "double", "bool", "binary", "date", "time", "decimal")},
+    **{(same, same): _cast for same in ("text", "bigint", "double", "bool", "binary", "date", "time")},
+    ("decimal", "decimal"): digits.parsed,
     ("timestamp", "timestamp"): _cast,
     ("naive", "timestamp"): _cast,
     ("text", "timestamp"): _instant,

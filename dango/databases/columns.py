@@ -19,6 +19,7 @@ from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.schema import Schema
 from sqlalchemy.sql import sqltypes
 
+from dango import digits
 from dango.dlt_internals import arrow as dlt_arrow
 
 _PYTHON: Mapping[str, set[type]] = {
@@ -63,17 +64,19 @@ class Columns:
     Attributes:
         fields: a field for each column, in the table's order, with the names of the database.
         kinds: dlt's data type of each.
+        loose: those of decimals that the database does not keep within the field's digits.
     """
 
     fields: pa.Schema
     kinds: tuple[str, ...]
+    loose: frozenset[str] = frozenset()
 
 
 def planned(
     table: sa.Table, hints: Mapping[str, Mapping[str, Any]], schema: Schema, caps: DestinationCapabilitiesContext
 ) -> Columns:
     """The columns of a table in Arrow. Raises `Inexact` where a column has no such form."""
-    fields, kinds, names = [], [], set()
+    fields, kinds, names, loose = [], [], set(), set()
     for column in table.columns:
         hint = hints.get(column.name, {})
         kind = str(hint.get("data_type"))
@@ -89,7 +92,15 @@ def planned(
         names.add(name)
         fields.append(pa.field(column.name, dlt_arrow.arrow_type(hint, caps), nullable=hint.get("nullable", True)))
         kinds.append(kind)
-    return Columns(pa.schema(fields), tuple(kinds))
+        if kind == "decimal" and not _kept_within(column.type, fields[-1].type):
+            loose.add(column.name)
+    return Columns(pa.schema(fields), tuple(kinds), frozenset(loose))
+
+
+def _kept_within(kind: Any, field: Any) -> bool:
+    """Whether a column of the database has no number of more digits than decimals of the field's type."""
+    precision, scale = getattr(kind, "precision", None), getattr(kind, "scale", None)
+    return precision is not None and digits.hold((field.precision, field.scale), (precision, scale or 0))
 
 
 def require_text(table: sa.Table, columns: Columns) -> None:
@@ -134,15 +145,27 @@ def of_rows(rows: Sequence[Any], columns: Columns, checks: Mapping[str, Any]) ->
 
 
 def of_text(table: pa.Table, columns: Columns) -> pa.Table:
-    """Columns that were parsed from PostgreSQL's text, bytes still in hexadecimal. Raises `Inexact`."""
+    """Columns that were parsed from PostgreSQL's text: bytes still in hexadecimal, loose decimals still text.
+
+    Raises `Inexact`.
+    """
     arrays = []
     for column, field, kind in zip(table.columns, columns.fields, columns.kinds, strict=True):
         if kind == "json":
             column = _documents(column, field.name)
+        elif field.name in columns.loose:
+            column = _decimals(column, field)
         elif kind == "binary":
             column = pa.array([_bytes(value, field.name) for value in column.to_pylist()], field.type)
         arrays.append(column)
     return _with_documents(arrays, columns)
+
+
+def _decimals(column: Any, field: pa.Field) -> Any:
+    try:
+        return digits.parsed(column, field.type)
+    except pa.ArrowInvalid as error:
+        raise Inexact(f"{field.name}: a value with other digits than the column has") from error
 
 
 def _with_documents(arrays: Sequence[Any], columns: Columns) -> pa.Table:

@@ -135,7 +135,9 @@ def _read(lines: bytes, columns: Columns, only: str | None = None) -> pa.Table:
         # A line is empty where the value of an only column is missing.
         csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         csv.ConvertOptions(
-            column_types={name: pa.string() if kind == "binary" else read for name, kind, read in kinds},
+            column_types={
+                name: pa.string() if kind == "binary" or name in columns.loose else read for name, kind, read in kinds
+            },
             include_columns=[only] if only else [],
             null_values=[""],
             strings_can_be_null=True,

@@ -132,6 +132,7 @@ def test_names_views_keyless_tables_and_chosen_tables_of_postgres(
             CREATE MATERIALIZED VIEW kept AS SELECT 2 AS two;
             CREATE TABLE "{long}" (id int); INSERT INTO "{long}" VALUES (1);
             CREATE TABLE broken (n numeric); INSERT INTO broken VALUES ('NaN');
+            CREATE TABLE vast (n numeric); INSERT INTO vast VALUES (1), (728622150809756461242557160818152883);
             """
         )
     chosen = ["Mixed Case", "keyless", "empty", "seen", "kept", long]
@@ -150,6 +151,11 @@ def test_names_views_keyless_tables_and_chosen_tables_of_postgres(
     assert said.code == 1
     assert "broken.n has a value that is not a decimal" in said.err
     assert "{broken: {columns: {n: {data_type: double}}}}" in said.err
+    # Of as many digits Arrow's own reader makes another number.
+    write({"sources": source("postgres", of(postgres), ["vast"])})
+    said = dango("sync", env=secret(postgres))
+    assert said.code == 1
+    assert "vast.n has a value that is not a decimal of 38 digits, 9 of them after the point" in said.err
     write({"sources": source("postgres", of(postgres), {"broken": {"columns": {"n": {"data_type": "double"}}}})})
     assert loaded(dango("sync", "--json", env=secret(postgres))) == {"broken": 1}
 

@@ -124,6 +124,17 @@ def test_digits_that_no_column_of_the_destination_holds(root: Path, write: Write
     assert prices.held() == ["0.000000000000000007"]
 
 
+def test_a_decimal_that_no_column_holds_is_refused(root: Path, write: Write, dango: Dango) -> None:
+    """Arrow makes another number of it, from text."""
+    module = 'from decimal import Decimal\n\n\ndef prices():\n    yield {"id": 1, "price": Decimal("1e45")}\n'
+    for number in ("1" + "0" * 45, "1E+45"):
+        written = module.replace("1e45", number)
+        write({"sources": sources(native("shop", "prices")), "custom_sources/shop.py": written})
+        said = dango("sync")
+        assert said.code == 1
+        assert "decimal" in said.err and "nothing" not in said.out
+
+
 def test_a_decimal_that_is_longer_than_its_column(root: Path, write: Write, dango: Dango) -> None:
     """What the source does not say itself is told in sources.yml, where the error says so."""
     module = 'from decimal import Decimal\n\n\ndef prices():\n    yield {"id": 1, "price": Decimal("0.123456789012")}\n'

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from dango import digits
 from dango.connectors.bridge.naming import Names
 from dango.connectors.bridge.schemas import Schema, branches, is_map, properties, types
 
@@ -92,6 +93,8 @@ class Table:
 
 
 def _array(values: list[Any], kind: Kind) -> pa.Array:
+    if pa.types.is_decimal(kind.arrow):
+        return digits.parsed(pa.array(values, pa.string()), kind.arrow)
     if kind.of is _TEXT.of and kind is not _TEXT:
         return pa.array(values, pa.string()).cast(kind.arrow)
     return pa.array(values, kind.arrow)
