@@ -13,7 +13,6 @@ from typing import Any, Literal
 import duckdb
 import pyarrow as pa
 from fsspec.utils import infer_compression
-from pyarrow import parquet
 
 from dango import external
 from dango.connectors import jsonl_columns, parquet_columns
@@ -189,9 +188,8 @@ def _object(value: Any, line: int) -> Row:
 
 
 def _parquet(file: Path, options: Options) -> Iterator[list[Row]]:
-    with _told(), parquet.ParquetFile(file, pre_buffer=False) as opened:
-        for batch in opened.iter_batches(batch_size=PAGE):
-            yield batch.to_pylist()
+    with _told():
+        yield from parquet_columns.rows(file, PAGE)
 
 
 def _excel(file: Path, options: Options) -> Iterator[list[Row]]:

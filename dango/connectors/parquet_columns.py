@@ -1,4 +1,7 @@
-"""Parquet by its columns, each in the type that its values have as rows."""
+"""Parquet by its columns, each in the type that its values have as rows.
+
+Times finer than a microsecond lose what is finer: no type of dlt's that all destinations have would hold it.
+"""
 
 from __future__ import annotations
 
@@ -70,9 +73,8 @@ def _holds(parquet: pq.ParquetFile, name: str) -> bool:
 
 def _type(field: pa.Field) -> str:
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    finer = (pa.types.is_timestamp(kind) or pa.types.is_time(kind)) and kind.unit == "ns"
     found = [name for name, tests in _KINDS.items() if any(test(kind) for test in tests)]
-    if not found or finer:
+    if not found:
         raise Irregular(f"`{field.name}` is {kind}")
     return found[0]
 
@@ -154,4 +156,35 @@ def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 def _as(values: pa.Array, field: pa.Field) -> pa.Array:
     if pa.types.is_floating(values.type) and not pc.all(pc.is_finite(values), min_count=0).as_py():
         raise Irregular(f"`{field.name}` holds values that are no numbers")
-    return values.cast(field.type)
+    return _coarser(values).cast(field.type)
+
+
+def rows(file: Path, size: int) -> Iterator[list[dict[str, Any]]]:
+    """The rows, so many at a time; spans of time as text. Raises `pyarrow.ArrowException` when it is no Parquet."""
+    with pq.ParquetFile(file, pre_buffer=False) as parquet:
+        spans = [field.name for field in parquet.schema_arrow if pa.types.is_duration(field.type)]
+        for batch in parquet.iter_batches(batch_size=size):
+            columns = [_coarser(column) for column in batch.columns]
+            found = pa.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist()
+            for name in spans:
+                for row in found:
+                    row[name] = None if row[name] is None else str(row[name])
+            yield found
+
+
+def _coarser(values: pa.Array) -> pa.Array:
+    kind = _coarse(values.type)
+    return values if kind == values.type else pc.cast(values, kind, safe=False)
+
+
+def _coarse(kind: pa.DataType) -> pa.DataType:
+    """The type, with microseconds in place of what is finer."""
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_coarse(field.type)) for field in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_coarse(kind.value_type)))
+    if getattr(kind, "unit", None) != "ns":
+        return kind
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", kind.tz)
+    return pa.time64("us") if pa.types.is_time(kind) else pa.duration("us")

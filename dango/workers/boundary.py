@@ -106,6 +106,11 @@ def _advice(cause: BaseException, job: Job) -> str:
             " (columns: {COLUMN: {data_type: decimal, precision: 38, scale: 18}}): then dango sync"
             f" {job.source.name} --full-refresh"
         )
+    if isinstance(cause, OverflowError) and "int too large" in str(cause).lower():
+        return (
+            "an integer is larger than 9223372036854775807, the last of a bigint: tell its column under `resources:`"
+            " (columns: {COLUMN: {data_type: decimal, precision: 38, scale: 0}})"
+        )
     if getattr(getattr(cause, "response", None), "status_code", None) in (401, 403):
         return f"the credentials are refused; where each comes from: dango explain {job.source.name}"
     return f"the whole traceback: dango --debug history {job.run}" if job.run else ""

@@ -256,7 +256,13 @@ PARQUET: Mapping[str, Any] = {
         "zoned": pa.array([MOMENT, dt.datetime(9999, 12, 31)], pa.timestamp("us", "Europe/Berlin")),
         "s": pa.array([MOMENT.replace(microsecond=0), None], pa.timestamp("s")),
     },
-    "fine moments": {"ns": pa.array([MOMENT, None], pa.timestamp("ns"))},
+    "fine moments": {
+        "exact": pa.array([MOMENT, None], pa.timestamp("ns")), "cut": pa.array([1999, -1001], pa.timestamp("ns")),
+        "zoned": pa.array([1_700_000_000_123_456_789, None], pa.timestamp("ns", "UTC")),
+        "clock": pa.array([1999, None], pa.time64("ns")),
+    },
+    "fine moments in documents": {"a": pa.array([[{"at": 1999}], []], pa.list_(pa.struct([("at", pa.timestamp("ns"))])))},
+    "spans": {"a": pa.array([dt.timedelta(days=1, seconds=2, microseconds=3), None], pa.duration("ns"))},
     "clocks": {"a": pa.array([dt.time(1, 2, 3), None], pa.time64("us"))},
     "texts": {
         "a": ["x", ""], "b": pa.array(["ü", None], pa.large_string()), "c": pa.array(["u", "u"]).dictionary_encode(),
@@ -279,8 +285,14 @@ def test_parquet_makes_the_same_tables_by_columns_and_row_by_row(
     same(quick, slow, referring)
     assert referring.referred > 7
     by_rows = {name for name, ways in zip(PARQUET, quick.ways.values(), strict=True) if any(ways)}
+    held = referring.held()["rows"]
+    fine, spans = (held[f"t{list(PARQUET).index(name)}"] for name in ("fine moments", "spans"))
+    # In the order of the columns' names, behind the file's.
+    assert sorted(str(row[2]) for row in fine) == ["1969-12-31 23:59:59.999999+00:00", "1970-01-01 00:00:00.000001+00:00"]
+    assert {row[1] for row in spans} == {"1 day, 0:00:02.000003", None}
     assert by_rows == {
-        "unsigned", "no numbers", "infinite", "decimals of Spark's", "fine moments", "times in text", "nested",
+        "unsigned", "no numbers", "infinite", "decimals of Spark's", "fine moments in documents", "spans",
+        "times in text", "nested",
     }  # fmt: skip
 
 
