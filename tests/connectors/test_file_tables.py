@@ -288,7 +288,10 @@ def test_parquet_makes_the_same_tables_by_columns_and_row_by_row(
     held = referring.held()["rows"]
     fine, spans = (held[f"t{list(PARQUET).index(name)}"] for name in ("fine moments", "spans"))
     # In the order of the columns' names, behind the file's.
-    assert sorted(str(row[2]) for row in fine) == ["1969-12-31 23:59:59.999999+00:00", "1970-01-01 00:00:00.000001+00:00"]
+    assert sorted(str(row[2]) for row in fine) == [
+        "1969-12-31 23:59:59.999999+00:00",
+        "1970-01-01 00:00:00.000001+00:00",
+    ]
     assert {row[1] for row in spans} == {"1 day, 0:00:02.000003", None}
     assert by_rows == {
         "unsigned", "no numbers", "infinite", "decimals of Spark's", "fine moments in documents", "spans",
