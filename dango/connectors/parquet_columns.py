@@ -1,4 +1,4 @@
-"""Parquet by its columns, each in the type that its values have as rows.
+"""Parquet by its columns, each in the type that its values have as rows; what is no number stays, and is null in rows.
 
 Times finer than a microsecond lose what is finer: no type of dlt's that all destinations have would hold it.
 """
@@ -130,9 +130,6 @@ def _relation(file: Path, types: Mapping[str, str]) -> str | None:
         read = {name: kind.partition("(")[0] for name, kind, *_ in database.sql(f"DESCRIBE FROM {rows}").fetchall()}
         if any(read.get(name) not in _READ[kind] for name, kind in types.items()):
             return None
-        floats = [f"bool_and(isfinite({quoted(name)}))" for name, kind in types.items() if kind == "double"]
-        if floats and False in database.sql(f"SELECT {', '.join(floats)} FROM {rows}").fetchall()[0]:
-            return None
     columns = ", ".join(
         f"CAST({quoted(name)} AS TIMESTAMPTZ) AS {quoted(name)}" if kind == "timestamp" else quoted(name)
         for name, kind in types.items()
@@ -149,14 +146,8 @@ def _batches(
 
 
 def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    columns = [_as(batch.column(field.name), field) for field in schema]
+    columns = [_coarser(batch.column(field.name)).cast(field.type) for field in schema]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def _as(values: pa.Array, field: pa.Field) -> pa.Array:
-    if pa.types.is_floating(values.type) and not pc.all(pc.is_finite(values), min_count=0).as_py():
-        raise Irregular(f"`{field.name}` holds values that are no numbers")
-    return _coarser(values).cast(field.type)
 
 
 def rows(file: Path, size: int) -> Iterator[list[dict[str, Any]]]:

@@ -17,6 +17,7 @@ from dlt import Schema
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.sources import DltResource, DltSource
 
+from dango import digits
 from dango.config.contract import ENTITIES
 from dango.dlt_internals import contracts as dlt_contracts
 from dango.dlt_internals.contracts import DataValidationError, Passing, Verdict
@@ -205,6 +206,8 @@ def _change(violation: DataValidationError, schema: Schema) -> str:
     columns = violation.table_schema["columns"]
     base = column if column in columns else beside(column, schema)
     was = columns.get(base, {}).get("data_type", "another type")
+    if came == was == "decimal":
+        came, was = "decimal of other digits", digits.written(digits.of(columns[base]))
     return str(Change(table, column, came, was, "" if base == column else base))
 
 

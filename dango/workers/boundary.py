@@ -27,6 +27,18 @@ from dango.secrets import Mask, project_mask
 from dango.sources.resolve import Resolved, missing_secret, secret_in_git
 from dango.workers.processes import Send
 
+_DECIMAL = "tell its column under `resources:` (columns: {{COLUMN: {{data_type: decimal, precision: 38, scale: %d}}}})"
+# Of values that no column holds, of which libraries do not say more: by the kind of an error and what it says.
+_OF_VALUES = {
+    ("ArrowInvalid", "decimal"): "a decimal has more digits than a column of which none are told, 38 with 9 of them"
+    " after the point: " + _DECIMAL % 18 + ", then dango sync {source} --full-refresh",
+    ("ArrowInvalid", "casting from timestamp[ns"): "a time has nanoseconds, and columns have microseconds: cut it, in"
+    " pandas by `.dt.floor('us')`",
+    ("OverflowError", "int too large"): "an integer is larger than a bigint, which ends at 2^63 - 1: " + _DECIMAL % 0,
+    ("TypeError", "integer exceeds 64-bit"): "give an integer of more than 64 bits as a Decimal, or as text",
+    ("TypeError", "not json serializable"): "give a value of this type as text, a number, a list or a dict",
+}
+
 
 @contextmanager
 def boundary(job: Job, mask: Mask, project: Project | None = None) -> Iterator[list[RunError]]:
@@ -99,18 +111,10 @@ def _advice(cause: BaseException, job: Job) -> str:
         return "dango writes in .dango/ and data/: make the folder writable"
     if isinstance(cause, IncrementalCursorInvalidCoercion):
         return "the cursor's first value is of another type than its field: for text write it in quotes, '2024-01-01'"
-    # Arrow's error, which names no column.
-    if type(cause).__name__ == "ArrowInvalid" and "decimal" in str(cause).lower():
-        return (
-            "a column of decimals has 38 digits, 9 of them after the point; one with others is told under `resources:`"
-            " (columns: {COLUMN: {data_type: decimal, precision: 38, scale: 18}}): then dango sync"
-            f" {job.source.name} --full-refresh"
-        )
-    if isinstance(cause, OverflowError) and "int too large" in str(cause).lower():
-        return (
-            "an integer is larger than 9223372036854775807, the last of a bigint: tell its column under `resources:`"
-            " (columns: {COLUMN: {data_type: decimal, precision: 38, scale: 0}})"
-        )
+    said = str(cause).lower()
+    for (kind, text), advice in _OF_VALUES.items():
+        if type(cause).__name__ == kind and text in said:
+            return advice.format(source=job.source.name)
     if getattr(getattr(cause, "response", None), "status_code", None) in (401, 403):
         return f"the credentials are refused; where each comes from: dango explain {job.source.name}"
     return f"the whole traceback: dango --debug history {job.run}" if job.run else ""

@@ -104,6 +104,21 @@ def test_a_run_that_may_change_nothing_is_refused(prices: Prices) -> None:
     assert (prices.held(), prices.type()) == (["0.07"], (10, 2))
 
 
+def test_a_frozen_type_gets_no_digits(root: Path, write: Write, dango: Dango) -> None:
+    prices = Prices(root, write, dango, None)
+    assert prices.sync((10, 2)).code == 0
+    frozen = native("shop", "prices").replace("type:", "schema_contract: {data_type: freeze}, type:")
+    write({"sources": sources(frozen)})
+    for options in ((), ("--full-refresh",)):
+        said = prices.sync((12, 4), *options)
+        assert said.code == 5
+        change = "`prices.price` becomes decimal of other digits, was decimal(10, 2)"
+        assert f".dango/sources.yml:3:36: {change}, and the contract says `data_type: freeze`" in said.err
+        assert "to accept it, write `data_type: evolve` there and sync again" in said.err
+    assert (prices.held(), prices.type()) == (["0.07"], (10, 2))
+    assert prices.sync((10, 2)).code == 0
+
+
 def test_a_full_refresh_gives_the_digits_that_come(prices: Prices) -> None:
     for digits, held in (((38, 9), "0.000000007"), ((38, 18), "0.000000000000000007"), ((10, 2), "0.07")):
         assert prices.sync(digits, "--full-refresh").code == 0
