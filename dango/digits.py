@@ -42,7 +42,7 @@ def written(digits: Digits) -> str:
 def parsed(texts: pa.Array, kind: pa.Decimal128Type) -> pa.Array:
     """Decimals that are written as text, none of them rounded.
 
-    Of numbers that do not fit, Arrow's own conversion makes others (of 36 digits before the point, up to 26.0).
+    Of numbers that do not fit, Arrow's own conversion makes others (26.0.1, from 28 digits before the point on).
 
     Args:
         texts: an array, or a chunked one.
