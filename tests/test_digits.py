@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 
 import pyarrow as pa
 import pytest
@@ -43,10 +44,8 @@ def test_a_number_is_itself_or_refused(numbers: list[str | None], size: tuple[in
 
 
 def _fits(number: Decimal, precision: int, scale: int) -> bool:
-    _, figures, exponent = number.as_tuple()
-    shifted = int("".join(map(str, figures))) * 10 ** max(0, exponent + scale)  # type: ignore[operator]
-    over = 10 ** max(0, -(exponent + scale))  # type: ignore[operator]
-    return shifted % over == 0 and shifted // over < 10**precision
+    shifted = Fraction(number) * 10**scale
+    return shifted.denominator == 1 and abs(shifted) < 10**precision
 
 
 @pytest.mark.parametrize("text", ["", "x", "NaN", "Infinity", "-Infinity"])

@@ -63,11 +63,11 @@ class Prices:
         return [f"{price:f}" for (price,) in self("SELECT price FROM raw_shop.prices ORDER BY id")]
 
     def type(self) -> tuple[int, int]:
-        (found,) = self(
+        ((precision, scale),) = self(
             "SELECT numeric_precision, numeric_scale FROM information_schema.columns"
             " WHERE table_schema = 'raw_shop' AND table_name = 'prices' AND column_name = 'price'"
         )
-        return found  # type: ignore[no-any-return]
+        return precision, scale
 
 
 @pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)])
