@@ -6,6 +6,7 @@ import difflib
 import json
 import logging
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from dango.dlt_internals import packages as dlt_packages
 from dango.errors import root_cause
 
 Page = list[Any]
+_IDS = ("_dlt_id", "_dlt_parent_id", "_dlt_root_id", "_dlt_load_id")
 
 
 @dataclass(frozen=True)
@@ -123,12 +125,17 @@ def _rows(package: dlt_packages.Package) -> dict[str, Any]:
     names: dict[str, str] = {package.load_id: "this load"}
     tables: dict[str, Any] = {}
     order = [name for name in package.schema.tables if name in package.tables and not name.startswith("_dlt")]
+    read = {
+        table: [pq.read_table(file.path) for file in package.files if file.table == table and file.format == "parquet"]
+        for table in order
+    }
+    place = _place({table: [row for part in parts for row in part.to_pylist()] for table, parts in read.items()})
     for table in sorted(order, key=lambda name: _depth(package, name)):
-        parts = [pq.read_table(file.path) for file in package.files if file.table == table and file.format == "parquet"]
+        parts = read[table]
         # Where a file ends and the next begins, with a column more, makes no difference to what is loaded.
         columns = dict.fromkeys(name for part in parts for name in part.column_names)
-        # Nor does the order of files.
-        every = sorted((row for part in parts for row in part.to_pylist()), key=_place(list(names)))
+        # Nor does the order of files, whose names are drawn.
+        every = sorted((row for part in parts for row in part.to_pylist()), key=place(table, list(names)))
         rows = [{name: row.get(name) for name in sorted(columns)} for row in every]
         hashed = _hashed(package, table)
         for number, row in enumerate(rows):
@@ -137,11 +144,10 @@ def _rows(package: dlt_packages.Package) -> dict[str, Any]:
                 row["is a digest"] = row["_dlt_id"] == digest
             names.setdefault(row["_dlt_id"], row["_dlt_id"] if hashed else f"{table} {number}")
         distinct = len({row["_dlt_id"] for row in rows})
-        ids = ("_dlt_id", "_dlt_parent_id", "_dlt_root_id", "_dlt_load_id")
         tables[table] = (
             distinct,
             sorted({str(field) for part in parts for field in part.schema}),
-            [{key: names.get(value, value) if key in ids else value for key, value in row.items()} for row in rows],
+            [{key: names.get(value, value) if key in _IDS else value for key, value in row.items()} for row in rows],
         )
     return tables
 
@@ -157,14 +163,34 @@ def _hashed(package: dlt_packages.Package, table: str) -> bool:
     return package.disposition(table) == "merge" and root.get("x-merge-strategy") in ("upsert", "scd2")
 
 
-def _place(ids: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[int, int]]:
-    """Where a row stands: by its number, or behind its parent. `ids` are those of the rows above, in their order."""
-    order = {name: place for place, name in enumerate(ids)}
-    return lambda row: (
-        (order.get(row["_dlt_parent_id"], -1), row["_dlt_list_idx"] or 0)
-        if "_dlt_parent_id" in row
-        else (row.get("n") or 0, 0)
-    )
+Row = Mapping[str, Any]
+
+
+def _place(tables: Mapping[str, Sequence[Row]]) -> Callable[[str, Sequence[str]], Callable[[Row], tuple[Any, ...]]]:
+    """Where rows of a table stand: by their number and what they hold, or behind their parents, whose ids are given.
+
+    A contract may discard numbers; rows that hold the same, down to their children, are not to be told apart.
+    """
+    below: defaultdict[str, list[tuple[str, Row]]] = defaultdict(list)
+    for name, rows in tables.items():
+        for row in rows:
+            below[row.get("_dlt_parent_id", "")].append((name, row))
+
+    def held(table: str, row: Row) -> str:
+        own = sorted((name, repr(value)) for name, value in row.items() if name not in _IDS and value is not None)
+        # A document may bring an id of its own, which may be its parent's.
+        children = [(name, child) for name, child in below[row["_dlt_id"]] if name.startswith(f"{table}__")]
+        return repr((own, sorted((name, held(name, child)) for name, child in children)))
+
+    def of(table: str, ids: Sequence[str]) -> Callable[[Row], tuple[Any, ...]]:
+        order = {name: place for place, name in enumerate(ids)}
+        return lambda row: (
+            (order.get(row["_dlt_parent_id"], -1), row["_dlt_list_idx"] or 0)
+            if "_dlt_parent_id" in row
+            else (row.get("n") or 0, held(table, row))
+        )
+
+    return of
 
 
 def difference(one: World, other: World) -> str:
