@@ -27,6 +27,7 @@ SECTIONS = {
     "dlt_native": ("DltNative", "sources[].dlt_native"),
     "resources": ("Resource", "sources[].resources.NAME"),
     "cursor": ("Cursor", "sources[].resources.NAME.cursor"),
+    "columns": ("Column", "sources[].resources.NAME.columns.NAME"),
     "split": ("Split", "sources[].resources.NAME.split"),
     "schema_contract": ("Contract", "sources[].schema_contract"),
 }

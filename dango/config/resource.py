@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictStr
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    model_serializer,
+)
 from pydantic_core import PydanticCustomError
 
 from dango.config.contract import SchemaContract
@@ -49,6 +59,62 @@ class Cursor(Strict):
     lag: float | None = said("how far every sync looks back; seconds for times", 3600)
 
 
+OF_DESTINATIONS = "x-"
+"""With this begin hints that are a destination's own: dlt hands them on, whatever they are."""
+
+
+def adapted(value: Any) -> Any:
+    """A column's hints with those of destinations in one place."""
+    if not isinstance(value, Mapping):
+        return value
+    others = {key: hint for key, hint in value.items() if str(key).startswith(OF_DESTINATIONS)}
+    kept = {key: hint for key, hint in value.items() if key not in others}
+    return {**kept, "adapted": others} if others else kept
+
+
+class Column(Strict):
+    """dlt's hints of a column. One that begins with `x-` is a destination's own and may be anything."""
+
+    data_type: (
+        Literal["text", "double", "bool", "timestamp", "bigint", "binary", "json", "decimal", "wei", "date", "time"]
+        | None
+    ) = said("its type", "decimal")
+    nullable: StrictBool | None = said("whether it may be empty", False)
+    precision: StrictInt | None = said(
+        "digits of a decimal, of a second's fraction, bits of a whole number, length of a text", 10
+    )
+    scale: StrictInt | None = said("digits of a decimal after the point", 2)
+    timezone: StrictBool | None = said("whether times have a zone", False)
+    description: StrictStr | None = said("what it holds")
+    primary_key: StrictBool | None = said("it tells rows apart, alone or with others")
+    merge_key: StrictBool | None = said("a `merge` replaces all rows that have the same value in it")
+    unique: StrictBool | None = said("no two rows have the same value; where the destination makes use of it")
+    partition: StrictBool | None = said("the table is divided by it; where the destination can")
+    cluster: StrictBool | None = said("rows are stored together by it; where the destination can")
+    sort: StrictBool | None = said("rows are stored in its order; where the destination can")
+    hard_delete: StrictBool | None = said("a `merge` deletes rows in which it is true or filled")
+    dedup_sort: Literal["asc", "desc"] | None = said(
+        "of rows with the same key a `merge` keeps the first in this order"
+    )
+    variant: StrictBool | None = said("it holds values of another type of a column beside it")
+    row_key: StrictBool | None = said("it is what dlt has `_dlt_id` for")
+    parent_key: StrictBool | None = said("it is what dlt has `_dlt_parent_id` for")
+    root_key: StrictBool | None = said("it is what dlt has `_dlt_root_id` for")
+    incremental: StrictBool | None = said("it is the cursor")
+    adapted: dict[str, Any] = Field(default_factory=dict, description="hints of destinations")
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        kept = plain(self)
+        kept.pop("adapted", None)
+        return {**kept, **self.adapted}
+
+    @property
+    def hints(self) -> dict[str, Any]:
+        """What is said, as dlt takes it."""
+        return self.model_dump(exclude_unset=True)
+
+
 class Resource(Common):
     """What a resource does otherwise than its author wrote; applied with dlt's hints."""
 
@@ -66,7 +132,7 @@ class Resource(Common):
         "a `merge` replaces all rows that have the same value in this column", "day"
     )
     cursor: Cursor | None = said("what makes the resource incremental", {"field": "updated_at"})
-    columns: dict[str, dict[str, Any]] | None = said(
+    columns: dict[str, Annotated[Column, BeforeValidator(adapted)]] | None = said(
         "dlt's column hints, by the name of the column", {"price": {"data_type": "decimal"}}
     )
     split: Split | None = said(

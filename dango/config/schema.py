@@ -6,6 +6,7 @@ from typing import Any
 
 from dango.config.contract import SHORT
 from dango.config.models import Config, Defaults
+from dango.config.resource import OF_DESTINATIONS
 
 
 def json_schema() -> dict[str, Any]:
@@ -20,6 +21,9 @@ def json_schema() -> dict[str, Any]:
     # A source that extends another has its type from there.
     source["required"].remove("type")
     source["anyOf"] = [{"required": ["type"]}, {"required": ["extends"]}]
+    column = schema["$defs"]["Column"]
+    column["properties"].pop("adapted")
+    column["patternProperties"] = {f"^{OF_DESTINATIONS}": {}}
     schema["$defs"]["Destination"]["properties"].pop("name")
     schema["properties"]["destinations"]["additionalProperties"] = False  # names are patterns of properties
     # A key with nothing behind it is as if it were not there.

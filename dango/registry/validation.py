@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from dango.config.document import Document
 from dango.config.models import EMBEDDED, Config, Destination, Source
+from dango.config.resource import Column
 from dango.config.text.values import kind
 from dango.errors import ConfigError, Problem, near, nearest
 from dango.registry.checks import at, blocks, extensions, named_destinations, processors, unknown_types, used_twice
@@ -283,16 +284,24 @@ def _holds(node: Any, part: Any) -> bool:
 
 def _keys_at(data: Any, loc: tuple[str | int, ...], model: Any) -> list[str]:
     """The keys that the block at `loc` may hold."""
-    node = data
+    node, mapping = data, None
     for part in loc:
         node = node[part] if _holds(node, part) else None
         fields = getattr(model, "model_fields", {})
-        if part in fields:
-            model = _model_in(fields[part].annotation, node)
-    hidden = {"block"} if model is Source else {"name"} if model is Destination else set()
-    keys = [key for key in getattr(model, "model_fields", {}) if key not in hidden]
+        if mapping is not None:
+            # A name of the user's, which may be that of a key.
+            model, mapping = _model_in(mapping, node), None
+        elif part in fields:
+            annotation = fields[part].annotation
+            model = _model_in(annotation, node)
+            mapping = annotation if _is_mapping(annotation) else None
+    keys = [key for key in getattr(model, "model_fields", {}) if key != _HIDDEN.get(model)]
     block = node.get("type") if model is Source and isinstance(node, dict) else None
     return [*keys, block] if isinstance(block, str) and block not in keys else keys
+
+
+_HIDDEN: Mapping[Any, str] = {Source: "block", Destination: "name", Column: "adapted"}
+"""Fields for which the file has no key of their name."""
 
 
 def _model_in(annotation: Any, node: Any) -> Any:
@@ -301,6 +310,10 @@ def _model_in(annotation: Any, node: Any) -> Any:
     kind = node.get("kind") if isinstance(node, dict) else None
     named = [model for model in models if kind in typing.get_args(_annotation(model, "kind"))]
     return next(iter(named or models), None)
+
+
+def _is_mapping(annotation: Any) -> bool:
+    return typing.get_origin(annotation) is dict or any(map(_is_mapping, typing.get_args(annotation)))
 
 
 def _annotation(model: type[BaseModel], field: str) -> Any:
@@ -318,6 +331,7 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 _WORDS = {
     "a valid string": "text",
     "a valid boolean": "true or false",
+    "a valid integer": "a whole number",
     "a valid dictionary": "a mapping",
     "a valid tuple": "a list",
     "a valid ": "a ",

@@ -23,7 +23,7 @@ def apply(resource: DltResource, hints: Resource) -> None:
         "write_disposition": hints.write_disposition,
         "primary_key": _names(hints.primary_key),
         "merge_key": _names(hints.merge_key),
-        "columns": hints.columns,
+        "columns": hints.columns and {name: column.hints for name, column in hints.columns.items()},
     }
     if hints.cursor is not None:
         cursor = hints.cursor

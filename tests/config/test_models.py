@@ -6,15 +6,17 @@ import datetime as dt
 import pickle
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
+from dlt.common.data_types import DATA_TYPES
+from dlt.common.schema.typing import TColumnSchema
 from pydantic import ValidationError
 
 from dango.config.document import Document
 from dango.config.kinds import corrected
 from dango.config.models import Config
-from dango.config.resource import Cursor, Resource
+from dango.config.resource import Column, Cursor, Resource, adapted
 from dango.config.schema import json_schema
 from dango.errors import ConfigError, Problem
 from dango.registry.validation import parse
@@ -149,6 +151,22 @@ def test_a_source_has_dataset_pipeline_and_destination_after_its_name_and_the_fi
         (one("    resources: {i: {cursor: updated}}\n"), f"{FILE}:4:21: `cursor`: should be a mapping, not text"),
         (one("    resources: {i: {cursor: {initial: 1}}}\n"), f"{FILE}:4:21: the key `field` is missing"),
         (one("    resources: {i: {columns: [a]}}\n"), f"{FILE}:4:21: `columns`: should be a mapping, not a list"),
+        (
+            one("    resources: {i: {columns: {c: {data_type: decmal}}}}\n"),
+            (
+                f"{FILE}:4:35: `data_type`: should be 'text', 'double', 'bool', 'timestamp', 'bigint', 'binary',"
+                " 'json', 'decimal', 'wei', 'date' or 'time', not `decmal`"
+            ),
+        ),
+        (
+            one("    resources: {i: {columns: {description: {nulable: true}}}}\n"),
+            f"{FILE}:4:45: unknown key `nulable` (did you mean `nullable`?)",
+        ),
+        (
+            one("    resources: {columns: {columns: {c: {scale: '2', x-own: {a: 1}}}}}\n"),
+            f"{FILE}:4:41: `scale`: should be a whole number, not text",
+        ),
+        (one("    resources: {i: {columns: {c: }}}\n"), f"{FILE}:4:31: `c`: should be a mapping, not empty"),
         (
             "sources:\n  - name: a\n    type: dlt_native\n    dlt_native: text\n",
             f"{FILE}:4:5: `dlt_native`: should be a mapping, not text",
@@ -578,6 +596,9 @@ def _allows(schema: dict[str, Any], definitions: dict[str, Any], value: Any) -> 
         (one("    processors:\n"), True),
         ("defaults: {processors: [{mask: [a]}]}\n", True),
         (one("    resources: {a: {processors: []}}\n"), True),
+        (one("    resources: {a: {columns: {c: {data_type: decimal, x-own: [1]}}}}\n"), True),
+        (one("    resources: {a: {columns: {c: {data_type: decmal}}}}\n"), False),
+        (one("    resources: {a: {columns: {c: {nulable: true}}}}\n"), False),
         (one("    processors: [{hash: [a]}]\n"), False),
         (one("    processors: [{cast: {a: number}}]\n"), False),
         (one("    processors: [{drop: [a], mask: [b], stream: true}]\n"), False),
@@ -602,3 +623,19 @@ def test_the_json_schema_describes_keys_and_limits_names() -> None:
     assert "block" not in source["properties"]
     assert (source["required"], source["anyOf"]) == (["name"], [{"required": ["type"]}, {"required": ["extends"]}])
     assert "name" not in schema["$defs"]["Destination"]["properties"]
+
+
+def test_a_columns_hints_are_dlts() -> None:
+    known = get_type_hints(TColumnSchema)
+    # Under `columns:` the name stands before the hints, and what dlt notes for itself begins as destinations' do.
+    ours = set(Column.model_fields) - {"adapted"}
+    assert ours <= {*known}
+    assert {hint for hint in known if not hint.startswith("x-")} - ours == {"name"}
+    assert set(get_args(get_args(Column.model_fields["data_type"].annotation)[0])) == DATA_TYPES
+
+
+def test_hints_of_a_column_come_to_dlt_as_they_are_written() -> None:
+    written = {"data_type": "decimal", "scale": 2, "nullable": None, "x-own": {"a": [1]}}
+    column = Column.model_validate(adapted(written))
+    assert column.hints == written
+    assert column.model_dump(mode="json", exclude_defaults=True) == {k: v for k, v in written.items() if v is not None}
