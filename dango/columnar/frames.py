@@ -27,6 +27,7 @@ _HEAD = b'[{"_dlt_list_idx":null,"' + _MARK.encode() + b'":"'
 _TAIL = b'"}]\n'
 PRIVATE = b"\xef\x80"
 """How the characters begin by which dlt marks text that stands for other types."""
+_PACKED = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 _DEEPEST = 20
 _MOST_SHAPES = 256
 _SPARSEST = 8
@@ -103,7 +104,7 @@ class Frame:
             [pa.field("documents", self.documents.type)], metadata={b"spec": json.dumps(self.spec.to_json())}
         )
         sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, schema) as stream:
+        with pa.ipc.new_stream(sink, schema, options=_PACKED) as stream:
             stream.write_batch(pa.RecordBatch.from_arrays([self.documents], schema=schema))
         return b"".join((_HEAD, base64.b64encode(sink.getvalue()), _TAIL))
 

@@ -30,6 +30,9 @@ PROVEN = frozenset({"1.26.0", "1.31.0"})
 _PATIENCE = 3
 """After so many pages of a file that were no frames, those to come are not asked any more."""
 _RESTORING = ".restoring"
+_IDS = ("_dlt_id", "_dlt_parent_id", "_dlt_root_id")
+_BY_DLT = "snappy"
+"""How dlt packs Parquet if it is told nothing."""
 _ID_BYTES = 10
 """Of an id as `arrays` makes it."""
 
@@ -119,6 +122,7 @@ class _Hooks:
         with self._turn:
             if not self._users:
                 self._replace(TypedJsonlListWriter, "write_data", _write_page)
+                self._replace(ParquetDataWriter, "_create_writer", _parquet_writer)
                 self._replace(ParquetDataWriter, "write_data", _write_parquet)
                 self._replace(worker, "JsonLItemsNormalizer", _normalizer)
             self._users += 1
@@ -166,6 +170,32 @@ def _line(writer: Any, items: Any) -> bytes | None:
         return None
     writer.dango_unfit = 0
     return line
+
+
+def _parquet_writer(own: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def made(self: Any, schema: Any) -> Any:
+        if _active.get() is None:
+            return own(self, schema)
+        from pyarrow.parquet import ParquetWriter
+
+        said = self.parquet_format
+        packed = getattr(said, "compression", _BY_DLT)
+        return ParquetWriter(
+            self._f,
+            schema,
+            flavor=said.flavor,
+            version=said.version,
+            data_page_size=said.data_page_size,
+            coerce_timestamps=said.coerce_timestamps,
+            allow_truncated_timestamps=said.allow_truncated_timestamps,
+            use_compliant_nested_type=said.use_compliant_nested_type,
+            # What is read once, and soon, is not worth packing, nor ids a dictionary: they take as long as the rest.
+            compression="none" if packed == _BY_DLT else packed,
+            use_dictionary=[name for name in schema.names if name not in _IDS],
+            write_statistics=False,
+        )
+
+    return made
 
 
 def _write_parquet(own: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:

@@ -19,7 +19,7 @@ from dango.duckdb_text import quoted
 
 _MEMORY_PER_THREAD = 128
 """MiB that DuckDB may use while it loads; what needs more goes by the disk. Left to itself it takes what there is."""
-_MEMORY_TO_APPEND = 48
+_MEMORY_TO_APPEND = 64
 """MiB for rows that are only added: it needs those under way, and would fill the rest with what it has written."""
 _MEMORY_PER_COLUMN = 4
 """MiB: about what a column's values under way take. Wide tables need more than others."""
@@ -161,8 +161,11 @@ def economically(client: Client, packages: Sequence[Package], *, little_memory: 
     given = {**(sql.credentials.global_config or {}), **(sql.credentials.local_config or {})}
     # A time without a zone that becomes one with a zone is UTC, wherever the machine stands.
     settings = {"preserve_insertion_order": "false", "TimeZone": "'UTC'"}
+    little_memory = little_memory and "memory_limit" not in given
     if little_memory and not sql.execute_sql("SELECT 1 FROM duckdb_indexes() LIMIT 1"):
-        settings["memory_limit"] = _limit(sql.native_connection, _to_load(client, packages))
+        limit = _limit(sql.native_connection, _to_load(client, packages))
+        # Of what it may use it keeps what it has got: to give each block back and get another takes a tenth of a load.
+        settings |= {"memory_limit": limit, "block_allocator_memory": limit}
     for name, value in settings.items():
         if name not in given:
             sql.execute_sql(f"SET {name} = {value}")

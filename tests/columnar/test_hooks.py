@@ -10,6 +10,7 @@ from typing import Any
 import dlt
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from dlt.common.data_writers.writers import ParquetDataWriter, TypedJsonlListWriter
 from dlt.normalize import worker
@@ -17,6 +18,8 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from dango import columnar
 from dango.columnar import hooks
+from dango.columnar.frames import Frame
+from dango.dlt_internals import packages
 from dango.dlt_internals.alike import alike
 from dango.errors import root_cause
 
@@ -158,3 +161,28 @@ def _no_frames_of_others() -> Iterator[None]:
     own = replaced()
     yield
     assert replaced() == own
+
+
+@needs_columns
+def test_what_is_loaded_once_is_not_packed_and_ids_have_no_dictionary(pipeline: dlt.Pipeline) -> None:
+    extract(pipeline, [{"id": number, "tags": ["a"]} for number in range(100)])
+    normalize(pipeline)
+    found: dict[str, dict[str, tuple[str, bool]]] = {}
+    for package in packages.waiting(pipeline):
+        for file in (file for file in package.files if file.format == "parquet"):
+            group = pq.read_metadata(file.path).row_group(0)
+            columns = (group.column(number) for number in range(group.num_columns))
+            found[file.table] = {each.path_in_schema: (each.compression, _dictionary(each)) for each in columns}
+    assert {packed for columns in found.values() for packed, _ in columns.values()} == {"UNCOMPRESSED"}
+    assert found["things__tags"]["value"] == ("UNCOMPRESSED", True)
+    assert [found[table]["_dlt_id"] for table in ("things", "things__tags")] == [("UNCOMPRESSED", False)] * 2
+    assert found["things__tags"]["_dlt_parent_id"] == ("UNCOMPRESSED", False)
+
+
+def _dictionary(column: Any) -> bool:
+    return any("DICTIONARY" in encoding for encoding in column.encodings)
+
+
+def test_frames_are_packed_as_they_are_written() -> None:
+    line = Frame.of([{"id": number, "text": "the same text"} for number in range(1000)]).line()
+    assert len(line) < 1000 * len("the same text")

@@ -7,8 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dlt
 import pytest
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+from dlt.destinations.job_client_impl import SqlJobClientBase
 
+from dango.load.merging import economically
 from tests.conftest import Said, native, sources
 from tests.fixtures_postgres import Postgres
 
@@ -225,6 +229,27 @@ def test_where_little_memory_is_too_little_the_load_is_tried_with_all(
         assert rows("SELECT count(*), count(DISTINCT id), max(text) FROM raw_shop.rows") == [
             (400_000, 400_000, f"{399_999:0100d}")
         ]
+
+
+@pytest.mark.parametrize(("own", "kept"), [({}, True), ({"memory_limit": "300MiB"}, False)])
+def test_a_load_keeps_the_memory_that_it_may_use_where_nobody_else_says_how_much(
+    tmp_path: Path, own: dict[str, Any], kept: bool
+) -> None:
+    credentials = DuckDbCredentials({"database": str(tmp_path / "w.duckdb")})
+    credentials.global_config = own
+    pipeline = dlt.pipeline(
+        "few", pipelines_dir=str(tmp_path), destination=dlt.destinations.duckdb(credentials), dataset_name="few"
+    )
+    pipeline.run([{"id": 1}], table_name="few")
+    settings = "SELECT current_setting('memory_limit'), current_setting('block_allocator_memory')"
+    with pipeline.destination_client() as client:
+        assert isinstance(client, SqlJobClientBase)
+        economically(client, (), little_memory=False)
+        ((_, block),) = client.sql_client.execute_sql(settings) or ()
+        assert block == "0 bytes"
+        economically(client, (), little_memory=True)
+        ((limit, block),) = client.sql_client.execute_sql(settings) or ()
+    assert block == (limit if kept else "0 bytes")
 
 
 def test_rows_without_ids_get_them_when_rows_are_nested_in_theirs(
