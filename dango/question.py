@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dango.config.kinds import NAME_PATTERN, corrected
+from dango.config.kinds import corrected, no_name
 from dango.config.models import Environment
 from dango.project import ENV_REFERENCE
 from dango.registry.field import FieldSpec
@@ -98,8 +97,8 @@ def required(requirements: Sequence[str]) -> list[str]:
 
 def checked_name(name: str, taken: Sequence[str]) -> str:
     """The name, if a source can have it. Raises `ValueError`."""
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise ValueError(f"is lower-case letters, digits and `_`, a letter first: {corrected(name)}")
+    if why := no_name(name):
+        raise ValueError(f"{why}; use `{corrected(name)}`")
     if name in taken:
         raise ValueError("is the name of another source")
     return name

@@ -11,24 +11,33 @@ from pydantic_core import PydanticCustomError
 from dango.config.text.values import kind
 
 NAME_PATTERN = r"[a-z][a-z0-9_]{0,47}"
+_DEVICES = re.compile("con|prn|aux|nul|com[0-9]|lpt[0-9]")
+"""Names that no file may have on Windows, where a colleague may check the project out; dlt refuses them everywhere."""
+
+
+def no_name(text: str) -> str:
+    """Why a source cannot have this name; empty where it can."""
+    if _DEVICES.fullmatch(text):
+        return "is the name of a device on Windows, where no file may be called so"
+    if not re.fullmatch(NAME_PATTERN, text):
+        return "is no valid name (lower-case letters, digits and `_`, a letter first, at most 48)"
+    return ""
 
 
 def corrected(name: str) -> str:
     """The nearest valid name to `name`: `My-Source 2` becomes `my_source_2`."""
     plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    if _DEVICES.fullmatch(plain):
+        return f"{plain}_source"
     return re.sub(r"^(?=[^a-z])", "s_", plain)[:48].rstrip("_") if plain else "my_source"
 
 
 def _name(value: Any) -> Any:
     if not isinstance(value, str):
         raise PydanticCustomError("name", "a name is text, this is {kind}; quote it", {"kind": kind(value)})
-    if not re.fullmatch(NAME_PATTERN, value):
-        raise PydanticCustomError(
-            "name",
-            "`{value}` is no valid name (lower-case letters, digits and `_`, a letter first, at most 48);"
-            " use `{better}`",
-            {"value": value, "better": corrected(value)},
-        )
+    if why := no_name(value):
+        told = {"value": value, "why": why, "better": corrected(value)}
+        raise PydanticCustomError("name", "`{value}` {why}; use `{better}`", told)
     return value
 
 

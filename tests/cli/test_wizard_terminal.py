@@ -202,7 +202,7 @@ def test_a_source_from_the_search_to_the_first_rows(
     it.answer(
         ("Ask the merchant for a token.", ""),
         ("Name of the source", CLEAR + "No Name" + ENTER),
-        ("is lower-case letters, digits and `_`, a letter first: no_name", CLEAR + "bazaar" + ENTER),
+        ("a letter first, at most 48); use `no_name`", CLEAR + "bazaar" + ENTER),
         ("Address", "shop.example" + ENTER),
         ("Address is a URL, such as https://example.com", CLEAR + server + ENTER),
         ("Access token", ENTER),

@@ -201,6 +201,10 @@ def test_a_source_has_dataset_pipeline_and_destination_after_its_name_and_the_fi
                 " at most 48); use `my_source_2`"
             ),
         ),
+        (
+            one("", name="nul"),
+            (f"{FILE}:3:5: `nul` is the name of a device on Windows, where no file may be called so; use `nul_source`"),
+        ),
         (one("", name="3"), f"{FILE}:3:5: a name is text, this is the number 3; quote it"),
         (one("", name="true"), f"{FILE}:3:5: a name is text, this is the truth value true; quote it"),
         # A newer file.
@@ -247,6 +251,8 @@ def test_the_hint_of_an_unknown_key_lists_the_valid_ones() -> None:
         ("a" * 47 + "-b", "a" * 47),
         ("", "my_source"),
         ("name\n", "name"),
+        ("nul", "nul_source"),
+        ("lpt1", "lpt1_source"),
     ],
 )
 def test_a_bad_name_is_refused_with_one_that_is_valid(name: str, better: str) -> None:
