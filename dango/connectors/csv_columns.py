@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ from dango.connectors.headers import distinct
 from dango.duckdb_text import literal, quoted
 
 _DELIMITERS = (",", ";", "\t", "|")
-_WHOLE = r"-?(0|[1-9][0-9]{0,17})"
-_DECIMAL = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?"
+_WHOLE = r"0|-?[1-9][0-9]{0,18}"
+_EXPONENT = r"[eE][-+]?[0-9]+"
+# A fraction is the nearest that a double has; of whole numbers it has all up to fifteen digits, and then some not.
+_DECIMAL = rf"-?((0|[1-9][0-9]*)(\.[0-9]+({_EXPONENT})?|{_EXPONENT})|0|[1-9][0-9]{{0,14}})"
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME = _DATE + r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
 _PATTERNS: Mapping[str, str] = {
@@ -49,6 +52,23 @@ class Unlike(Exception):
     """A row is not like the first ones, or the file is broken."""
 
 
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The columns that stay text, whatever they look like in a file.
+
+    Attributes:
+        said: the type in the table of a file's column, where it has one. What is text there is to stay as it is
+            written, and a decimal would lose digits on its way through a double.
+        met: those that earlier files, read row by row, have made text without the table knowing yet.
+    """
+
+    said: Callable[[str], str | None] = lambda name: None
+    met: set[str] = field(default_factory=set)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.met or self.said(name) in ("text", "decimal", "wei")
+
+
 class Csv:
     """A CSV file in DuckDB. What is wrong with the file raises `duckdb.Error`, wherever it is read.
 
@@ -57,7 +77,7 @@ class Csv:
         file: in UTF-8.
         delimiter: found in the first line where it is None.
         header: whether the first line has the names.
-        text: the columns that stay text.
+        texts: the columns that stay text; those that its rows make text come to them.
     """
 
     def __init__(
@@ -66,13 +86,13 @@ class Csv:
         file: Path,
         delimiter: str | None,
         header: bool,
-        text: Collection[str],
+        texts: Texts,
     ) -> None:
         delimiter = delimiter or _delimiter(file)
         with file.open(encoding="utf-8-sig", newline="", errors="replace") as lines:
             first = next(csv.reader(lines, delimiter=delimiter), [])
         self.names = distinct(first if header else [None] * len(first))
-        self._text = text
+        self._texts = texts
         self._database = database
         database.execute("SET TimeZone = 'UTC'")
         columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in self.names)
@@ -88,7 +108,9 @@ class Csv:
 
     def rows(self, size: int) -> Iterator[list[dict[str, Any]]]:
         """The rows, so many at a time."""
-        relation = self._cast({**dict.fromkeys(self.names, "VARCHAR"), **self.kinds()})
+        kinds = self.kinds()
+        self._texts.met.update(name for name, kind in kinds.items() if kind == "VARCHAR")
+        relation = self._cast({**dict.fromkeys(self.names, "VARCHAR"), **kinds})
         with self._batches(relation, size) as batches:
             for batch in batches:
                 yield batch.to_pylist()
@@ -135,7 +157,7 @@ class Csv:
     @cached_property
     def _possible(self) -> Mapping[str, list[str]]:
         """The types that each column can have, by the first rows."""
-        every = {name: [] if name in self._text else list(_PATTERNS) for name in self.names}
+        every = {name: [] if name in self._texts else list(_PATTERNS) for name in self.names}
         # A few rows leave few types for the others to be tried for.
         some = {**every, **self._fitting(f"(FROM {self._sample} WHERE rowid < {_FEW})", every)}
         return {**every, **self._fitting(self._sample, some)}
@@ -193,7 +215,9 @@ def _expected(condition: str) -> str:
 
 def _fits(name: str, kind: str) -> str:
     column = quoted(name)
-    return f"regexp_full_match({column}, '{_PATTERNS[kind]}') AND TRY_CAST({column} AS {kind}) IS NOT NULL"
+    value = f"TRY_CAST({column} AS {kind})"
+    fits = f"isfinite({value})" if kind == "DOUBLE" else f"{value} IS NOT NULL"
+    return f"regexp_full_match({column}, '{_PATTERNS[kind]}') AND {fits}"
 
 
 def _cast(name: str, kind: str) -> str:
@@ -203,7 +227,7 @@ def _cast(name: str, kind: str) -> str:
 
 
 # What is written so as DuckDB writes it needs no pattern, which takes three times as long.
-_AGAIN: Mapping[str, str] = {"BIGINT": "strlen({0}) < 19", "DATE": "strlen({0}) = 10"}
+_AGAIN: Mapping[str, str] = {"BIGINT": "strlen({0}) < 21", "DATE": "strlen({0}) = 10"}
 
 
 def _checked(written: str, value: str, kind: str) -> str:
@@ -212,9 +236,10 @@ def _checked(written: str, value: str, kind: str) -> str:
     again = ""
     if kind in _AGAIN:
         again = f" WHEN {_AGAIN[kind].format(written)} AND CAST({value} AS VARCHAR) = {written} THEN {value}"
+    finite = f" AND isfinite({value})" if kind == "DOUBLE" else ""
     return (
         f"CASE WHEN {written} IS NULL THEN NULL{again}"
-        f" WHEN regexp_full_match({written}, '{_PATTERNS[kind]}') THEN {value} ELSE error('unlike') END"
+        f" WHEN regexp_full_match({written}, '{_PATTERNS[kind]}'){finite} THEN {value} ELSE error('unlike') END"
     )
 
 

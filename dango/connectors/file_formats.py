@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from fsspec.utils import infer_compression
 
 from dango import external
 from dango.connectors import jsonl_columns, parquet_columns
-from dango.connectors.csv_columns import Csv, Unlike
+from dango.connectors.csv_columns import Csv, Texts, Unlike
 from dango.connectors.file_tables import Contents, Irregular, Table, refer, write
 from dango.connectors.headers import distinct
 from dango.dlt_internals import files as dlt_files
@@ -26,6 +26,7 @@ from dango.errors import MissingPackage, SourceError
 Format = Literal["csv", "jsonl", "json", "parquet", "excel"]
 Row = dict[str, Any]
 PAGE = 5_000
+ENCODINGS = "say `encoding:`, for example latin-1, cp1252 or utf-16"
 
 FORMATS: Mapping[str, Format] = {
     ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json",
@@ -42,8 +43,8 @@ def kind_of(name: str) -> Format | None:
 class Broken(SourceError):
     """A file is not what its format says. `line` counts from 1; 0 is unknown."""
 
-    def __init__(self, why: str, line: int = 0) -> None:
-        super().__init__(f"line {line}: {why}" if line else why)
+    def __init__(self, why: str, line: int = 0, hint: str = "") -> None:
+        super().__init__(f"line {line}: {why}" if line else why, hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +56,21 @@ class Options:
     sheet: str | None = None
     select: str | None = None
     """The dotted path to the rows in a JSON document."""
-    text: Collection[str] = ()
-    """The columns of CSV that stay text, whatever they look like."""
+    texts: Texts = field(default_factory=Texts)
+    """The columns of CSV that stay text."""
 
     def csv(self, database: duckdb.DuckDBPyConnection, file: Path) -> Csv:
         """A CSV file as these options say that it is read."""
-        return Csv(database, file, self.delimiter, self.header, self.text)
+        return Csv(database, file, self.delimiter, self.header, self.texts)
 
 
 def pages(file: Path, kind: Format, options: Options) -> Iterator[list[Row]]:
     """The rows of a file, some thousands at a time. Raises `Broken`."""
     if file.stat().st_size:
-        yield from _READERS[kind](file, options)
+        try:
+            yield from _READERS[kind](file, options)
+        except UnicodeDecodeError as error:
+            raise _in_another_encoding(file) or error from error
 
 
 def written(
@@ -93,7 +97,7 @@ def written(
         raise Irregular(f"{kind} is read row by row")
     if not file.stat().st_size:
         return pa.schema([]), 0
-    with _told():
+    with _told(file):
         if kind == "csv":
             return _csv_written(file, options, table, to, lasting)
         if kind == "jsonl":
@@ -129,19 +133,32 @@ def _jsonl_written(file: Path, table: Table, to: Path, lasting: bool) -> tuple[p
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told(file: Path) -> Iterator[None]:
     """Errors of those who read are told as what is wrong with the file. Raises `Broken`."""
     try:
         yield
     except duckdb.Error as error:
+        if "unicode" in str(error).lower() and (other := _in_another_encoding(file)):
+            raise other from error
         # What follows is advice for who writes SQL.
         raise Broken(" ".join(str(error).partition("Possible")[0].split())) from error
     except pa.ArrowException as error:
         raise Broken(str(error)) from error
 
 
+def _in_another_encoding(file: Path) -> Broken | None:
+    """Where a text is not in UTF-8; None where it is."""
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                return Broken(f"it is not in UTF-8 (byte {error.start + 1}: {line[error.start]:#x})", number, ENCODINGS)
+    return None
+
+
 def _csv(file: Path, options: Options) -> Iterator[list[Row]]:
-    with _told(), closing(duckdb.connect()) as database:
+    with _told(file), closing(duckdb.connect()) as database:
         yield from options.csv(database, file).rows(PAGE)
 
 
@@ -188,7 +205,7 @@ def _object(value: Any, line: int) -> Row:
 
 
 def _parquet(file: Path, options: Options) -> Iterator[list[Row]]:
-    with _told():
+    with _told(file):
         yield from parquet_columns.rows(file, PAGE)
 
 

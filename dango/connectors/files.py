@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,9 +19,10 @@ from dlt.sources import DltResource
 from dango import paths
 from dango.columnar import hooks
 from dango.connectors import jsonl_documents, parquet_columns
+from dango.connectors.csv_columns import Texts
 from dango.connectors.file_formats import FORMATS, Broken, Format, Options, kind_of, pages, written
 from dango.connectors.file_tables import Irregular, Table
-from dango.connectors.storages import Found, Place, at_hand, digest, given
+from dango.connectors.storages import Found, Place, at_hand, digest, given, require_encoding
 from dango.dlt_internals import files as dlt_files
 from dango.errors import SourceError
 from dango.probe import Inspection
@@ -57,9 +59,11 @@ def files(
         options: what fsspec takes for the storage: keys, hosts, tokens.
 
     Raises:
-        SourceError: when there is no file, or one cannot be read; it says which, and where it can the line.
+        SourceError: when there is no such encoding, no file, or one that cannot be read; it says which, and where it
+            can the line.
         MissingPackage: when the storage or the format needs one.
     """
+    require_encoding(encoding)
     place = Place(location, given(options or {}))
     reading = Options(delimiter, header, sheet, select)
     return dlt.resource(
@@ -72,9 +76,7 @@ def _rows(place: Place, format: str, encoding: str, reading: Options) -> Iterato
     resource = dlt.current.resource()
     # A table that is written anew wants all files, a changed one or not.
     anew = resource.write_disposition == "replace"
-    hinted = resource.columns if isinstance(resource.columns, dict) else {}
-    text = {name for name, hints in hinted.items() if hints.get("data_type") == "text"}
-    reading = Options(reading.delimiter, reading.header, reading.sheet, reading.select, text)
+    met: set[str] = set()
     found = list(place.listed())
     system, path = place.opened()
     # A folder whose files were taken away after their sync is no mistake; one that never held any is.
@@ -88,7 +90,8 @@ def _rows(place: Place, format: str, encoding: str, reading: Options) -> Iterato
             sign = file.sign or digest(plain.read_bytes())
             if not anew and known.get(file.path) == sign:
                 continue
-            yield from _read(resource, file, plain, kind, reading, changed=file.path in known)
+            texts = Texts(_said(resource, file), met)
+            yield from _read(resource, file, plain, kind, replace(reading, texts=texts), changed=file.path in known)
         known[file.path] = sign
 
 
@@ -174,6 +177,14 @@ def _row_by_row(
         yield dlt.mark.with_hints(found, dlt.mark.make_hints(columns=long)) if long and not rows else found
         rows += len(page)
     return rows
+
+
+def _said(resource: DltResource, file: Found) -> Callable[[str], str | None]:
+    """What tells the type in the table of a file's column, where it has one."""
+    if dlt_files.extracting():
+        return _table(resource, file).said
+    hinted = resource.columns if isinstance(resource.columns, dict) else {}
+    return lambda name: hinted.get(name, {}).get("data_type")
 
 
 def _table(resource: DltResource, file: Found) -> Table:

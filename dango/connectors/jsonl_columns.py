@@ -29,7 +29,7 @@ _TYPES: Mapping[type, str] = {int: "bigint", float: "double", bool: "bool", str:
 
 # How a value of each type is written, what DuckDB reads it as, and what makes it one of the type; `{}` is its text.
 _WRITTEN: Mapping[str, tuple[str, str, str]] = {
-    "bigint": ("-?(?:0|[1-9][0-9]{0,17})", "BIGINT", "CAST({} AS BIGINT)"),
+    "bigint": ("-?(?:0|[1-9][0-9]{0,18})", "BIGINT", "CAST({} AS BIGINT)"),
     "double": (
         r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)",
         "DOUBLE",

@@ -16,7 +16,7 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.utils import infer_compression
 
-from dango.connectors.file_formats import kind_of
+from dango.connectors.file_formats import ENCODINGS, kind_of
 from dango.connectors.places import local
 from dango.errors import MissingPackage, SourceError
 
@@ -154,11 +154,20 @@ def at_hand(system: AbstractFileSystem, file: Found, encoding: str | None) -> It
                 shutil.copyfileobj(source, target, 1 << 20)
             if foreign:
                 plain = _in_utf8(plain, str(encoding))
-        except UnicodeDecodeError as error:
-            raise SourceError(f"{file.address}: it is not in {encoding}: {error.reason}", "say `encoding:`") from error
+        except UnicodeError as error:
+            why = error.reason if isinstance(error, UnicodeDecodeError) else error
+            raise SourceError(f"{file.address}: it is not in {encoding}: {why}", ENCODINGS) from error
         except (OSError, EOFError) as error:
             raise SourceError(f"{file.address}: {_said(error)}") from error
         yield plain
+
+
+def require_encoding(name: str) -> None:
+    """Raises `SourceError` where there is no such encoding."""
+    try:
+        codecs.lookup(name)
+    except LookupError as error:
+        raise SourceError(f"there is no encoding `{name}`", ENCODINGS) from error
 
 
 def _in_utf8(file: Path, encoding: str) -> Path:

@@ -122,6 +122,23 @@ def test_csv_of_other_habits_is_read_as_the_entry_says(root: Path, write: Write,
     ]
 
 
+def test_a_file_in_another_encoding_is_told_with_its_line_and_what_to_say(
+    write: Write, dango: Dango, root: Path
+) -> None:
+    for name, text in (("a.csv", "id,a\n1,x\n2,é\n"), ("a.jsonl", '{"a": 1}\n{"a": "é"}\n'), ("a.json", '["é"]')):
+        write({"sources": source(name)})
+        (root / name).write_bytes(text.encode("latin-1"))
+        said = dango("sync")
+        line = 1 + text[: text.index("é")].count("\n")
+        assert f"{name}: line {line}: it is not in UTF-8 (byte " in said.err, said.err
+        assert "0xe9)\n  hint: say `encoding:`, for example latin-1, cp1252 or utf-16" in said.err
+    for encoding, why in (("latin1x", "there is no encoding `latin1x`"), ("utf-16", "a.csv: it is not in utf-16: ")):
+        write({"sources": source("a.csv", encoding=encoding)})
+        said = dango("sync")
+        assert why in said.err
+        assert "hint: say `encoding:`" in said.err
+
+
 def test_headers_that_are_there_twice_are_told_apart(write: Write, dango: Dango, rows: Rows) -> None:
     write({"sources": source("in/*"), "in/a.csv": "id,id\n1,2\n", "in/none.csv": "", "in/head.csv": "id,x\n"})
     assert dango("sync").code == 0
@@ -136,6 +153,24 @@ def test_a_column_whose_values_are_of_another_kind_in_a_later_file_keeps_both(
     assert rows("SELECT id, size, size__v_text, more FROM raw_shop.orders ORDER BY id") == [
         (1, 10, None, None),
         (2, None, "large", "x"),
+    ]
+
+
+def test_csv_keeps_the_digits_of_a_decimal_and_what_is_text_in_the_table(
+    root: Path, write: Write, dango: Dango, rows: Rows
+) -> None:
+    hints = "{orders: {columns: {sum: {data_type: decimal, precision: 38, scale: 19}}}}"
+    first = "id,code,sum\n1,A12,0.1234567890123456789\n2,B,12345678901234567.89\n"
+    write({"sources": source("in/*.csv", hints), "in/a.csv": first, "in/b.csv": "id,code,sum\n3,1.50,-0.05\n"})
+    assert dango("sync").code == 0
+    write({"in/c.csv": "id,code,sum\n4,TRUE,\n1795829377277442001,2.0,1e2\n"})
+    assert dango("sync").code == 0
+    assert rows("SELECT id, code, sum::VARCHAR FROM raw_shop.orders ORDER BY id") == [
+        (1, "A12", "0.1234567890123456789"),
+        (2, "B", "12345678901234567.8900000000000000000"),
+        (3, "1.50", "-0.0500000000000000000"),
+        (4, "TRUE", None),
+        (1795829377277442001, "2.0", "100.0000000000000000000"),
     ]
 
 
