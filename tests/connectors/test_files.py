@@ -214,6 +214,7 @@ def test_every_format_is_read_by_its_ending_packed_or_not(root: Path, write: Wri
         ("a.csv", "id,name\n1,Ann\n2,Bob,too,many\n", "in/a.csv: "),
         ("a.jsonl", '{"id": 1}\n{"id": \n', "in/a.jsonl: line 2: Expecting value (column 7)"),
         ("a.jsonl", "[1]\n", "in/a.jsonl: line 1: a row is an object"),
+        ("a.jsonl", '{"id": 1}\n' * 2100 + '{"id": 2,}\n', "in/a.jsonl: line 2101: "),
         ("a.json", '{"id": 1,\n}', "in/a.json: line 2: "),
         ("a.parquet", "no parquet", "in/a.parquet: "),
         ("a.xlsx", "no workbook", "in/a.xlsx: this is no Excel workbook"),
