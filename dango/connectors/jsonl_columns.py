@@ -40,7 +40,7 @@ _WRITTEN: Mapping[str, tuple[str, str, str]] = {
     "text": (r'"(?:[^"\\]|\\.)*"', "VARCHAR", ""),
 }
 _DANGLING = r",\s*[}\]]"
-"""A comma behind which nothing comes: no JSON, though DuckDB takes it. In a text it may stand; another way reads that."""
+"""A comma behind which nothing comes: no JSON, though DuckDB takes it. In a text it may stand: that is read otherwise."""
 _GLANCE = 64
 """So many keys at most are looked at by one pattern: it grows with them, and takes longer than they do."""
 _FORMS = ((",", ":"), (", ", ": "))
@@ -127,7 +127,8 @@ def _relation(file: Path, keys: Sequence[str], types: Mapping[str, str], alike: 
     # What is strict in it: a key that is missing, or there twice. One too many shows in their number.
     return (
         f"(SELECT {columns} FROM (SELECT CASE WHEN {alike} THEN a"
-        f" WHEN len(json_keys(json)) = {len(keys)} AND NOT regexp_matches(CAST(json AS VARCHAR), '{_DANGLING}') THEN list_transform([json_transform_strict(json, {literal(every)})],"
+        f" WHEN len(json_keys(json)) = {len(keys)} AND NOT regexp_matches(CAST(json AS VARCHAR), '{_DANGLING}')"
+        f" THEN list_transform([json_transform_strict(json, {literal(every)})],"
         f" lambda r: CASE WHEN {empty} THEN struct_pack({looked_at}) ELSE error('unlike') END)[1]"
         f" ELSE error('unlike') END AS a"
         f" FROM (SELECT json, json_transform(json, {literal(typed)}) AS a"
