@@ -40,7 +40,7 @@ _WRITTEN: Mapping[str, tuple[str, str, str]] = {
     "text": (r'"(?:[^"\\]|\\.)*"', "VARCHAR", ""),
 }
 _DANGLING = r",\s*[}\]]"
-"""A comma behind which nothing comes: no JSON, though DuckDB takes it. In a text it may stand: that is read otherwise."""
+"""A comma behind which nothing comes: no JSON, though DuckDB takes it. In a text it may stand; it is read otherwise."""
 _GLANCE = 64
 """So many keys at most are looked at by one pattern: it grows with them, and takes longer than they do."""
 _FORMS = ((",", ":"), (", ", ": "))
