@@ -121,6 +121,7 @@ def _load_all(pipeline: dlt.Pipeline, pairs: Sequence[tuple[Client, Package]], f
         _prepare_staging(client, package)
     clients, packages = zip(*pairs, strict=True)
     with _as_expected(packages), dlt_packages.one_transaction(clients):
+        merging.straight_to_the_file(clients[0])
         for client, package in pairs:
             fence(client, package, "within")
         for client, package in pairs:

@@ -6,7 +6,7 @@ of each key. Where nothing is there yet, and no key comes twice, that is an appe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,7 @@ def economically(client: Client, packages: Sequence[Package], *, little_memory: 
     if client.capabilities.sqlglot_dialect != "duckdb":
         return
     sql: Any = client.sql_client
-    given = {**(sql.credentials.global_config or {}), **(sql.credentials.local_config or {})}
+    given = _given(sql)
     # A time without a zone that becomes one with a zone is UTC, wherever the machine stands.
     settings = {"preserve_insertion_order": "false", "TimeZone": "'UTC'"}
     little_memory = little_memory and "memory_limit" not in given
@@ -169,3 +169,17 @@ def economically(client: Client, packages: Sequence[Package], *, little_memory: 
     for name, value in settings.items():
         if name not in given:
             sql.execute_sql(f"SET {name} = {value}")
+
+
+def straight_to_the_file(client: Client) -> None:
+    """Lets DuckDB write what is committed next to its file at once: to its log first, it would write it twice.
+
+    The file is closed soon, which ends the log.
+    """
+    if client.capabilities.sqlglot_dialect == "duckdb" and "checkpoint_threshold" not in _given(client.sql_client):
+        client.sql_client.execute_sql("SET checkpoint_threshold = '1KB'")
+
+
+def _given(sql: Any) -> Mapping[str, Any]:
+    """DuckDB's settings that are the user's own."""
+    return {**(sql.credentials.global_config or {}), **(sql.credentials.local_config or {})}

@@ -12,6 +12,8 @@ import pytest
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
+from dango.dlt_internals import packages
+from dango.load import loading
 from dango.load.merging import economically
 from tests.conftest import Said, native, sources
 from tests.fixtures_postgres import Postgres
@@ -250,6 +252,23 @@ def test_a_load_keeps_the_memory_that_it_may_use_where_nobody_else_says_how_much
         economically(client, (), little_memory=True)
         ((limit, block),) = client.sql_client.execute_sql(settings) or ()
     assert block == (limit if kept else "0 bytes")
+
+
+def test_what_a_load_commits_is_written_once_and_not_to_the_log_first(tmp_path: Path) -> None:
+    file = tmp_path / "w.duckdb"
+    pipeline = dlt.pipeline(
+        "few", pipelines_dir=str(tmp_path), destination=dlt.destinations.duckdb(str(file)), dataset_name="few"
+    )
+    pipeline.extract([{"id": number} for number in range(1000)], table_name="few", loader_file_format="parquet")
+    pipeline.normalize()
+    seen = []
+
+    def look(sql: Any, done: Any) -> None:
+        log = file.with_suffix(".duckdb.wal")
+        seen.append((sql.execute_sql("SELECT count(*) FROM few.few"), log.stat().st_size if log.exists() else 0))
+
+    loading.load(pipeline, packages.waiting(pipeline), lambda *_: None, look)
+    assert seen == [([(1000,)], 0)]
 
 
 def test_rows_without_ids_get_them_when_rows_are_nested_in_theirs(
