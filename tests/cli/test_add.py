@@ -95,7 +95,7 @@ def test_every_fault_is_told_at_once(root: Path, dango: Callable[..., Said]) -> 
     )  # fmt: skip
     assert said.code == 2
     for fault in (
-        "--name Shop: it is lower-case letters",
+        "--name Shop: it is no valid name (lower-case letters",
         "has no field `hots` (did you mean `host`?)",
         "`port` is a whole number",
         "`user` is not KEY=VALUE",
