@@ -90,8 +90,9 @@ def _rows(place: Place, format: str, encoding: str, reading: Options) -> Iterato
             sign = file.sign or digest(plain.read_bytes())
             if not anew and known.get(file.path) == sign:
                 continue
-            texts = Texts(_said(resource, file), met)
-            yield from _read(resource, file, plain, kind, replace(reading, texts=texts), changed=file.path in known)
+            if kind == "csv":
+                reading = replace(reading, texts=Texts(_said(resource, file), met))
+            yield from _read(resource, file, plain, kind, reading, changed=file.path in known)
         known[file.path] = sign
 
 
