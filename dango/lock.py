@@ -130,6 +130,11 @@ def run_of(path: Path, pid: int) -> str:
     return str(note.get("run", "")) if note.get("pid") == pid and held(path) else ""
 
 
+def held_for(path: Path, run: str) -> bool:
+    """Whether a process holds `path` for a job of that run."""
+    return _of(path, run) and held(path)
+
+
 def _of(path: Path, run: str) -> bool:
     return run != "" and _noted(path).get("run") == run
 

@@ -30,8 +30,9 @@ from dango.errors import DestinationError, root_cause
 from dango.job import Job
 from dango.load.access import holder, lock_file
 from dango.load.known_file import KnownFile, known
+from dango.load.known_file import known_meanwhile as noted_meanwhile
 from dango.load.working_folder import Loads
-from dango.lock import lock
+from dango.lock import held_for, lock
 from dango.project import Project
 
 T = TypeVar("T")
@@ -63,9 +64,17 @@ def writing(pipeline: dlt.Pipeline, job: Job) -> Iterator[KnownFile]:
     with (
         lock(held, f"the database {file.name}", wait, run=job.run),
         # To DuckDB upper and lower case are the same.
-        known(file, job.dataset.lower(), held.with_suffix(".known")) as database,
+        known(file, job.dataset.lower(), held.with_suffix(".known"), job.run) as database,
     ):
         yield database
+
+
+def known_meanwhile(pipeline: dlt.Pipeline, job: Job) -> KnownFile | None:
+    """What is known of the dataset while another job of the run has the embedded database; None where none has it."""
+    file = database_file(pipeline, job)
+    if file is None or not held_for(held := lock_file(job.root, file), job.run):
+        return None
+    return noted_meanwhile(file, job.dataset.lower(), held.with_suffix(".known"), job.run)
 
 
 def database_file(pipeline: dlt.Pipeline, job: Job) -> Path | None:
@@ -186,6 +195,14 @@ def loads(sql: Any) -> Loads:
     except DatabaseUndefinedRelation:
         return {}
     return {str(name): (int(count), str(newest)) for name, count, newest in found}
+
+
+def names(sql: Any) -> Collection[str]:
+    """The datasets of an embedded database, in lower case; of any other none is told."""
+    if sql.capabilities.sqlglot_dialect != "duckdb":
+        return ()
+    query = "SELECT DISTINCT lower(schema_name) FROM duckdb_schemas() WHERE database_name = current_database()"
+    return {str(name) for (name,) in sql.execute_sql(query)}
 
 
 def loaded(sql: Any, load_ids: Collection[str]) -> set[str]:

@@ -2,16 +2,18 @@
 
 To open one DuckDB reads its whole catalog, in 25 ms of the processor, or 70 with the thousand tables of two hundred
 sources, and lets in nobody else meanwhile; most syncs open it to hear that nothing has changed. Where the file is the
-very one that was closed, nothing has. This saves a look and decides nothing: whoever loads looks at the database.
+very one that was closed, nothing has. And who would have to wait until another job of the same run has loaded into it
+knows what was there before: that job fills another dataset, or brings other loads of this one. All this saves a look
+and decides nothing: whoever loads looks at the database.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from dango.files import replace_text
@@ -32,8 +34,12 @@ class KnownFile:
     """What the file was like at first; None where there was none, or what was written to it is not all in it."""
     loads: Loads | None = None
     """Those that the dataset has had; None where that is not known."""
+    absent: bool = False
+    """Whether it is known that the dataset is not there."""
     learnt: Loads | None = None
     """What the database says of them after all that is written to it; None where it is not asked."""
+    datasets: Collection[str] = ()
+    """All that are in the database then."""
 
     @property
     def stayed(self) -> bool:
@@ -44,18 +50,37 @@ class KnownFile:
         return self.signature is not None and now is not None and self.signature[:_IDENTITY] == now[:_IDENTITY]
 
 
+@dataclass(frozen=True)
+class _Noted:
+    """What is written down: of the file as it was closed by a job of a run, its datasets, and the loads of some."""
+
+    run: str = ""
+    file: Signature = ()
+    datasets: tuple[str, ...] = ()
+    loads: Mapping[str, Loads] = field(default_factory=dict)
+
+    def known(self, file: Path, dataset: str) -> KnownFile:
+        """What that says of a dataset."""
+        absent = bool(self.file) and dataset not in self.datasets
+        return KnownFile(file, self.file or None, {} if absent else self.loads.get(dataset), absent)
+
+
 @contextmanager
-def known(file: Path, dataset: str, note: Path) -> Iterator[KnownFile]:
+def known(file: Path, dataset: str, note: Path, run: str = "") -> Iterator[KnownFile]:
     """What is known of a dataset at the beginning of the block; what is learnt of it there is noted at its end.
 
     Args:
         file: of the database, which nobody else of this project opens meanwhile.
         dataset: its name in the database.
         note: where it is written down.
+        run: whose job looks at it or loads into it.
     """
-    before = _signature(file)
-    noted = _noted(note, before) if before else {}
-    database = KnownFile(file, before, noted.get(dataset))
+    before, noted = _signature(file), _noted(note)
+    if noted is None or noted.file != before:
+        # At once: another job of the run may read it before the block ends.
+        note.unlink(missing_ok=True)
+        noted = _Noted()
+    database = replace(noted.known(file, dataset), signature=before)
     try:
         yield database
     except BaseException:
@@ -64,31 +89,46 @@ def known(file: Path, dataset: str, note: Path) -> Iterator[KnownFile]:
         raise
     if database.learnt is None:
         return
-    after, loads = _signature(file), {**noted, dataset: database.learnt}
+    after = _signature(file)
     if after is None:
         note.unlink(missing_ok=True)
-    elif (after, loads) != (before, noted):
-        replace_text(note, json.dumps({"file": after, "loads": loads}), 0o600)
+        return
+    now = _Noted(run, after, tuple(sorted(database.datasets)), {**noted.loads, dataset: database.learnt})
+    if now != noted:
+        replace_text(note, json.dumps(asdict(now)), 0o600)
+
+
+def known_meanwhile(file: Path, dataset: str, note: Path, run: str) -> KnownFile | None:
+    """What is known of a dataset while another job of the same run has the file; None where none of the run noted it.
+
+    Args:
+        file, dataset, note, run: as `known` takes them.
+    """
+    noted, now = _noted(note), _identity(file)
+    if noted is None or noted.run != run or now is None or noted.file[:_IDENTITY] != now[:_IDENTITY]:
+        return None
+    return noted.known(file, dataset)
 
 
 def _signature(file: Path) -> Signature | None:
+    return None if os.path.lexists(f"{file}.wal") else _identity(file)
+
+
+def _identity(file: Path) -> Signature | None:
     try:
         found = file.stat()
     except OSError:
         return None
-    if os.path.lexists(f"{file}.wal"):
-        return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _noted(note: Path, signature: Signature) -> Mapping[str, Loads]:
+def _noted(note: Path) -> _Noted | None:
     try:
         written = json.loads(note.read_text(encoding="utf-8"))
-        if tuple(written["file"]) != signature:
-            return {}
-        return {
+        loads = {
             dataset: {name: (int(count), str(newest)) for name, (count, newest) in loads.items()}
             for dataset, loads in written["loads"].items()
         }
+        return _Noted(str(written["run"]), tuple(written["file"]), tuple(map(str, written["datasets"])), loads)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return {}
+        return None

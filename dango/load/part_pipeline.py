@@ -22,6 +22,7 @@ from dango.job import Job, Part
 from dango.load import dataset, working_folder
 from dango.load.connection import connecting
 from dango.load.loading import Loaded, Look, Moment
+from dango.load.overtaken import Overtaken
 from dango.load.progress import Progress
 from dango.load.source_pipeline import SourcePipeline
 
@@ -96,7 +97,7 @@ class PartPipeline(SourcePipeline):
         names = self._job.resources
         begun = dlt_state.remembered(self._begun, names)
         if newest is not None and dlt_state.remembered(newest[1], names) != begun:
-            raise self._overtaken()
+            raise Overtaken(self._job.source.name)
 
     def _share_state(self, client: Client, package: Package) -> None:
         """What other parts remember is not forgotten: the newest state, as dlt sees it, is made that of all."""
@@ -106,7 +107,7 @@ class PartPipeline(SourcePipeline):
         load_id, other = newest
         state, conflict = dlt_state.joined(self._begun, own, other)
         if conflict:
-            raise self._overtaken()
+            raise Overtaken(self._job.source.name)
         version = max(int(own["_state_version"]), int(other["_state_version"])) + 1
         name = self.pipeline.pipeline_name
         # Which of two loads began later decides, and not which came later.

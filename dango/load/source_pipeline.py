@@ -14,10 +14,10 @@ from dlt.common.schema.typing import VERSION_TABLE_NAME
 from dango import columnar, external
 from dango.dlt_internals import packages as dlt_packages
 from dango.dlt_internals import state as dlt_state
-from dango.dlt_internals.names import TRACE_FILE_NAME, TerminalException
+from dango.dlt_internals.names import TRACE_FILE_NAME
 from dango.dlt_internals.packages import Client, Package
 from dango.dlt_internals.tables import TRANSACTIONAL
-from dango.errors import Held, root_cause
+from dango.errors import root_cause
 from dango.external import Mistaken
 from dango.job import Job
 from dango.load import dataset, loading, working_folder
@@ -25,6 +25,7 @@ from dango.load.connection import connecting, made
 from dango.load.known_file import KnownFile
 from dango.load.lease import Lease, lease
 from dango.load.loading import Loaded, Look, Moment
+from dango.load.overtaken import Overtaken, final
 from dango.load.progress import Progress
 
 
@@ -40,6 +41,7 @@ class SourcePipeline:
         self._folder = folder
         self._progress = progress
         self._basis: working_folder.Loads | None = None
+        self._datasets: Collection[str] = ()
         self._lease: Lease | None = None
         self._atomic = job.destination.type in TRANSACTIONAL
         self._loading = False
@@ -97,12 +99,16 @@ class SourcePipeline:
         Returns:
             the schemas of which something was loaded that an earlier run had left.
         """
-        with connecting(self._job), dataset.writing(self.pipeline, self._job) as database:
-            if self._unchanged(database):
+        with connecting(self._job):
+            meanwhile = dataset.known_meanwhile(self.pipeline, self._job)
+            if meanwhile is not None and self._unchanged(meanwhile):
                 return set()
-            dataset.patiently(self._job, self._compare if self._atomic else self.pipeline.sync_destination)
-            if self._basis is not None:
-                database.learnt = self._basis
+            with dataset.writing(self.pipeline, self._job) as database:
+                if self._unchanged(database):
+                    return set()
+                dataset.patiently(self._job, self._compare if self._atomic else self.pipeline.sync_destination)
+                if self._basis is not None:
+                    database.learnt, database.datasets = self._basis, self._datasets
         if not self.pipeline.has_pending_data:
             return set()
         if self._atomic and self._job.fail_on_schema_change:
@@ -136,12 +142,21 @@ class SourcePipeline:
     def _unchanged(self, database: KnownFile) -> bool:
         """Whether the folder knows the destination's newest loads, and has none to add, as far as a file tells."""
         known = working_folder.noted(self._folder)
-        if database.loads is None or known is None or self.pipeline.has_pending_data:
+        if database.loads is None or self.pipeline.has_pending_data:
             return False
-        if not working_folder.fits(known, database.loads, self.pipeline.schema_names):
+        if known is None:
+            if not database.absent or self.pipeline.schema_names:
+                return False
+            self._begin_with_nothing()
+        elif not working_folder.fits(known, database.loads, self.pipeline.schema_names):
             return False
         self._basis = self._followed(database.loads)
         return True
+
+    def _begin_with_nothing(self) -> None:
+        """Neither the folder nor the destination knows anything of the source."""
+        self._blank = True
+        working_folder.note(self._folder, {})
 
     def _compare(self) -> None:
         """Takes the destination's word where the folder does not know its newest loads; opens DuckDB's file once."""
@@ -159,7 +174,11 @@ class SourcePipeline:
                 if working_folder.fits(known, self._basis, self.pipeline.schema_names):
                     return
                 self._begin_anew("the destination has gone on from another state", pending=bool(pending - done))
-            self._synchronise()
+            if self._blank and not self.pipeline.schema_names:
+                # dlt would open it once more, and find as little.
+                self._begin_with_nothing()
+            else:
+                self._synchronise()
 
     def _begin_from_destination(self, why: str) -> set[str]:
         self._begin_anew(why, pending=True)
@@ -239,7 +258,7 @@ class SourcePipeline:
                     look(sql, done)
             if packages and self._atomic and not self._job.trial:
                 working_folder.note(self._folder, self._basis or {})
-                database.learnt = self._basis
+                database.learnt, database.datasets = self._basis, self._datasets
             self._confirm(note)
             for package in packages:
                 dlt_packages.remove(self.pipeline, package.load_id)
@@ -284,6 +303,7 @@ class SourcePipeline:
 
     def _loads(self, sql: Any) -> working_folder.Loads:
         """The loads that the destination has; those to come are newer, also where this machine's clock is behind."""
+        self._datasets = dataset.names(sql)
         return self._followed(dataset.loads(sql))
 
     def _followed(self, loads: working_folder.Loads) -> working_folder.Loads:
@@ -308,13 +328,7 @@ class SourcePipeline:
             return
         name = package.schema.name
         if dataset.loads(client.sql_client).get(name) != self._basis.get(name):
-            raise self._overtaken()
-
-    def _overtaken(self) -> Overtaken:
-        return Overtaken(
-            f"another run has loaded source `{self._job.source.name}` since this one began; nothing was loaded",
-            f"to go on from there: dango sync {self._job.source.name}",
-        )
+            raise Overtaken(self._job.source.name)
 
     def worth_keeping(self, error: BaseException) -> bool:
         """Whether what was extracted can be loaded later although it could not be now.
@@ -327,21 +341,10 @@ class SourcePipeline:
         if not self._atomic:
             # Files that dlt has loaded already would be loaded twice.
             return self._loading
-        return self._loading and not _final(error)
+        return self._loading and not final(error)
 
     def give_up(self) -> None:
         """Forgets what was extracted: state and schemas are what they were before."""
         working_folder.give_up(self._folder)
         self._loading = False
         self.pipeline = self._open()
-
-
-class Overtaken(Held):
-    """Another run has written the source; what this one has extracted follows a state that is gone."""
-
-
-def _final(error: BaseException | None) -> bool:
-    """Whether the same would come of another attempt; dlt says so by the kind of its own error."""
-    return error is not None and (
-        isinstance(error, TerminalException | Overtaken | Mistaken) or _final(error.__cause__)
-    )

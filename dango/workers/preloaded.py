@@ -12,7 +12,7 @@ from dango.dlt_internals import plugins
 
 _FOR_ROWS = (
     "pyarrow.compute", "pyarrow.parquet", "dango.columnar.normalizer", "dlt.common.libs.sql_alchemy_compat",
-    "dango.connectors.sql", "dango.connectors.files", "dango.load.merging", "dango.load.loading",
+    "dango.connectors.sql", "dango.connectors.files", "dango.load.merging", "dango.load.loading", "psycopg2",
 )  # fmt: skip
 _LATER = (
     "dlt._workspace._plugins",

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from dango.load.known_file import known
+from dango.load.known_file import known, known_meanwhile
 from tests.conftest import Said, native, sources
 from tests.load.test_pipeline import SHOP, ids, put, tables
 
@@ -117,13 +118,22 @@ def test_a_note_that_is_wrong_loads_nothing_and_is_not_believed_twice(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '{"file": 1, "loads": {}}', '{"file": FILE, "loads": {"shop": 1}}', '{"file": FILE}']
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"run": "", "file": 1, "datasets": ["shop"], "loads": {}}',
+        '{"run": "", "file": FILE, "datasets": ["shop"], "loads": {"shop": 1}}',
+        '{"run": "", "file": FILE, "datasets": ["shop"]}',
+        '{"file": FILE, "loads": {"shop": {"shop": [1, "1.5"]}}}',
+    ],
 )
 def test_a_note_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
     file, noted = tmp_path / "file", tmp_path / "note"
     file.touch()
     with known(file, "shop", noted) as database:
-        database.learnt = {"shop": (1, "1.5")}
+        database.learnt, database.datasets = {"shop": (1, "1.5")}, {"shop"}
     signature = json.dumps(json.loads(noted.read_text())["file"])
     with known(file, "shop", noted) as database:
         assert database.loads == {"shop": (1, "1.5")}
@@ -137,8 +147,115 @@ def test_what_failed_in_the_middle_leaves_nothing_known(tmp_path: Path) -> None:
     file.touch()
     for dataset in ("shop", "other"):
         with known(file, dataset, noted) as database:
-            database.learnt = {}
+            database.learnt, database.datasets = {}, ("shop", "other")
     with pytest.raises(LookupError), known(file, "shop", noted):
         raise LookupError
     with known(file, "other", noted) as database:
         assert database.loads is None
+
+
+def test_a_dataset_that_the_file_does_not_have_is_absent(tmp_path: Path) -> None:
+    file, noted = tmp_path / "file", tmp_path / "note"
+    with known(file, "shop", noted) as database:
+        assert (database.loads, database.absent) == (None, False), "nobody has looked yet"
+        file.touch()
+        database.learnt, database.datasets = {"shop": (1, "1.5")}, ("main", "shop", "unknown")
+    for dataset, told in {"shop": (database.learnt, False), "other": ({}, True), "unknown": (None, False)}.items():
+        with known(file, dataset, noted) as database:
+            assert (database.loads, database.absent) == told
+    file.write_text("by somebody else")
+    with known(file, "other", noted) as database:
+        assert (database.loads, database.absent) == (None, False)
+
+
+def test_while_another_job_has_the_file_its_run_is_believed(tmp_path: Path) -> None:
+    file, noted = tmp_path / "file", tmp_path / "note"
+    file.touch()
+    with known(file, "shop", noted, "run 1") as database:
+        database.learnt, database.datasets = {"shop": (1, "1.5")}, {"shop"}
+    file.write_text("another job writes")
+    ours = known_meanwhile(file, "shop", noted, "run 1")
+    assert ours is not None and ours.loads == {"shop": (1, "1.5")}
+    assert known_meanwhile(file, "shop", noted, "run 2") is None
+    file.replace(tmp_path / "moved")
+    file.touch()
+    assert known_meanwhile(file, "shop", noted, "run 1") is None
+    (tmp_path / "moved").replace(file)
+    with known(file, "shop", noted, "run 1"):
+        # It is not what it was when it was noted: whoever has it says so at once.
+        assert known_meanwhile(file, "shop", noted, "run 1") is None
+
+
+TURNS = """
+import time
+from pathlib import Path
+import dlt
+
+def until(name):
+    while not Path(name).exists():
+        time.sleep(0.05)
+
+@dlt.resource
+def first():
+    yield {"id": 1}
+
+@dlt.resource
+def patient():
+    until("go")
+    yield {"id": 1}
+
+@dlt.resource
+def failing():
+    until("fail")
+    raise LookupError
+
+@dlt.resource
+def third(id=dlt.sources.incremental("id", initial_value=0)):
+    yield from ({"id": number} for number in (1, 2, 3) if number == 1 or Path("go").exists())
+    Path("read").touch()
+"""
+
+
+@pytest.mark.parametrize("before", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_source_is_read_while_another_of_the_run_loads(
+    root: Path, write: Write, dango: Dango, rows: Rows, before: bool
+) -> None:
+    """One has the database and waits for a notebook that has it open; the one that begins then is read meanwhile."""
+    names = ("first", "patient", "failing", "third")
+    write({"sources": sources(*(native(name, name, "turns") for name in names)), "custom_sources/turns.py": TURNS})
+    if before:
+        assert dango("sync", "third").code == 0
+        (root / "read").unlink()
+    file, logs = root / "data" / "warehouse.duckdb", root / ".dango" / "logs"
+    with subprocess.Popen([sys.executable, "-m", "dango", "sync", "--jobs", "2", "--wait", "30"], cwd=root) as run:
+        _until(lambda: " first: ok" in max(logs.iterdir()).read_text())
+        notebook = _until(lambda: _opened(file))
+        (root / "go").touch()
+        _until(lambda: " patient: load" in max(logs.iterdir()).read_text())
+        (root / "fail").touch()
+        _until(lambda: (root / "read").exists())
+        assert run.poll() is None, "it waits for the notebook"
+        notebook.close()
+        assert run.wait(timeout=60) == 3
+    assert rows("SELECT id FROM raw_third.third ORDER BY id") == [(1,), (2,), (3,)]
+    assert rows("SELECT id FROM raw_patient.patient") == [(1,)]
+
+
+def _opened(file: Path) -> Any:
+    try:
+        return duckdb.connect(str(file))
+    except duckdb.IOException:
+        return None
+
+
+def _until(there: Callable[[], Any]) -> Any:
+    end = time.monotonic() + 25
+    while time.monotonic() < end:
+        try:
+            if found := there():
+                return found
+        except (OSError, ValueError):
+            # A lock's note, or this one, is not there yet.
+            pass
+        time.sleep(0.02)
+    raise TimeoutError
