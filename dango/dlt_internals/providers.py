@@ -166,7 +166,7 @@ class _Environment(_Around):
 
     def get_value(self, key: str, hint: type[Any], pipeline_name: str | None, *sections: str) -> tuple[Any, str]:
         """The variable's value."""
-        name = EnvironProvider.get_key_name(key, pipeline_name, *sections)
+        name = EnvironProvider.get_key_name(key, pipeline_name or "", *sections)
         return self._provider.get_value(key, hint, pipeline_name, *sections) if name in os.environ else (None, name)
 
 
