@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
+
+from pydantic import ValidationError
 
 from dango.config.document import Document
 from dango.config.extending import lineage
@@ -22,6 +25,17 @@ def blocks(document: Document) -> list[Any]:
     """The sources as they are written; nothing for those that are no mapping."""
     sources = document.data.get("sources")
     return [source if isinstance(source, dict) else {} for source in (sources if isinstance(sources, list) else [])]
+
+
+def without_wrong_keys(document: Document, error: ValidationError) -> Mapping[int, Source]:
+    """The sources without the keys of which an error tells, by their numbers; none that is nothing without them."""
+    sources: dict[int, Source] = {}
+    told = [each["loc"] for each in error.errors(include_url=False)]
+    for index, block in enumerate(blocks(document)):
+        wrong = {loc[2] for loc in told if len(loc) > 2 and loc[:2] == ("sources", index)}
+        with suppress(ValidationError):
+            sources[index] = Source.model_validate({key: block[key] for key in block.keys() - wrong})
+    return sources
 
 
 def unknown_types(document: Document, known: Iterable[str], meant: Callable[[str], Iterable[str]]) -> Iterator[Problem]:

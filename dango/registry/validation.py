@@ -16,7 +16,16 @@ from dango.config.models import EMBEDDED, Config, Destination, Source
 from dango.config.resource import Column
 from dango.config.text.values import kind
 from dango.errors import ConfigError, Problem, near, nearest
-from dango.registry.checks import at, blocks, extensions, named_destinations, processors, unknown_types, used_twice
+from dango.registry.checks import (
+    at,
+    blocks,
+    extensions,
+    named_destinations,
+    processors,
+    unknown_types,
+    used_twice,
+    without_wrong_keys,
+)
 from dango.registry.entry import Entry
 
 
@@ -49,9 +58,11 @@ def parse(
     except ValidationError as error:
         extending = {index for index, source in enumerate(blocks(document)) if source.get("extends") is not None}
         problems += problems_in(document, error, Config, extending, types_known)
+        sources = without_wrong_keys(document, error)
     else:
-        problems += [*_conflicts(document, config), *_registered(document, config, types_known, entry_of)]
-        problems += processors(document, config)
+        problems += [*_conflicts(document, config), *processors(document, config)]
+        sources = dict(enumerate(config.sources))
+    problems += _registered(document, sources, types_known, entry_of)
     if problems:
         raise ConfigError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
     return config
@@ -144,10 +155,10 @@ def _conflicts(document: Document, config: Config) -> Iterator[Problem]:
 
 
 def _registered(
-    document: Document, config: Config, types: Container[str], entry_of: Callable[[str], Entry | None]
+    document: Document, sources: Mapping[int, Source], types: Container[str], entry_of: Callable[[str], Entry | None]
 ) -> Iterator[Problem]:
     """What is wrong with the blocks of sources whose type is not `dlt_native`."""
-    for index, source in enumerate(config.sources):
+    for index, source in sources.items():
         if source.type not in types:
             continue
         if source.type != "dlt_native" and source.dlt_native is not None:

@@ -110,3 +110,9 @@ def test_a_block_that_does_not_fit_its_entry_is_told_at_its_place(text: str, sai
 def test_everything_that_is_wrong_with_the_blocks_is_told_at_once() -> None:
     text = shop("{size: 0, ownr: x}", "    resources: [ordes]\n  - {name: b, type: shop, shop: {deep: 1}}\n")
     assert [each.split(": ")[0] for each in registered(text)] == ["4:12", "4:21", "5:17", "6:34"]
+
+
+def test_blocks_are_looked_at_where_something_else_is_wrong() -> None:
+    wrong = "  - {name: b, type: shop, enabeld: true, shop: {ownr: x}}\n  - {type: shop, shop: {ownr: x}}\n  - 5\n"
+    places = [each.split(": ")[0] for each in registered(shop("{size: 0}", wrong))]
+    assert places == ["4:12", "5:27", "5:49", "6:5", "7:5"], "of what has no name nothing else is told"
