@@ -90,7 +90,9 @@ _AROUND = ("before", "during", "after")
 POINTS = (
     # Recover.
     Point("recover", f"{SOURCE}.recover"),
-    Point("compare", f"{SOURCE}._compare"),
+    Point("compare", f"{SOURCE}._compare", actions=(*(action for action in ACTIONS if action != "putback"),)),
+    # DuckDB's file is known since the refresh that was killed, and opened only for a folder that is another.
+    Point("compare", f"{SOURCE}._compare", actions=("putback",), folders=FOLDERS[1:]),
     Point("restore", f"{PIPELINE}.sync_destination", actions=(*_WHOLE, "again")),
     Point("note", f"{FOLDER}:note"),
     Point("noted", f"{FOLDER}:note", nths=(2,), actions=(*_WHOLE, "again")),
