@@ -189,13 +189,21 @@ def _parquet_writer(own: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
             coerce_timestamps=said.coerce_timestamps,
             allow_truncated_timestamps=said.allow_truncated_timestamps,
             use_compliant_nested_type=said.use_compliant_nested_type,
-            # What is read once, and soon, is not worth packing, nor ids a dictionary: they take as long as the rest.
+            # What is read once, and soon, is not worth packing.
             compression="none" if packed == _BY_DLT else packed,
-            use_dictionary=[name for name in schema.names if name not in _IDS],
+            use_dictionary=[field.name for field in schema if _repeats(field)],
             write_statistics=False,
         )
 
     return made
+
+
+def _repeats(field: Any) -> bool:
+    """Whether a dictionary of a column's values is worth its time: numbers and ids are written in less of it."""
+    import pyarrow.types as kinds
+
+    tests = (kinds.is_string, kinds.is_large_string, kinds.is_date, kinds.is_dictionary)
+    return field.name not in _IDS and any(test(field.type) for test in tests)
 
 
 def _write_parquet(own: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:

@@ -164,7 +164,7 @@ def _no_frames_of_others() -> Iterator[None]:
 
 
 @needs_columns
-def test_what_is_loaded_once_is_not_packed_and_ids_have_no_dictionary(pipeline: dlt.Pipeline) -> None:
+def test_what_is_loaded_once_is_not_packed_and_only_text_has_a_dictionary(pipeline: dlt.Pipeline) -> None:
     extract(pipeline, [{"id": number, "tags": ["a"]} for number in range(100)])
     normalize(pipeline)
     found: dict[str, dict[str, tuple[str, bool]]] = {}
@@ -175,6 +175,7 @@ def test_what_is_loaded_once_is_not_packed_and_ids_have_no_dictionary(pipeline: 
             found[file.table] = {each.path_in_schema: (each.compression, _dictionary(each)) for each in columns}
     assert {packed for columns in found.values() for packed, _ in columns.values()} == {"UNCOMPRESSED"}
     assert found["things__tags"]["value"] == ("UNCOMPRESSED", True)
+    assert found["things"]["id"] == ("UNCOMPRESSED", False)
     assert [found[table]["_dlt_id"] for table in ("things", "things__tags")] == [("UNCOMPRESSED", False)] * 2
     assert found["things__tags"]["_dlt_parent_id"] == ("UNCOMPRESSED", False)
 
