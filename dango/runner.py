@@ -21,6 +21,7 @@ from dango.errors import DangoError, UsageError, page_of
 from dango.history import History
 from dango.job import Event, Job, RunError, RunResult
 from dango.project import SOURCES_FILE, Project
+from dango.registry.entry import Function, RestApi
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, read_toml
 from dango.workers import executors
 from dango.workers.executors import LOCAL, Executor, Several
@@ -211,6 +212,7 @@ def run(
     prepare(project)
     history = History(project.state)
     workers = workers or Workers(PRELOADED)
+    workers.expect(_modules(jobs))
     executor = _executor(project, jobs, on, at_once, workers)
     waiting = {job.source.name: job for job in jobs}
     under_way: dict[str, RunResult] = {}
@@ -238,6 +240,23 @@ def run(
             left = parts.planned(project.state, begun.run, begun.source).exists()
             told = replace(error, hint=f"to go on: dango sync --resume {begun.run}") if left else error
             history.record(replace(begun, status="interrupted", error=told).ended())
+
+
+def _modules(jobs: Iterable[Job]) -> set[str]:
+    """The modules, of dango's own and of dlt's, from which the jobs' sources come, with what these import later."""
+    modules: set[str] = set()
+    for job in jobs:
+        build = job.entry.build if job.entry else None
+        if job.source.dlt_native and job.source.dlt_native.source_module.isidentifier():
+            # Where dlt has none of that name it is the user's own, which each process imports for itself.
+            modules.add(f"dlt.sources.{job.source.dlt_native.source_module}")
+        elif isinstance(build, RestApi):
+            modules.add("dango.connectors.rest")
+        elif isinstance(build, Function) and build.function.startswith("dango."):
+            modules.add(build.function.partition(":")[0])
+    if "dango.connectors.sql" in modules or any(job.destination.type == "postgres" for job in jobs):
+        modules.add("psycopg2")
+    return modules
 
 
 def _executor(project: Project, jobs: Sequence[Job], on: str | None, at_once: int | None, workers: Workers) -> Executor:

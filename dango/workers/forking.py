@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import ExitStack, suppress
@@ -33,7 +33,7 @@ _TEMPLATE = (
 # What libraries read while they are imported, if they read it at all; the rest of the environment is the child's own.
 _READ_AT_IMPORT = ("ARROW_", "DLT_", "FSSPEC_", "LD_", "MALLOC_", "OMP_", "OPENBLAS_", "PYDANTIC_", "PYTHON")
 _READ_LATER = ("DLT_PROJECT_DIR", "DLT_DATA_DIR")
-_LONGEST = 64
+_LONGEST = 1 << 16
 
 AVAILABLE = sys.platform == "linux"
 """Whether this system's libraries bear a fork; macOS's own do not."""
@@ -77,7 +77,7 @@ class Template:
 
     Args:
         imported: the module that its children need. If it has a function `more`, that is called before the second of
-            them begins: what one alone might not need.
+            them begins, with the modules that this one may need: what one child alone imports better itself.
         work: `module:name` of the function that each child calls with its stdin.
         environment: of the template.
     """
@@ -112,8 +112,15 @@ class Template:
         """Whether what it has imported would be the same in a process of this environment."""
         return self._environment == _at_import(environment)
 
-    def fork(self) -> Fork:
-        """A child; not to be called by two threads at once. Raises `Gone`."""
+    def fork(self, more: Iterable[str] = ()) -> Fork:
+        """A child; not to be called by two threads at once.
+
+        Args:
+            more: modules that it may need.
+
+        Raises:
+            Gone: when nothing begins any more.
+        """
         pairs = [os.pipe() for _ in range(3)]
         (stdin, to_stdin), *outputs = pairs
         theirs = [stdin, *(written for _, written in outputs)]
@@ -121,7 +128,7 @@ class Template:
             with ExitStack() as handed:
                 for number in theirs:
                     handed.callback(os.close, number)
-                socket.send_fds(self._channel, [b"fork"], theirs)
+                socket.send_fds(self._channel, [" ".join(("fork", *more)).encode()], theirs)
             begun = self._begun.get()
         except OSError:
             begun = None
@@ -193,7 +200,7 @@ def serve(number: str, imported: str, work: str) -> None:
                 if not message:
                     return
                 if begun == 1 and more is not None:
-                    more()
+                    more(message.decode().split()[1:])
                 begun += 1
                 pid = os.fork()
                 if pid == 0:

@@ -11,8 +11,7 @@ from dango.config.resource import Resource
 from dango.dlt_internals import plugins
 
 _FOR_ROWS = (
-    "pyarrow.compute", "pyarrow.parquet", "dango.columnar.normalizer", "dlt.common.libs.sql_alchemy_compat",
-    "dango.connectors.sql", "dango.connectors.files", "dango.load.merging", "dango.load.loading", "psycopg2",
+    "pyarrow.compute", "pyarrow.parquet", "dango.columnar.normalizer", "dango.load.merging", "dango.load.loading",
 )  # fmt: skip
 _LATER = (
     "dlt._workspace._plugins",
@@ -24,14 +23,15 @@ _LATER = (
 )
 
 
-def more() -> None:
-    """What only a sync with new rows imports: where there are several, some will have them."""
-    _import(_FOR_ROWS)
+def more(sources: Iterable[str]) -> None:
+    """What only a sync with new rows imports, and modules of sources: where there are several, some have new rows."""
+    _import((*_FOR_ROWS, *sources))
 
 
 def _import(names: Iterable[str]) -> None:
     for name in names:
-        # Another version of dlt may have it elsewhere, and imports it in its own time.
+        # Another version of dlt may have it elsewhere, and imports it in its own time; whoever needs what is not
+        # installed says so.
         with suppress(ImportError):
             import_module(name)
 

@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,8 @@ Send = Callable[[Any], None]
 
 PRELOADED = "dango.workers.preloaded"
 """What `Workers` import where syncs are done."""
+_OF_SOURCES = ("dango.connectors.sql", "dango.connectors.files", "psycopg2")
+"""What they import besides, where it is not known which sources come."""
 
 # What is imported later is found as the parent would find it; the folder that `-c` adds is not searched.
 _CHILD = (
@@ -112,6 +114,7 @@ class Workers:
     def __init__(self, imported: str = "") -> None:
         self._imported = imported
         self._template = Template(imported, _FORKED, os.environ) if imported and AVAILABLE else None
+        self._expected: tuple[str, ...] = _OF_SOURCES
         self._living: set[Process] = set()
         self._turn = threading.Lock()
         self._closed = False
@@ -120,6 +123,10 @@ class Workers:
     def template(self) -> int:
         """The number of the process from which they are forked; 0 where there is none."""
         return self._template.pid if self._template else 0
+
+    def expect(self, modules: Iterable[str]) -> None:
+        """Says which modules the processes to come import, as far as they are known and take their time."""
+        self._expected = (*modules,)
 
     @contextmanager
     def process(self, folder: Path, environment: Mapping[str, str], python: Path | None = None) -> Iterator[Process]:
@@ -151,7 +158,7 @@ class Workers:
             self._template.close()
             self._template = Template(self._imported, _FORKED, environment)
         try:
-            return self._template.fork()
+            return self._template.fork(self._expected)
         except Gone:
             # What it failed to import, the process that begins from nothing will say.
             self._template = None

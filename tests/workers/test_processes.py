@@ -336,3 +336,23 @@ def test_where_the_template_is_gone_a_process_begins_from_nothing(
     with closing(Workers("no_such_module")) as workers:
         third, _ = isolated("at_work:work", None, workers=workers, **told)
         assert third == os.getpid()
+
+
+@pytest.mark.skipif(not AVAILABLE, reason="no forks on this system")
+def test_what_several_need_is_imported_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "first.py").write_text(
+        "import importlib, sys\n"
+        "def more(names):\n"
+        "    for name in names:\n"
+        "        importlib.import_module(name)\n"
+        "def work(payload, send):\n"
+        "    send(payload in sys.modules)\n"
+    )
+    with closing(Workers("first")) as workers:
+        workers.expect({"this", "wave"})
+        found = [
+            split(list(isolated("first:work", "wave", folder=tmp_path, environment=os.environ, workers=workers)))[0]
+            for _ in range(3)
+        ]
+    assert found == [[False], [True], [True]], "one alone might not need it"
