@@ -29,8 +29,7 @@ from dango.dlt_internals.packages import connected
 from dango.errors import DestinationError, root_cause
 from dango.job import Job
 from dango.load.access import holder, lock_file
-from dango.load.known_file import KnownFile, known
-from dango.load.known_file import known_meanwhile as noted_meanwhile
+from dango.load.known_file import KnownFile, known, noted
 from dango.load.working_folder import Loads
 from dango.lock import held_for, lock
 from dango.project import Project
@@ -74,7 +73,7 @@ def known_meanwhile(pipeline: dlt.Pipeline, job: Job) -> KnownFile | None:
     file = database_file(pipeline, job)
     if file is None or not held_for(held := lock_file(job.root, file), job.run):
         return None
-    return noted_meanwhile(file, job.dataset.lower(), held.with_suffix(".known"), job.run)
+    return noted(file, job.dataset.lower(), held.with_suffix(".known"), job.run)
 
 
 def database_file(pipeline: dlt.Pipeline, job: Job) -> Path | None:

@@ -75,12 +75,12 @@ def known(file: Path, dataset: str, note: Path, run: str = "") -> Iterator[Known
         note: where it is written down.
         run: whose job looks at it or loads into it.
     """
-    before, noted = _signature(file), _noted(note)
-    if noted is None or noted.file != before:
+    before, found = _signature(file), _read(note)
+    if found is None or found.file != before:
         # At once: another job of the run may read it before the block ends.
         note.unlink(missing_ok=True)
-        noted = _Noted()
-    database = replace(noted.known(file, dataset), signature=before)
+        found = _Noted()
+    database = replace(found.known(file, dataset), signature=before)
     try:
         yield database
     except BaseException:
@@ -93,21 +93,21 @@ def known(file: Path, dataset: str, note: Path, run: str = "") -> Iterator[Known
     if after is None:
         note.unlink(missing_ok=True)
         return
-    now = _Noted(run, after, tuple(sorted(database.datasets)), {**noted.loads, dataset: database.learnt})
-    if now != noted:
+    now = _Noted(run, after, tuple(sorted(database.datasets)), {**found.loads, dataset: database.learnt})
+    if now != found:
         replace_text(note, json.dumps(asdict(now)), 0o600)
 
 
-def known_meanwhile(file: Path, dataset: str, note: Path, run: str) -> KnownFile | None:
+def noted(file: Path, dataset: str, note: Path, run: str) -> KnownFile | None:
     """What is known of a dataset while another job of the same run has the file; None where none of the run noted it.
 
     Args:
         file, dataset, note, run: as `known` takes them.
     """
-    noted, now = _noted(note), _identity(file)
-    if noted is None or noted.run != run or now is None or noted.file[:_IDENTITY] != now[:_IDENTITY]:
+    found, now = _read(note), _identity(file)
+    if found is None or found.run != run or now is None or found.file[:_IDENTITY] != now[:_IDENTITY]:
         return None
-    return noted.known(file, dataset)
+    return found.known(file, dataset)
 
 
 def _signature(file: Path) -> Signature | None:
@@ -122,7 +122,7 @@ def _identity(file: Path) -> Signature | None:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _noted(note: Path) -> _Noted | None:
+def _read(note: Path) -> _Noted | None:
     try:
         written = json.loads(note.read_text(encoding="utf-8"))
         loads = {

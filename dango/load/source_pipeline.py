@@ -140,7 +140,7 @@ class SourcePipeline:
         return packages
 
     def _unchanged(self, database: KnownFile) -> bool:
-        """Whether the folder knows the destination's newest loads, and has none to add, as far as a file tells."""
+        """Whether, as far as a file tells, there is no load that the folder does not know, and none to add."""
         known = working_folder.noted(self._folder)
         if database.loads is None or self.pipeline.has_pending_data:
             return False

@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from dango.load.known_file import known, known_meanwhile
+from dango.load.known_file import known, noted
 from tests.conftest import Said, native, sources
 from tests.load.test_pipeline import SHOP, ids, put, tables
 
@@ -169,21 +169,21 @@ def test_a_dataset_that_the_file_does_not_have_is_absent(tmp_path: Path) -> None
 
 
 def test_while_another_job_has_the_file_its_run_is_believed(tmp_path: Path) -> None:
-    file, noted = tmp_path / "file", tmp_path / "note"
+    file, text = tmp_path / "file", tmp_path / "note"
     file.touch()
-    with known(file, "shop", noted, "run 1") as database:
+    with known(file, "shop", text, "run 1") as database:
         database.learnt, database.datasets = {"shop": (1, "1.5")}, {"shop"}
     file.write_text("another job writes")
-    ours = known_meanwhile(file, "shop", noted, "run 1")
+    ours = noted(file, "shop", text, "run 1")
     assert ours is not None and ours.loads == {"shop": (1, "1.5")}
-    assert known_meanwhile(file, "shop", noted, "run 2") is None
+    assert noted(file, "shop", text, "run 2") is None
     file.replace(tmp_path / "moved")
     file.touch()
-    assert known_meanwhile(file, "shop", noted, "run 1") is None
+    assert noted(file, "shop", text, "run 1") is None
     (tmp_path / "moved").replace(file)
-    with known(file, "shop", noted, "run 1"):
+    with known(file, "shop", text, "run 1"):
         # It is not what it was when it was noted: whoever has it says so at once.
-        assert known_meanwhile(file, "shop", noted, "run 1") is None
+        assert noted(file, "shop", text, "run 1") is None
 
 
 TURNS = """
