@@ -30,11 +30,8 @@ _TYPES: Mapping[type, str] = {int: "bigint", float: "double", bool: "bool", str:
 # How a value of each type is written, what DuckDB reads it as, and what makes it one of the type; `{}` is its text.
 _WRITTEN: Mapping[str, tuple[str, str, str]] = {
     "bigint": ("-?(?:0|[1-9][0-9]{0,18})", "BIGINT", "CAST({} AS BIGINT)"),
-    "double": (
-        r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)",
-        "DOUBLE",
-        "CAST({} AS DOUBLE)",
-    ),
+    # Whole numbers, too: where the first value is a fraction, they become one.
+    "double": (r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?", "DOUBLE", "CAST({} AS DOUBLE)"),
     "bool": ("true|false", "BOOLEAN", "{} = 'true'"),
     "timestamp": (f'"{_TIME}"', "VARCHAR", "trim({}, '\"')"),
     "text": (r'"(?:[^"\\]|\\.)*"', "VARCHAR", ""),
@@ -67,8 +64,13 @@ def contents(
     first = {key: values[key][0] for key, kind in types.items() if kind == "text"}
     form = _form(file, documents)
     nullable = {key for key, held in values.items() if len(held) < len(documents)}
-    alike = _pattern(list(values), types) if form is None else _again(list(values), types, nullable, form)
-    relation = _relation(file, list(values), types, alike)
+    parsed = {key: _WRITTEN[kind][1] for key, kind in types.items()}
+    if form is None:
+        alike = _pattern(list(values), types)
+    else:
+        parsed |= {key: "JSON" for key, kind in types.items() if kind == "double" and _as_written(values[key])}
+        alike = _again(list(values), parsed, types, nullable, form)
+    relation = _relation(file, list(values), parsed, types, alike)
     return Contents(types, first, lambda: _batches(database, relation), relation=relation)
 
 
@@ -94,6 +96,9 @@ def _values(documents: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 
 def _type(key: str, values: Sequence[Any], said: str | None, is_time: Callable[[str], bool]) -> str:
     kinds = {type(value) for value in values}
+    if kinds == {int, float} and type(values[0]) is float:
+        # The first tells the column's type; whole numbers that follow are the same number as a fraction.
+        kinds = {float}
     found = [_TYPES[kind] for kind in kinds if kind in _TYPES]
     if len(kinds) > 1 or not found:
         raise Irregular(f"`{key}` is nested, or of several types")
@@ -113,30 +118,53 @@ def _form(file: Path, documents: Sequence[dict[str, Any]]) -> tuple[str, str] | 
     return None
 
 
-def _relation(file: Path, keys: Sequence[str], types: Mapping[str, str], alike: str) -> str:
+def _as_written(values: Sequence[float]) -> bool:
+    """Whether DuckDB writes numbers, parsed as JSON, as they are in the file: those that no exponent is written of."""
+    return not any("e" in repr(value) for value in values)
+
+
+def _relation(file: Path, keys: Sequence[str], parsed: Mapping[str, str], types: Mapping[str, str], alike: str) -> str:
     """Documents that are alike are parsed as what they are; of others each value is looked at."""
-    typed = json.dumps({key: _WRITTEN[kind][1] for key, kind in types.items()})
     every = json.dumps(dict.fromkeys(keys, "JSON"))
-    looked_at = ", ".join(f"{quoted(key)} := {_value(key, kind)}" for key, kind in types.items())
+    looked_at = ", ".join(f"{quoted(key)} := {_value(key, kind, parsed[key])}" for key, kind in types.items())
     empty = " AND ".join(f"r.{quoted(key)} IS NULL" for key in keys if key not in types) or "true"
-    # Times come as text, whose values outside the pattern's are an error.
+    typed = ", ".join(
+        f"{_typed(f'a.{quoted(key)}', kind, parsed[key])} AS {quoted(key)}" for key, kind in types.items()
+    )
+    # JSON has no numbers that are none, and DuckDB takes them for some.
     columns = ", ".join(
-        f"CAST(a.{quoted(key)} AS TIMESTAMPTZ) AS {quoted(key)}" if kind == "timestamp" else f"a.{quoted(key)}"
-        for key, kind in types.items()
+        f"CASE WHEN isfinite({column}) IS DISTINCT FROM false THEN {column} ELSE error('unlike') END AS {column}"
+        if parsed[key] == "JSON"
+        else column
+        for key, column in ((key, quoted(key)) for key in types)
     )
     # What is strict in it: a key that is missing, or there twice. One too many shows in their number.
     return (
-        f"(SELECT {columns} FROM (SELECT CASE WHEN {alike} THEN a"
+        f"(SELECT {columns} FROM (SELECT {typed} FROM (SELECT CASE WHEN {alike} THEN a"
         f" WHEN len(json_keys(json)) = {len(keys)} AND NOT regexp_matches(CAST(json AS VARCHAR), '{_DANGLING}')"
         f" THEN list_transform([json_transform_strict(json, {literal(every)})],"
         f" lambda r: CASE WHEN {empty} THEN struct_pack({looked_at}) ELSE error('unlike') END)[1]"
         f" ELSE error('unlike') END AS a"
-        f" FROM (SELECT json, json_transform(json, {literal(typed)}) AS a"
-        f" FROM read_ndjson_objects({literal(str(file))}))))"
+        f" FROM (SELECT json, json_transform(json, {literal(json.dumps(parsed))}) AS a"
+        f" FROM read_ndjson_objects({literal(str(file))})))))"
     )
 
 
-def _again(keys: Sequence[str], types: Mapping[str, str], nullable: Collection[str], form: tuple[str, str]) -> str:
+def _typed(value: str, kind: str, parsed: str) -> str:
+    """A parsed value as what it is in the table. One that it cannot be is an error."""
+    if kind == "timestamp":
+        return f"CAST({value} AS TIMESTAMPTZ)"
+    # By way of its text: JSON itself takes a number in quotes for one.
+    return _WRITTEN[kind][2].format(f"CAST({value} AS VARCHAR)") if parsed == "JSON" else value
+
+
+def _again(
+    keys: Sequence[str],
+    parsed: Mapping[str, str],
+    types: Mapping[str, str],
+    nullable: Collection[str],
+    form: tuple[str, str],
+) -> str:
     """Whether a document is its keys in their order and its parsed values as JSON writes them.
 
     A text with a character that would be escaped, and a number that is written otherwise, are not what is parsed of
@@ -152,7 +180,7 @@ def _again(keys: Sequence[str], types: Mapping[str, str], nullable: Collection[s
         if kind is None:
             text += "null"
             continue
-        quote = '"' if _WRITTEN[kind][1] == "VARCHAR" else ""
+        quote = '"' if parsed[key] == "VARCHAR" else ""
         if key not in nullable:
             parts += [literal(text + quote), value]
             text = quote
@@ -188,7 +216,7 @@ def _batches(database: duckdb.DuckDBPyConnection, relation: str) -> Iterator[Ite
         raise Unlike(str(error)) from error
 
 
-def _value(key: str, kind: str) -> str:
+def _value(key: str, kind: str, parsed: str) -> str:
     column = f"r.{quoted(key)}"
     pattern, _, value = _WRITTEN[kind]
     if kind == "text":
@@ -196,5 +224,5 @@ def _value(key: str, kind: str) -> str:
         value = f"CASE WHEN contains({column}, '\\') THEN {column} ->> '$' ELSE trim({column}, '\"') END"
     else:
         fits = f"regexp_full_match({column}, '{pattern}')"
-        value = value.format(f"CAST({column} AS VARCHAR)")
+        value = column if parsed == "JSON" else value.format(f"CAST({column} AS VARCHAR)")
     return f"CASE WHEN {column} IS NULL THEN NULL WHEN {fits} THEN {value} ELSE error('unlike') END"

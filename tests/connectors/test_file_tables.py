@@ -342,7 +342,7 @@ JSONL: Mapping[str, str] = {
     "a key too few": '{"a": 1, "b": 2}\n{"a": 2}\n',
     "a key twice": '{"a": 1}\n{"a": 2, "a": 3}\n',
     "whole numbers and fractions": '{"a": 1}\n{"a": 1.5}\n',
-    "fractions and whole numbers": '{"a": 1.5}\n{"a": 2}\n',
+    "fractions and whole numbers": '{"a": 1.5}\n{"a": 2}\n{"a": 9007199254740993}\n{"a": -0}\n{"a": null}\n',
     "numbers in text": '{"a": "1"}\n{"a": "2.0"}\n',
     "texts": '{"a": "\\u00fc \\"q\\" \\\\", "b": "\\"", "c": "2024-01-31"}\n{"a": "🎉\\n", "b": "x", "c": "y"}\n',
     "moments": '{"a": "2024-01-31T10:00:00Z", "b": "2024-01-31 10:00:00"}\n{"a": "2024-01-31T10:00:00+02:00", "b": null}\n',  # noqa: E501
@@ -365,7 +365,7 @@ def test_json_lines_make_the_same_tables_by_columns_and_row_by_row(
     by_columns = {name for name, ways in zip(JSONL, quick.ways.values(), strict=True) if not any(ways)}
     assert by_columns == {
         "plain", "keys in another order", "written otherwise", "very many keys", "numbers in text", "texts", "moments",
-        "big", "other texts and moments", "names", "empty", "nothing in it",
+        "big", "other texts and moments", "names", "empty", "nothing in it", "fractions and whole numbers",
     }  # fmt: skip
 
 

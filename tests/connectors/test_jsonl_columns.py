@@ -21,6 +21,9 @@ TEXTS = ("", "x", "ü🎉", 'a "q"', "back\\slash", "line\nend", "\x7f", "null",
 KINDS: Mapping[str, Callable[[random.Random], Any]] = {
     "bigint": lambda some: some.choice((0, -1, 7, 10**17, -(10**18) + 1, some.randrange(-(10**6), 10**6))),
     "double": lambda some: some.choice((0.0, -0.5, 1e300, 5e-324, 1e22, 123456789.125, some.random())),
+    "plain": lambda some: some.choice(
+        (0.25, -0.5, 3, 0, 2**53 + 1, 10**30, 0.0001, -123456789.125, some.randrange(10**9) / 100)
+    ),
     "bool": lambda some: some.random() < 0.5,
     "text": lambda some: some.choice(TEXTS),
     "timestamp": lambda some: f"2024-01-{some.randint(1, 31):02}T10:00:{some.randint(0, 59):02}+02:00",
@@ -36,8 +39,9 @@ class File:
         self.kinds = {name: some.choice(list(KINDS)) for name in names}
         self.nullable = {name for name in names if some.random() < 0.3}
         self.form = some.choice(FORMS)
-        # The first one is like all others, and has no null.
-        self.documents = [{name: KINDS[kind](some) for name, kind in self.kinds.items()}]
+        # The first one is like all others, and has no null, nor a whole number where others have fractions.
+        first = {name: KINDS[kind](some) for name, kind in self.kinds.items()}
+        self.documents = [{name: 0.5 if self.kinds[name] == "plain" else value for name, value in first.items()}]
         self.lines = [self.written(self.documents[0])]
         for _ in range(200):
             document = {name: self.value(name) for name in names}
@@ -82,8 +86,14 @@ class File:
 
     def typed(self, name: str, value: Any) -> Any:
         """A value as it is in a table."""
-        timely = self.kinds[name] == "timestamp" and value is not None
-        return dt.datetime.fromisoformat(value) if timely else value
+        if value is None:
+            return None
+        match self.kinds[name]:
+            case "timestamp":
+                return dt.datetime.fromisoformat(value)
+            case "double" | "plain":
+                return float(value)
+        return value
 
 
 def _units(text: str) -> list[int]:
@@ -111,7 +121,7 @@ def _at_utc(row: Mapping[str, Any]) -> dict[str, Any]:
 
 OTHERS: Mapping[str, tuple[str, ...]] = {
     "bigint": ("1.5", '"1"', "true", "10000000000000000000", "1e2", "{}", "[1]", "NaN"),
-    "double": ("1", '"1.5"', "true", "NaN", "-Infinity", "{}", "[1.5]"),
+    "double": ('"1.5"', "true", "NaN", "-Infinity", "{}", "[1.5]"),
     "bool": ("1", '"true"', "0.5", "{}", "[true]"),
     "text": ("1", "1.5", "true", "{}", '["x"]', '{"x": "y"}'),
     "timestamp": ("1", '"later"', '"2024-01-32T10:00:00Z"', '"2024-01-31"', "{}"),
@@ -151,8 +161,11 @@ def _line(items: list[tuple[str, str]], form: tuple[str, str]) -> str:
     return "{" + form[0].join(f"{json.dumps(name)}{form[1]}{text}" for name, text in items) + "}"
 
 
+@pytest.mark.parametrize("numbers", ["DOUBLE", "JSON"])
 @pytest.mark.parametrize("form", FORMS)
-def test_documents_as_most_write_them_are_compared_with_themselves(tmp_path: Path, form: tuple[str, str]) -> None:
+def test_documents_as_most_write_them_are_compared_with_themselves(
+    tmp_path: Path, form: tuple[str, str], numbers: str
+) -> None:
     documents: list[dict[str, Any]] = [
         {"a": n, "f": n / 8, "t": None if n % 3 else "ü", "n": None, "d": f"2024-01-01 10:00:{n:02}"} for n in range(50)
     ]
@@ -162,8 +175,8 @@ def test_documents_as_most_write_them_are_compared_with_themselves(tmp_path: Pat
     found = jsonl_columns._form(path, documents)
     assert found == (form if form in FORMS[:2] else None)
     if found:
-        typed = json.dumps({key: jsonl_columns._WRITTEN[kind][1] for key, kind in types.items()})
-        alike = jsonl_columns._again(list(documents[0]), types, {"t", "n"}, found)
-        parsed = f"SELECT json, json_transform(json, '{typed}') AS a FROM read_ndjson_objects('{path}')"
+        kinds = {key: jsonl_columns._WRITTEN[kind][1] for key, kind in types.items()} | {"f": numbers}
+        alike = jsonl_columns._again(list(documents[0]), kinds, types, {"t", "n"}, found)
+        rows = f"SELECT json, json_transform(json, '{json.dumps(kinds)}') AS a FROM read_ndjson_objects('{path}')"
         with closing(duckdb.connect()) as database:
-            assert database.sql(f"SELECT count(*), bool_and({alike}) FROM ({parsed})").fetchall() == [(50, True)]
+            assert database.sql(f"SELECT count(*), bool_and({alike}) FROM ({rows})").fetchall() == [(50, True)]
