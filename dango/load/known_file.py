@@ -80,7 +80,10 @@ def known(file: Path, dataset: str, note: Path, run: str = "") -> Iterator[Known
         # At once: another job of the run may read it before the block ends.
         note.unlink(missing_ok=True)
         found = _Noted()
-    database = replace(found.known(file, dataset), signature=before)
+    if _can_be_made(file):
+        database = KnownFile(file, loads={}, absent=True)
+    else:
+        database = replace(found.known(file, dataset), signature=before)
     try:
         yield database
     except BaseException:
@@ -108,6 +111,12 @@ def noted(file: Path, dataset: str, note: Path, run: str) -> KnownFile | None:
     if found is None or found.run != run or now is None or found.file[:_IDENTITY] != now[:_IDENTITY]:
         return None
     return found.known(file, dataset)
+
+
+def _can_be_made(file: Path) -> bool:
+    """Whether there is no such file, nor a log of one, and there may be: whoever cannot make it hears so at once."""
+    there = any(os.path.lexists(each) for each in (file, f"{file}.wal"))
+    return not there and os.access(file.parent, os.W_OK | os.X_OK)
 
 
 def _signature(file: Path) -> Signature | None:

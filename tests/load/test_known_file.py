@@ -156,15 +156,26 @@ def test_what_failed_in_the_middle_leaves_nothing_known(tmp_path: Path) -> None:
 
 def test_a_dataset_that_the_file_does_not_have_is_absent(tmp_path: Path) -> None:
     file, noted = tmp_path / "file", tmp_path / "note"
+    file.touch()
     with known(file, "shop", noted) as database:
         assert (database.loads, database.absent) == (None, False), "nobody has looked yet"
-        file.touch()
         database.learnt, database.datasets = {"shop": (1, "1.5")}, ("main", "shop", "unknown")
     for dataset, told in {"shop": (database.learnt, False), "other": ({}, True), "unknown": (None, False)}.items():
         with known(file, dataset, noted) as database:
             assert (database.loads, database.absent) == told
     file.write_text("by somebody else")
     with known(file, "other", noted) as database:
+        assert (database.loads, database.absent) == (None, False)
+
+
+def test_a_file_that_is_to_be_made_holds_nothing(tmp_path: Path) -> None:
+    file, noted = tmp_path / "file", tmp_path / "note"
+    with known(file, "shop", noted) as database:
+        assert (database.loads, database.absent) == ({}, True)
+    with known(tmp_path / "no folder" / "file", "shop", noted) as database:
+        assert (database.loads, database.absent) == (None, False), "whoever cannot make it is to hear so at once"
+    (tmp_path / "file.wal").touch()
+    with known(file, "shop", noted) as database:
         assert (database.loads, database.absent) == (None, False)
 
 
