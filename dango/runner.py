@@ -212,7 +212,7 @@ def run(
     prepare(project)
     history = History(project.state)
     workers = workers or Workers(PRELOADED)
-    workers.expect(_modules(jobs))
+    workers.expect(_modules(jobs), several=len(jobs) > 1)
     executor = _executor(project, jobs, on, at_once, workers)
     waiting = {job.source.name: job for job in jobs}
     under_way: dict[str, RunResult] = {}

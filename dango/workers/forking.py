@@ -76,8 +76,8 @@ class Template:
     """The process that forks.
 
     Args:
-        imported: the module that its children need. If it has a function `more`, that is called before the second of
-            them begins, with the modules that this one may need: what one child alone imports better itself.
+        imported: the module that its children need. If it has a function `more`, that is called with the modules that
+            a child may need besides, before it begins.
         work: `module:name` of the function that each child calls with its stdin.
         environment: of the template.
     """
@@ -112,11 +112,11 @@ class Template:
         """Whether what it has imported would be the same in a process of this environment."""
         return self._environment == _at_import(environment)
 
-    def fork(self, more: Iterable[str] = ()) -> Fork:
+    def fork(self, more: Iterable[str] | None = None) -> Fork:
         """A child; not to be called by two threads at once.
 
         Args:
-            more: modules that it may need.
+            more: modules that it and those to come may need; None where it is not to wait for any.
 
         Raises:
             Gone: when nothing begins any more.
@@ -128,7 +128,8 @@ class Template:
             with ExitStack() as handed:
                 for number in theirs:
                     handed.callback(os.close, number)
-                socket.send_fds(self._channel, [" ".join(("fork", *more)).encode()], theirs)
+                words = ["fork"] if more is None else ["more", *more]
+                socket.send_fds(self._channel, [" ".join(words).encode()], theirs)
             begun = self._begun.get()
         except OSError:
             begun = None
@@ -182,7 +183,7 @@ def serve(number: str, imported: str, work: str) -> None:
     signal.set_wakeup_fd(woken.fileno())
     signal.signal(signal.SIGCHLD, lambda *_: None)
     children: set[int] = set()
-    begun = 0
+    had: set[frozenset[str]] = set()
     with socket.socket(fileno=int(number)) as channel, selectors.DefaultSelector() as ready:
         ready.register(channel, selectors.EVENT_READ)
         ready.register(wake, selectors.EVENT_READ)
@@ -199,9 +200,10 @@ def serve(number: str, imported: str, work: str) -> None:
                 message, streams, *_ = socket.recv_fds(channel, _LONGEST, 3)
                 if not message:
                     return
-                if begun == 1 and more is not None:
-                    more(message.decode().split()[1:])
-                begun += 1
+                what, *names = message.decode().split()
+                if what == "more" and more is not None and (wanted := frozenset(names)) not in had:
+                    more(wanted)
+                    had.add(wanted)
                 pid = os.fork()
                 if pid == 0:
                     signal.set_wakeup_fd(-1)

@@ -115,6 +115,8 @@ class Workers:
         self._imported = imported
         self._template = Template(imported, _FORKED, os.environ) if imported and AVAILABLE else None
         self._expected: tuple[str, ...] = _OF_SOURCES
+        # One alone imports what it finds that it needs; where there is a second, there are several.
+        self._several = self._asked = False
         self._living: set[Process] = set()
         self._turn = threading.Lock()
         self._closed = False
@@ -124,9 +126,14 @@ class Workers:
         """The number of the process from which they are forked; 0 where there is none."""
         return self._template.pid if self._template else 0
 
-    def expect(self, modules: Iterable[str]) -> None:
-        """Says which modules the processes to come import, as far as they are known and take their time."""
-        self._expected = (*modules,)
+    def expect(self, modules: Iterable[str], several: bool) -> None:
+        """Says which modules the processes to come import, as far as they are known and take their time.
+
+        Args:
+            modules: their names.
+            several: whether it is known that several come, so that the first waits until these are imported, once.
+        """
+        self._expected, self._several = (*modules,), several
 
     @contextmanager
     def process(self, folder: Path, environment: Mapping[str, str], python: Path | None = None) -> Iterator[Process]:
@@ -154,11 +161,12 @@ class Workers:
     def _forked(self, environment: Mapping[str, str]) -> Process | None:
         if self._template is None:
             return None
+        self._several, self._asked = self._several or self._asked, True
         if not self._template.fits(environment):
             self._template.close()
             self._template = Template(self._imported, _FORKED, environment)
         try:
-            return self._template.fork(self._expected)
+            return self._template.fork(self._expected if self._several else None)
         except Gone:
             # What it failed to import, the process that begins from nothing will say.
             self._template = None
