@@ -6,10 +6,13 @@ import sys
 from contextlib import closing
 from typing import NoReturn
 
+_ASKING = {"sync", "check", "explain", "preview", "cursor"}
+"""Commands that ask the code of sources, in another process."""
+
 
 def main() -> NoReturn:
     """Runs the command line."""
-    if "sync" not in sys.argv[1:]:
+    if _ASKING.isdisjoint(sys.argv[1:]):
         _run()
     from dango.workers.forking import complete
 
@@ -19,7 +22,7 @@ def main() -> NoReturn:
 def _run_with_workers() -> NoReturn:
     from dango.workers.processes import begin
 
-    # Of all that a sync imports dlt takes longest, and another process does it meanwhile.
+    # Of all that is imported dlt takes longest, and the other process does it meanwhile.
     with closing(begin()):
         _run()
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from itertools import groupby
+from functools import partial
+from itertools import chain, groupby
 from pathlib import Path
 
 from dango import environments
@@ -24,8 +26,12 @@ from dango.registry.lint import Finding as RuleFinding
 from dango.registry.lint import lint as rules
 from dango.secrets import CONFIG_FILE, SECRETS_FILE, read_toml
 from dango.workers import executors
-from dango.workers.executors import LOCAL
+from dango.workers.executors import LOCAL, cores
+from dango.workers.processes import Workers, preloaded
 from dango.workers.supervision import at_work, prepare, values, watch
+
+_WORTH_A_PROCESS = 20
+"""Sources of which importing and asking takes about as long as what they share."""
 
 
 def check(project: Project, names: Sequence[str], *, rehearse: bool = False) -> Iterator[Finding]:
@@ -35,11 +41,26 @@ def check(project: Project, names: Sequence[str], *, rehearse: bool = False) -> 
         a finding a source, also for one that is well. One that ends or blocks its process harms only itself.
     """
     prepare(project)
-    for within, jobs in groupby(_jobs(project, names), environments.interpreter):
-        yield from _checked(project, list(jobs), within, "asking:rehearse" if rehearse else "asking:check")
+    work = "asking:rehearse" if rehearse else "asking:check"
+    parts = list(_parts(_jobs(project, names)))
+    # Whatever ends it, the processes do, and what waits for them with them.
+    with ThreadPoolExecutor(cores()) as pool, closing(preloaded()) as workers:
+        yield from chain.from_iterable(pool.map(partial(_checked_all, project, work, workers), parts))
 
 
-def _checked(project: Project, left: list[Job], python: Path | None, work: str) -> Iterator[Finding]:
+def _parts(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    """Sources that are looked at one after the other in a process: as many processors as are worth it have some."""
+    size = max(_WORTH_A_PROCESS, -(-len(jobs) // cores()))
+    for start in range(0, len(jobs), size):
+        yield list(jobs[start : start + size])
+
+
+def _checked_all(project: Project, work: str, workers: Workers, jobs: Sequence[Job]) -> list[Finding]:
+    parts = groupby(jobs, environments.interpreter)
+    return [each for python, part in parts for each in _checked(project, list(part), python, work, workers)]
+
+
+def _checked(project: Project, left: list[Job], python: Path | None, work: str, workers: Workers) -> Iterator[Finding]:
     if python is not None and not python.exists():
         # What builds it needs a network, and a check needs none.
         for job in left:
@@ -49,7 +70,7 @@ def _checked(project: Project, left: list[Job], python: Path | None, work: str) 
             yield Finding(name, (Problem.at(place, message, hint, "warning"),))
         return
     while left:
-        with closing(watch(project, work, tuple(left), left[0].source.name, python=python)) as found:
+        with closing(watch(project, work, tuple(left), left[0].source.name, workers, python)) as found:
             for value in found:
                 if isinstance(value, Finding):
                     left.pop(0)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -153,3 +154,17 @@ def readable_by_others(root: Path) -> list[str]:
         for path in (state, *state.rglob("*"))
         if path not in in_git and path.stat().st_mode & 0o077
     ]
+
+
+def until(there: Callable[[], Any], seconds: float = 25) -> Any:
+    """What is there at last. Raises `TimeoutError`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if found := there():
+                return found
+        except (OSError, ValueError):
+            # What another process writes is not there yet, or not all of it.
+            pass
+        time.sleep(0.02)
+    raise TimeoutError

@@ -50,7 +50,7 @@ def install(folder: Path) -> None:
 
     An absolute `import other` then finds `custom_sources/other.py` too, but only where nothing installed has the name.
     """
-    for name in [name for name in sys.modules if name == PACKAGE or name.startswith(f"{PACKAGE}.")]:
+    for name in [name for name in sys.modules if name.startswith(PACKAGE) and name.partition(".")[0] == PACKAGE]:
         del sys.modules[name]
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Siblings)]
     init = folder / "__init__.py"

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -33,7 +34,7 @@ from dango.sources.calls import Call, call_of
 from dango.sources.hints import apply, limit
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Resolved:
     """A source's function, with the arguments that `sources.yml` gives it, `env:` expanded."""
 
@@ -43,8 +44,8 @@ class Resolved:
     own: providers.OwnSection
     call: Call
 
-    @property
-    def secrets(self) -> dict[str, str]:
+    @cached_property
+    def secrets(self) -> Mapping[str, str]:
         """What is secret of what was given, as text; of credentials a line for each field."""
         hints = hints_of(self.function)
         found = dict(self.call.secrets)

@@ -216,7 +216,8 @@ def isolated(
         payload: its argument; must pickle.
         folder: the current folder of the process.
         environment: the whole environment of the process.
-        workers: where the process begins, if it is one of many.
+        workers: where the process begins, if it is one of many. Without them, where those do that the command has
+            begun.
         python: the interpreter of another environment than this, in which what dango is made of is installed.
 
     Yields:
@@ -225,7 +226,8 @@ def isolated(
     """
     values: queue.SimpleQueue[Any] = queue.SimpleQueue()
     tail: deque[str] = deque(maxlen=60)
-    with (workers or Workers()).process(folder, environment, python) as process, _closing(process.stdin):
+    workers = workers or (_begun[-1] if _begun else Workers())
+    with workers.process(folder, environment, python) as process, _closing(process.stdin):
         readers = [
             threading.Thread(target=_read_values, args=(process.stdout, values), daemon=True),
             threading.Thread(target=_read_lines, args=(process.stderr, values, tail), daemon=True),

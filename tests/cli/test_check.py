@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.conftest import Said, native, sources
+from dango.lock import alive
+from dango.workers.executors import cores
+from tests.conftest import Said, native, sources, until
 
 GUARDED = "import dlt\n@dlt.resource\ndef guarded(api_token: str = dlt.secrets.value):\n    yield {'id': 1}\n"
 GOOD = "def rows():\n    yield {'id': 1}\n"
@@ -63,6 +67,38 @@ def test_every_mistake_of_the_sources_is_told_in_one_run(
     assert (people.code, people.out) == (2, "2 of 8 sources are well\n")
     assert people.err.count("error: ") == 7
     assert people.err.count("warning: ") == 1
+
+
+def test_many_are_checked_side_by_side_and_told_in_their_order(
+    root: Path, write: Callable[..., None], dango: Callable[..., Said]
+) -> None:
+    names = [f"s{n:02}" for n in range(50)]
+    bad = {"s07": "dies", "s40": "dies", "s41": "shopp"}
+    write({
+        "sources": sources(*(native(name, module=bad.get(name, "shop")) for name in names)),
+        "custom_sources/shop.py": "import os\nopen('looked', 'a').write(f'{os.getpid()} ')\n" + GOOD,
+        "custom_sources/dies.py": "import os\nos._exit(3)\n",
+    })  # fmt: skip
+    said = dango("check", "--json")
+    assert said.json["checked"] == names
+    told = [(problem["line"], problem["message"][:23]) for problem in said.json["problems"]]
+    first = "importing `dies` ended "
+    assert told == [(10, first), (43, first), (44, "No module named 'shopp'")]
+    # Those behind one that ends its process are looked at by another.
+    assert len({*(root / "looked").read_text().split()}) == 3 + (cores() > 1)
+
+
+def test_an_interrupted_check_leaves_no_process(root: Path, write: Callable[..., None]) -> None:
+    hangs = "import os, time\nopen(f'pid-{os.getpid()}', 'w').close()\ntime.sleep(60)\n"
+    write({
+        "sources": sources(*(native(f"s{n:02}", module="hangs") for n in range(50))),
+        "custom_sources/hangs.py": hangs,
+    })  # fmt: skip
+    with subprocess.Popen([sys.executable, "-m", "dango", "check"], cwd=root, start_new_session=True) as check:
+        pids = until(lambda: [int(file.name[4:]) for file in root.glob("pid-*")])
+        check.send_signal(signal.SIGINT)
+        assert check.wait(timeout=10) == 130
+    until(lambda: not any(map(alive, pids)))
 
 
 def test_mistakes_of_several_files_are_told_together(write: Callable[..., None], dango: Callable[..., Said]) -> None:

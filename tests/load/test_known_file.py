@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import duckdb
 import pytest
 
 from dango.load.known_file import known, noted
-from tests.conftest import Said, native, sources
+from tests.conftest import Said, native, sources, until
 from tests.load.test_pipeline import SHOP, ids, put, tables
 
 Dango = Callable[..., Said]
@@ -239,12 +238,12 @@ def test_a_source_is_read_while_another_of_the_run_loads(
         (root / "read").unlink()
     file, logs = root / "data" / "warehouse.duckdb", root / ".dango" / "logs"
     with subprocess.Popen([sys.executable, "-m", "dango", "sync", "--jobs", "2", "--wait", "30"], cwd=root) as run:
-        _until(lambda: " first: ok" in max(logs.iterdir()).read_text())
-        notebook = _until(lambda: _opened(file))
+        until(lambda: " first: ok" in max(logs.iterdir()).read_text())
+        notebook = until(lambda: _opened(file))
         (root / "go").touch()
-        _until(lambda: " patient: load" in max(logs.iterdir()).read_text())
+        until(lambda: " patient: load" in max(logs.iterdir()).read_text())
         (root / "fail").touch()
-        _until(lambda: (root / "read").exists())
+        until(lambda: (root / "read").exists())
         assert run.poll() is None, "it waits for the notebook"
         notebook.close()
         assert run.wait(timeout=60) == 3
@@ -257,16 +256,3 @@ def _opened(file: Path) -> Any:
         return duckdb.connect(str(file))
     except duckdb.IOException:
         return None
-
-
-def _until(there: Callable[[], Any]) -> Any:
-    end = time.monotonic() + 25
-    while time.monotonic() < end:
-        try:
-            if found := there():
-                return found
-        except (OSError, ValueError):
-            # A lock's note, or this one, is not there yet.
-            pass
-        time.sleep(0.02)
-    raise TimeoutError
