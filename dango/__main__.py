@@ -6,7 +6,7 @@ import sys
 from contextlib import closing
 from typing import NoReturn
 
-_ASKING = {"sync", "check", "explain", "preview", "cursor"}
+_ASKING = {"sync", "check", "explain", "preview", "cursor", "doctor"}
 """Commands that ask the code of sources, in another process."""
 
 
