@@ -1,6 +1,6 @@
 """How the columns of databases are read whose dialects are packages of their own, or leave more to be said.
 
-Those packages may not be there, so their types are known by the names of their classes.
+Those packages may not be there, or need not be imported: types are known by the names of their classes.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mssql, oracle
 from sqlalchemy.sql import sqltypes
 
 from dango.connectors.sql_types import (
     FLOAT,
     MOST_DIGITS,
-    RULES,
+    POSTGRESQL,
     Convert,
     Make,
     Rules,
@@ -40,7 +39,16 @@ def readable(table: sa.Table, dialect: str) -> None:
 
 def rules_of(dialect: str) -> Rules:
     """The rules for a database, by the name of its dialect."""
-    return RULES.get(dialect) or WAREHOUSES.get(dialect, ())
+    # Whoever reads one database does without the others' dialects, each of which takes its time.
+    if dialect in ("mysql", "mariadb"):
+        from dango.connectors import mysql_types
+
+        return mysql_types.RULES
+    if dialect == "sqlite":
+        from dango.connectors import sqlite_types
+
+        return sqlite_types.RULES
+    return WAREHOUSES.get(dialect, ())
 
 
 Said = Callable[[Any], Any]
@@ -91,7 +99,7 @@ class RowVersion(Own, sa.BigInteger):
 
     def bind_expression(self, bindvalue: Any) -> Any:
         """A large number alone would be a decimal, whose bytes are others."""
-        return sa.cast(sa.cast(bindvalue, sa.BigInteger()), mssql.BINARY(8))
+        return sa.cast(sa.cast(bindvalue, sa.BigInteger()), sa.BINARY(8))
 
 
 class OracleLocal(Own, sqltypes.TIMESTAMP):
@@ -216,7 +224,7 @@ WAREHOUSES: Mapping[str, Rules] = {
         (_PLAIN, lambda kind: kind),
         (object, _json(sa.func.toJSONString)),
     ),
-    "cockroachdb": RULES["postgresql"],
+    "cockroachdb": POSTGRESQL,
     "databricks": (
         ("TIMESTAMP_NTZ", lambda kind: sa.DateTime()),
         ("TIMESTAMP", lambda kind: sa.DateTime(timezone=True)),
@@ -225,19 +233,20 @@ WAREHOUSES: Mapping[str, Rules] = {
         (sqltypes.Float, _float),
     ),
     "mssql": (
-        (mssql.SMALLMONEY, lambda kind: sa.Numeric(10, 4)),
-        (mssql.MONEY, lambda kind: sa.Numeric(19, 4)),
-        (mssql.TIMESTAMP, lambda kind: RowVersion()),
-        ((mssql.SQL_VARIANT, sqltypes.NullType), _said(_cast(mssql.NVARCHAR(None)))),
+        ("SMALLMONEY", lambda kind: sa.Numeric(10, 4)),
+        ("MONEY", lambda kind: sa.Numeric(19, 4)),
+        ("TIMESTAMP", lambda kind: RowVersion()),
+        (("SQL_VARIANT", sqltypes.NullType), _said(_cast(sa.NVARCHAR()))),
         (sqltypes.Float, _float),
     ),
     "oracle": (
-        (oracle.TIMESTAMP, _oracle_time),
-        (oracle.NUMBER, _decimal),
-        (oracle.INTERVAL, _said(sa.func.to_char)),
+        ("TIMESTAMP", _oracle_time),
+        ("NUMBER", _decimal),
+        ("INTERVAL", _said(sa.func.to_char)),
         (sqltypes.Float, _float),
-        (oracle.ROWID, _said(sa.func.rowidtochar)),
+        ("ROWID", _said(sa.func.rowidtochar)),
     ),
+    "postgresql": POSTGRESQL,
     "redshift": (
         (("SUPER",), _json(sa.func.json_serialize)),
         (sqltypes.Float, _float),
