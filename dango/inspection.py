@@ -43,8 +43,11 @@ def check(project: Project, names: Sequence[str], *, rehearse: bool = False) -> 
     prepare(project)
     work = "asking:rehearse" if rehearse else "asking:check"
     parts = list(_parts(_jobs(project, names)))
+    if not parts:
+        return
     # Whatever ends it, the processes do, and what waits for them with them.
-    with ThreadPoolExecutor(cores()) as pool, closing(preloaded()) as workers:
+    with ThreadPoolExecutor(len(parts)) as pool, closing(preloaded()) as workers:
+        workers.expect(None, several=len(parts) > 1)
         yield from chain.from_iterable(pool.map(partial(_checked_all, project, work, workers), parts))
 
 

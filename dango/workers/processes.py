@@ -114,7 +114,7 @@ class Workers:
     def __init__(self, imported: str = "") -> None:
         self._imported = imported
         self._template = Template(imported, _FORKED, os.environ) if imported and AVAILABLE else None
-        self._expected: tuple[str, ...] = _OF_SOURCES
+        self._expected: tuple[str, ...] | None = _OF_SOURCES
         # One alone imports what it finds that it needs; where there is a second, there are several.
         self._several = self._asked = False
         self._living: set[Process] = set()
@@ -126,14 +126,14 @@ class Workers:
         """The number of the process from which they are forked; 0 where there is none."""
         return self._template.pid if self._template else 0
 
-    def expect(self, modules: Iterable[str], several: bool) -> None:
+    def expect(self, modules: Iterable[str] | None, *, several: bool) -> None:
         """Says which modules the processes to come import, as far as they are known and take their time.
 
         Args:
-            modules: their names.
+            modules: their names; None where they load no rows, and each imports what it needs.
             several: whether it is known that several come, so that the first waits until these are imported, once.
         """
-        self._expected, self._several = (*modules,), several
+        self._expected, self._several = None if modules is None else (*modules,), several
 
     @contextmanager
     def process(self, folder: Path, environment: Mapping[str, str], python: Path | None = None) -> Iterator[Process]:

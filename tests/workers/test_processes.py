@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -350,13 +350,15 @@ def test_what_several_need_is_imported_once(tmp_path: Path, monkeypatch: pytest.
         "    send(payload in sys.modules)\n"
     )
 
-    def imported(several: bool) -> list[list[Any]]:
+    def imported(modules: Collection[str] | None, several: bool) -> list[list[Any]]:
         with closing(Workers("first")) as workers:
-            workers.expect({"this", "wave"}, several)
+            workers.expect(modules, several=several)
             return [
                 split(list(isolated("first:work", "wave", folder=tmp_path, environment=os.environ, workers=workers)))[0]
                 for _ in range(3)
             ]
 
-    assert imported(several=True) == [[True], [True], [True]]
-    assert imported(several=False) == [[False], [True], [True]], "one alone might not need it"
+    both = {"this", "wave"}
+    assert imported(both, several=True) == [[True], [True], [True]]
+    assert imported(both, several=False) == [[False], [True], [True]], "one alone might not need it"
+    assert imported(None, several=True) == [[False], [False], [False]]
