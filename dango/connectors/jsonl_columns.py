@@ -96,8 +96,8 @@ def _values(documents: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 
 def _type(key: str, values: Sequence[Any], said: str | None, is_time: Callable[[str], bool]) -> str:
     kinds = {type(value) for value in values}
-    if kinds == {int, float} and type(values[0]) is float:
-        # The first tells the column's type; whole numbers that follow are the same number as a fraction.
+    if kinds <= {int, float} and (said == "double" or (said is None and type(values[0]) is float)):
+        # The table tells the column's type, else the first; whole numbers are the same number as a fraction.
         kinds = {float}
     found = [_TYPES[kind] for kind in kinds if kind in _TYPES]
     if len(kinds) > 1 or not found:

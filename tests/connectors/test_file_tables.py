@@ -369,6 +369,20 @@ def test_json_lines_make_the_same_tables_by_columns_and_row_by_row(
     }  # fmt: skip
 
 
+@pytest.mark.slow
+def test_whole_numbers_are_fractions_where_the_table_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [
+        {"fractions": {"a.jsonl": '{"a": 1.5}\n'}, "whole": {"a.jsonl": '{"a": 1}\n'}},
+        {
+            "fractions": {"b.jsonl": '{"a": 2}\n{"a": 2.5}\n{"a": null}\n', "c.jsonl": '{"a": 3}\n{"a": -0}\n'},
+            "whole": {"b.jsonl": '{"a": 2.5}\n{"a": 3}\n'},
+        },
+    ]
+    quick, slow, referring = both(tmp_path, monkeypatch, runs)
+    same(quick, slow, referring)
+    assert [name for name, ways in quick.ways.items() if any(ways)] == ["whole"]
+
+
 LATE: Sequence[tuple[str, str, str]] = (
     ("a.csv", "a,b\n" + "1,\n" * 30_000, "x,\n"),
     ("a.csv", "a,b\n" + "1,\n" * 30_000, "1,y\n"),
