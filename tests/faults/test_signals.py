@@ -151,8 +151,11 @@ def silent() -> Iterator[str]:
 
 def loaded(root: Path) -> dict[str, tuple[int, int]]:
     """Rows and distinct keys of each table that has rows."""
-    found = {}
-    with duckdb.connect(str(root / "data" / "warehouse.duckdb"), read_only=True) as database:
+    found: dict[str, tuple[int, int]] = {}
+    file = root / "data" / "warehouse.duckdb"
+    if not file.exists():
+        return found
+    with duckdb.connect(str(file), read_only=True) as database:
         tables = database.sql("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'raw_shop'").fetchall()
         for (table,) in tables:
             if not table.startswith("_"):
