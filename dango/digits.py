@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 Digits = tuple[int, int]
 OWN: Digits = (38, 9)
 """dlt's, where nothing is said of a column."""
+MOST = 38
+"""Of Arrow's usual decimals, and of DuckDB's."""
+_SHORT = 18
+"""So many take eight bytes; more take sixteen, with which everything takes longer."""
 
 
 def of(column: Mapping[str, Any]) -> Digits:
@@ -23,6 +27,16 @@ def of(column: Mapping[str, Any]) -> Digits:
 def hold(these: Digits, others: Digits) -> bool:
     """Whether decimals of these digits can be each number that has the others."""
     return others[0] - others[1] <= these[0] - these[1] and others[1] <= these[1]
+
+
+def roomy(these: Digits) -> Digits:
+    """Those of a new column for numbers of these: with room for longer ones, as far as it costs nothing."""
+    return (_SHORT, these[1]) if these[0] <= _SHORT else exact(these)
+
+
+def exact(these: Digits) -> Digits:
+    """dlt's own, or where they would not hold numbers of these, all digits with as many behind the point."""
+    return OWN if hold(OWN, these) else (MOST, these[1])
 
 
 def grown(before: Mapping[str, Any], after: Mapping[str, Any]) -> Digits | None:

@@ -6,7 +6,7 @@ value (variants, coercion, nested tables), and the file is read row by row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from dlt.sources import DltResource
 from dango import digits, external
 from dango.dlt_internals import extracting as dlt_extracting
 from dango.dlt_internals import files as dlt_files
-from dango.dlt_internals.tables import LOAD_ID, ROW_ID, ids_can_wait
+from dango.dlt_internals.tables import LOAD_ID, ROW_ID, transactional
 from dango.duckdb_text import literal, quoted
 
 ROWS = 122_880
@@ -56,8 +56,6 @@ class Contents:
         narrower: the types of columns that the destination widens to the table's while it loads, and loses nothing.
         relation: what may follow FROM in DuckDB for the same columns of the same rows, an error where a value is not
             of its type; None where DuckDB would not read the same.
-        longer: of columns of decimals that dlt's own, of 38 digits with 9 of them after the point, would not hold:
-            the digits of a new column of them.
     """
 
     types: Mapping[str, str]
@@ -65,7 +63,6 @@ class Contents:
     batches: Callable[[], AbstractContextManager[Iterator[pa.RecordBatch]]]
     narrower: Mapping[str, pa.DataType] = field(default_factory=dict)
     relation: str | None = None
-    longer: Mapping[str, digits.Digits] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +82,11 @@ class Table:
     Args:
         resource: the resource.
         constants: the columns that all rows of a file have in common, with their values; they are text.
+        hinted: the columns of which the user says something.
     """
 
-    def __init__(self, resource: DltResource, constants: Mapping[str, str]) -> None:
-        self._resource = resource
+    def __init__(self, resource: DltResource, constants: Mapping[str, str], hinted: Collection[str]) -> None:
+        self._resource, self._hinted = resource, hinted
         self.name = dlt_files.table_of(resource)
         self._constants = {**constants, LOAD_ID: dlt_files.load_id()}
         self._known = dlt_files.known(self.name)
@@ -117,13 +115,43 @@ class Table:
         """The type in the table of a file's column, where it has one."""
         return self._said.get(dlt_files.normalized(source), {}).get("data_type")
 
-    def new(self, found: Mapping[str, digits.Digits]) -> dict[str, Any]:
-        """What is to be said of those of a file's columns of decimals of which nothing is said yet."""
-        return {
-            source: {"data_type": "decimal", "precision": precision, "scale": scale}
-            for source, (precision, scale) in found.items()
-            if not self._said.get(dlt_files.normalized(source))
+    def decimals(self, found: Mapping[str, digits.Digits]) -> dict[str, Any]:
+        """What is to be said of a file's columns of decimals that the table's, if it has them, do not hold yet.
+
+        The table keeps its own where it cannot have as many as both need: the numbers themselves may be shorter.
+        """
+        wanted = {
+            source: self._digits(name, these)
+            for source, these in found.items()
+            if (name := dlt_files.normalized(source)) not in self._hinted
+            and self._said.get(name, {}).get("data_type", "decimal") == "decimal"
         }
+        return {
+            source: {"data_type": "decimal", "precision": to[0], "scale": to[1]}
+            for source, to in wanted.items()
+            if to is not None and to != self._now(dlt_files.normalized(source))
+        }
+
+    @property
+    def undecided(self) -> Mapping[str, digits.Digits]:
+        """The table's columns of decimals, each with dlt's own digits: for rows that do not say theirs."""
+        return {name: digits.OWN for name, said in self._known.items() if said.get("data_type") == "decimal"}
+
+    def _digits(self, name: str, found: digits.Digits) -> digits.Digits | None:
+        """How many digits a column has when numbers of these come; None where it cannot have enough of them."""
+        now = self._now(name)
+        if now is None:
+            return digits.roomy(found) if transactional() else digits.exact(found)
+        if digits.hold(now, found):
+            return now
+        to = digits.grown(self._said[name], {"precision": found[0], "scale": found[1]})
+        may = transactional() and name not in self._hinted
+        return to if may and to is not None and to[0] <= digits.MOST else None
+
+    def _now(self, name: str) -> digits.Digits | None:
+        """How many digits a column of decimals has; None where it is none yet."""
+        said = self._said.get(name, {})
+        return digits.of(said) if "data_type" in said else None
 
     def columns(self, contents: Contents) -> list[Column]:
         """What fills the table's columns, in their order. Raises `Irregular`."""
@@ -134,13 +162,14 @@ class Table:
             self._require_fit(name, source, contents)
         complete = [name for name, said in self._said.items() if "data_type" in said]
         # Row ids cost as much as four columns of numbers: where no earlier row has one, nothing needs them yet.
-        ids = [ROW_ID] if ROW_ID in self._known or not ids_can_wait() else []
+        ids = [ROW_ID] if ROW_ID in self._known or not transactional() else []
         filled = [next(iter(self._constants)), *sources, LOAD_ID, *ids]
         order = [name for name in self._known if name in filled or name in complete]
         order += [name for name in (*filled, *complete) if name not in order]
         order = list(dict.fromkeys(order))
         new = [name for name in order if "data_type" not in self._known.get(name, {})]
-        if new and not dlt_files.may_evolve(self._resource, self.name):
+        grown = [name for name, source in sources.items() if self._grows(name, source, contents)]
+        if (new or grown) and not dlt_files.may_evolve(self._resource, self.name):
             raise Irregular("the schema contract looks at what is new")
         return [self._column(name, sources, contents) for name in order]
 
@@ -161,8 +190,8 @@ class Table:
         if said.get("data_type", kind) != kind:
             raise Irregular(f"`{name}` is {kind} in it and {said['data_type']} in the table")
         if kind == "decimal" and "data_type" in said:
-            table, found = _decimal(said), contents.narrower[source]
-            if not digits.hold((table.precision, table.scale), (found.precision, found.scale)):
+            _require_digits(said)
+            if self._digits(name, _digits(source, contents)) is None:
                 raise Irregular(f"`{name}` may have more digits in it than in the table")
         elif (said.get("precision"), said.get("scale")) != (None, None) or said.get("timezone") is False:
             raise Irregular(f"the table says more of `{name}` than its type")
@@ -182,20 +211,29 @@ class Table:
 
     def _kind(self, name: str, source: str, contents: Contents) -> pa.DataType:
         """The type in the table of a column of the file."""
-        said, kind = self._said.get(name, {}), contents.types[source]
-        if kind != "decimal":
-            return TYPES[kind]
-        return _decimal(said) if "data_type" in said else pa.decimal128(*contents.longer.get(source, digits.OWN))
+        if contents.types[source] != "decimal":
+            return TYPES[contents.types[source]]
+        to = self._digits(name, _digits(source, contents))
+        assert to is not None  # or it would not fit
+        return pa.decimal128(*to)
+
+    def _grows(self, name: str, source: str, contents: Contents) -> bool:
+        """Whether a column of decimals gets more digits."""
+        if contents.types[source] != "decimal" or (now := self._now(name)) is None:
+            return False
+        return self._digits(name, _digits(source, contents)) != now
 
 
-def _decimal(said: Mapping[str, Any]) -> pa.Decimal128Type:
-    """The type of a column of decimals. Raises `Irregular` where destinations differ."""
-    size = (said.get("precision"), said.get("scale"))
-    if size == (None, None):
-        return pa.decimal128(*digits.OWN)
-    if None in size:
+def _digits(source: str, contents: Contents) -> digits.Digits:
+    """How many a file's column of decimals has."""
+    kind = contents.narrower[source]
+    return kind.precision, kind.scale
+
+
+def _require_digits(said: Mapping[str, Any]) -> None:
+    """Raises `Irregular` where the table says half of how many digits a column has: destinations differ."""
+    if (said.get("precision") is None) != (said.get("scale") is None):
         raise Irregular(f"the table does not say all of the digits of `{said['name']}`")
-    return pa.decimal128(*size)
 
 
 def _type(name: str, said: Mapping[str, Any]) -> pa.DataType:
@@ -207,7 +245,10 @@ def _type(name: str, said: Mapping[str, Any]) -> pa.DataType:
         return pa.timestamp("us")
     if kind not in TYPES:
         raise Irregular(f"`{name}` is {kind} in the table, and not in it")
-    return _decimal(said) if kind == "decimal" else TYPES[kind]
+    if kind == "decimal":
+        _require_digits(said)
+        return pa.decimal128(*digits.of(said))
+    return TYPES[kind]
 
 
 def write(path: Path, contents: Contents, columns: Sequence[Column]) -> tuple[pa.Schema, int]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,6 +74,8 @@ def files(
 def _rows(place: Place, format: str, encoding: str, reading: Options) -> Iterator[Any]:  # noqa: A002 - as `files`
     known: dict[str, str] = dlt.current.resource_state().setdefault("files", {})
     resource = dlt.current.resource()
+    # Before there is anything of ours among them.
+    target = _Target(resource, {*dlt_files.hinted(resource)} if dlt_files.extracting() else set())
     # A table that is written anew wants all files, a changed one or not.
     anew = resource.write_disposition == "replace"
     met: set[str] = set()
@@ -91,8 +93,8 @@ def _rows(place: Place, format: str, encoding: str, reading: Options) -> Iterato
             if not anew and known.get(file.path) == sign:
                 continue
             if kind == "csv":
-                reading = replace(reading, texts=Texts(_said(resource, file), met))
-            yield from _read(resource, file, plain, kind, reading, changed=file.path in known)
+                reading = replace(reading, texts=Texts(_said(target, file), met))
+            yield from _read(target, file, plain, kind, reading, changed=file.path in known)
         known[file.path] = sign
 
 
@@ -105,20 +107,33 @@ def _kind(file: Found, format: str) -> Format:  # noqa: A002 - as `files`
     return kind  # type: ignore[return-value]
 
 
-def _read(
-    resource: DltResource, file: Found, plain: Path, kind: Format, reading: Options, *, changed: bool
-) -> Iterator[Any]:
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What files are read for: the resource, and the columns of which the user says something."""
+
+    resource: DltResource
+    hinted: Collection[str]
+
+    def table(self, file: Found) -> Table:
+        """The table as it is before a file. Raises `Irregular` where there is none."""
+        if not dlt_files.extracting():
+            raise Irregular("nothing of it is loaded")
+        return Table(self.resource, {FILE: file.address}, self.hinted)
+
+
+def _read(target: _Target, file: Found, plain: Path, kind: Format, reading: Options, *, changed: bool) -> Iterator[Any]:
     """Reads a file in the first way that takes it: the quickest come first."""
+    resource = target.resource
     ways, why = resource.custom_metrics.setdefault(WAYS, {}), ""
     try:
         for name, take in ((COLUMNS, _columns), (DOCUMENTS, _documents)):
             try:
-                rows, way = (yield from take(resource, file, plain, kind, reading)), name
+                rows, way = (yield from take(target, file, plain, kind, reading)), name
                 break
             except Irregular as irregular:
                 why = str(irregular) or why
         else:
-            rows, way = (yield from _row_by_row(resource, file, plain, kind, reading)), why
+            rows, way = (yield from _row_by_row(target, file, plain, kind, reading)), why
     except Broken as error:
         raise SourceError(f"{file.address}: {error.message}", error.hint or "nothing of this sync is loaded") from error
     if rows:
@@ -133,13 +148,11 @@ def _read(
         yield dlt.mark.with_hints({FILE: file.address, EMPTIED: True}, hints)
 
 
-def _columns(
-    resource: DltResource, file: Found, plain: Path, kind: Format, reading: Options
-) -> Generator[Any, None, int]:
+def _columns(target: _Target, file: Found, plain: Path, kind: Format, reading: Options) -> Generator[Any, None, int]:
     """Takes a file in by its columns. Raises `Irregular` before anything is taken in."""
-    if any(resource.custom_metrics[WAYS]):
+    if any(target.resource.custom_metrics[WAYS]):
         raise Irregular("an earlier file was read row by row")
-    table = _table(resource, file)
+    table = target.table(file)
     table.require_plain()
     with tempfile.TemporaryDirectory(prefix="columns-", dir=dlt_files.room()) as folder:
         path = Path(folder) / "rows.parquet"
@@ -149,50 +162,40 @@ def _columns(
     return rows
 
 
-def _documents(
-    resource: DltResource, file: Found, plain: Path, kind: Format, reading: Options
-) -> Generator[Any, None, int]:
+def _documents(target: _Target, file: Found, plain: Path, kind: Format, reading: Options) -> Generator[Any, None, int]:
     """Takes a file in as documents that dlt's extraction need not make. Raises `Irregular` before any is taken in,
     which says nothing where no file of its format could be."""
     # From here on dicts come, which have row ids, and the table may have rows without.
-    dlt_files.let_ids_be_missing(dlt_files.table_of(resource))
+    dlt_files.let_ids_be_missing(dlt_files.table_of(target.resource))
     if kind != "jsonl" or not hooks.are_on():
         raise Irregular
-    table = _table(resource, file)
+    table = target.table(file)
     table.require_untouched()
     with tempfile.TemporaryDirectory(prefix="documents-", dir=dlt_files.room()) as folder:
         path = Path(folder) / "documents"
         rows = jsonl_documents.write(plain, {FILE: file.address}, path)
-        yield dlt_files.documents(path, rows)
+        yield dlt_files.documents(path, rows, table.decimals(table.undecided))
     return rows
 
 
-def _row_by_row(
-    resource: DltResource, file: Found, plain: Path, kind: Format, reading: Options
-) -> Generator[Any, None, int]:
-    rows, long = 0, {}
-    if kind == "parquet" and dlt_files.extracting():
-        long = _table(resource, file).new(parquet_columns.digits_of(plain))
+def _row_by_row(target: _Target, file: Found, plain: Path, kind: Format, reading: Options) -> Generator[Any, None, int]:
+    rows, columns = 0, {}
+    if dlt_files.extracting():
+        table = target.table(file)
+        columns = table.decimals(parquet_columns.digits_of(plain) if kind == "parquet" else table.undecided)
     for page in pages(plain, kind, reading):
         found = [{**row, FILE: file.address} for row in page]
-        yield dlt.mark.with_hints(found, dlt.mark.make_hints(columns=long)) if long and not rows else found
+        yield dlt.mark.with_hints(found, dlt.mark.make_hints(columns=columns)) if columns and not rows else found
         rows += len(page)
     return rows
 
 
-def _said(resource: DltResource, file: Found) -> Callable[[str], str | None]:
+def _said(target: _Target, file: Found) -> Callable[[str], str | None]:
     """What tells the type in the table of a file's column, where it has one."""
     if dlt_files.extracting():
-        return _table(resource, file).said
-    hinted = resource.columns if isinstance(resource.columns, dict) else {}
+        return target.table(file).said
+    hinted = target.resource.columns if isinstance(target.resource.columns, dict) else {}
     return lambda name: hinted.get(name, {}).get("data_type")
-
-
-def _table(resource: DltResource, file: Found) -> Table:
-    """Raises `Irregular` where there is none."""
-    if not dlt_files.extracting():
-        raise Irregular("nothing of it is loaded")
-    return Table(resource, {FILE: file.address})
 
 
 def ways(resource: DltResource) -> Mapping[str, int]:

@@ -5,7 +5,7 @@ Times finer than a microsecond lose what is finer: no type of dlt's that all des
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -36,22 +36,13 @@ def opened(file: Path) -> Iterator[Contents]:
         fields = [parquet.schema_arrow.field(name) for name in held]
         narrower = {field.name: field.type for field in fields if _widened(field.type)}
         batches = partial(_batches, parquet, types, narrower)
-        yield Contents(types, _firsts(parquet, texts), batches, narrower, _relation(file, types), _digits(fields))
+        yield Contents(types, _firsts(parquet, texts), batches, narrower, _relation(file, types))
 
 
 def digits_of(file: Path) -> Mapping[str, digits.Digits]:
-    """Of the columns of decimals that dlt's own would not hold: how many digits a new column has for them."""
-    return _digits(pq.read_schema(file))
-
-
-def _digits(fields: Iterable[pa.Field]) -> dict[str, digits.Digits]:
-    """Not the file's own: one may have been given those of its longest number, and the next one others."""
-    decimals = {field.name: field.type for field in fields if pa.types.is_decimal128(field.type)}
-    return {
-        name: (digits.OWN[0], kind.scale)
-        for name, kind in decimals.items()
-        if not digits.hold(digits.OWN, (kind.precision, kind.scale))
-    }
+    """How many digits the decimals of its columns have."""
+    decimals = {field.name: field.type for field in pq.read_schema(file) if pa.types.is_decimal128(field.type)}
+    return {name: (kind.precision, kind.scale) for name, kind in decimals.items()}
 
 
 def _holds(parquet: pq.ParquetFile, name: str) -> bool:

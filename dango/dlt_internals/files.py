@@ -107,14 +107,16 @@ def imported(path: Path, schema: pa.Schema, rows: int) -> DataItemWithMeta:
     return _taken_in(path, rows, "parquet", hints, schema.empty_table())
 
 
-def documents(path: Path, rows: int) -> DataItemWithMeta:
+def documents(path: Path, rows: int, columns: Mapping[str, Any]) -> DataItemWithMeta:
     """An item that takes in documents as dlt's extraction writes them, a list of them in each line, or frames.
 
     Args:
         path: the file; it may be deleted when the next item is asked for.
         rows: how many documents there are.
+        columns: what is to be said of some of the table's.
     """
-    return _taken_in(path, rows, "typed-jsonl", None, [])
+    hints = dlt.mark.make_hints(columns={**columns}) if columns else None
+    return _taken_in(path, rows, "typed-jsonl", hints, [])
 
 
 def _taken_in(path: Path, rows: int, ending: Any, hints: Any, item: Any) -> DataItemWithMeta:

@@ -26,8 +26,12 @@ def takes_parquet() -> bool:
     return caps is not None and caps.sqlglot_dialect in ("duckdb", "postgres")
 
 
-def ids_can_wait() -> bool:
-    """Whether rows may be extracted without ids: where nested tables come to need them, they are given theirs then."""
+def transactional() -> bool:
+    """Whether rows are extracted for a destination that dango loads itself.
+
+    They may come without ids, and are given theirs when nested tables come to need them; a column of decimals gets the
+    digits that come.
+    """
     destination = dlt.current.pipeline().destination
     return str(destination.destination_type).rpartition(".")[2] in TRANSACTIONAL
 

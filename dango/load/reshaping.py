@@ -14,8 +14,6 @@ from dango.dlt_internals.packages import Client, Package
 from dango.errors import DestinationError
 
 Columns = Mapping[str, Mapping[str, Any]]
-_MOST = 38
-"""Digits that a decimal of DuckDB can have."""
 
 
 def opened(client: Client, package: Package, tables: Mapping[str, Columns]) -> list[Kept]:
@@ -78,10 +76,10 @@ def _longest(package: Package, table: str) -> Columns:
 
 def _widen(client: Client, table: str, column: Mapping[str, Any], grown: digits.Digits) -> None:
     sql, kind = client.sql_client, digits.written(grown)
-    if client.capabilities.sqlglot_dialect == "duckdb" and grown[0] > _MOST:
+    if client.capabilities.sqlglot_dialect == "duckdb" and grown[0] > digits.MOST:
         raise DestinationError(
             f"`{table}.{column['name']}` is {digits.written(digits.of(column))}; what it has and what comes would be"
-            f" {kind}, and DuckDB has no decimals of more than {_MOST} digits",
+            f" {kind}, and DuckDB has no decimals of more than {digits.MOST} digits",
             "`--full-refresh` makes the column for what comes",
         )
     name, quoted = sql.make_qualified_table_name(table), sql.escape_column_name(str(column["name"]))

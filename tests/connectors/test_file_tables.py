@@ -314,22 +314,56 @@ def test_what_is_no_number_stays_where_parquet_is_read_by_columns(
 
 @pytest.mark.slow
 def test_parquet_whose_decimals_differ_makes_the_same_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first file tells the digits of a column; others fit in, or their numbers do."""
+    """The first file tells the digits of a column, of short ones with room for more; others fit in, or it grows."""
 
     def file(number: str, precision: int, scale: int) -> dict[str, pa.Table]:
         return {f"{precision}_{scale}.parquet": pa.table({"a": decimals(number, of=pa.decimal128(precision, scale))})}
 
     runs = [
-        {"fine": file("0.123456789012", 20, 12), "usual": file("1.50", 15, 2)},
-        {"fine": file("7.25", 15, 2), "usual": file("1234567.8", 9, 1)},
-        # It might hold more than the table, and does not.
+        {
+            "at_once": {**file("1.50", 15, 2), **file("0.0625", 9, 4), **file("12345678901234567890", 20, 0)},
+            "fine": file("0.123456789012", 20, 12),
+            "mixed": file("1.50", 15, 2),
+            "usual": file("1.50", 15, 2),
+            "whole": file("7", 9, 0),
+        },
+        {
+            "fine": file("7.25", 15, 2),
+            # Nothing says how many digits its numbers have.
+            "mixed": {"a.csv": "a\n0.12345\n"},
+            "usual": file("1234567.8", 9, 1),
+            "whole": file("12345678901234567890", 20, 0),
+        },
+        # The first might hold more than any column beside what is there, and does not.
         {"fine": file("3.5", 38, 6), "usual": file("0.000000001", 38, 18)},
     ]
     quick, slow, referring = both(tmp_path, monkeypatch, runs)
     same(quick, slow, referring)
     held = referring.held()
-    assert [row[2] for row in held["columns"] if row[1] == "a"] == ["DECIMAL(38,12)", "DECIMAL(38,9)"]
-    assert [f"{a:f}" for _, a in held["rows"]["usual"]] == ["1.500000000", "0.000000001", "1234567.800000000"]
+    assert {row[0]: row[2] for row in held["columns"] if row[1] == "a"} == {
+        "at_once": "DECIMAL(24,4)",
+        "fine": "DECIMAL(38,12)",
+        "mixed": "DECIMAL(38,9)",
+        "usual": "DECIMAL(38,18)",
+        "whole": "DECIMAL(20,0)",
+    }
+    assert [f"{a.normalize():f}" for _, a in held["rows"]["usual"]] == ["1.5", "0.000000001", "1234567.8"]
+    assert {f"{a:f}" for _, a in held["rows"]["at_once"]} == {"1.5000", "0.0625", "12345678901234567890.0000"}
+
+
+@pytest.mark.slow
+def test_the_digits_that_a_user_gives_are_those_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hinted = {"a": {"data_type": "decimal", "precision": 10, "scale": 4}, "b": {"data_type": "decimal"}}
+    first, second = (
+        pa.table({name: decimals(number, of=kind) for name in "abc"})
+        for number, kind in (("1.5", pa.decimal128(5, 1)), ("2.25", pa.decimal128(12, 10)))
+    )
+    runs = [{"t": {"a.parquet": first}}, {"t": {"b.parquet": second}}]
+    quick, slow, referring = both(tmp_path, monkeypatch, runs, columns=hinted)
+    same(quick, slow, referring)
+    assert {row[1]: row[2] for row in quick.held()["columns"] if row[1] in hinted or row[1] == "c"} == {
+        "a": "DECIMAL(10,4)", "b": "DECIMAL(38,9)", "c": "DECIMAL(27,10)"
+    }  # fmt: skip
 
 
 JSONL: Mapping[str, str] = {

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from tests.conftest import Said, native, sources
 from tests.fixtures_postgres import Postgres
@@ -48,6 +50,16 @@ class Prices:
 
     def sync(self, digits: tuple[int, int], *options: str, disposition: str = "merge") -> Said:
         self._write({"custom_sources/shop.py": PRICES.format(digits=digits, disposition=disposition)})
+        return self._dango("sync", *options)
+
+    def sync_file(self, name: str, digits: tuple[int, int], *options: str) -> Said:
+        """Syncs files of Parquet, of which one more has a price of so many digits, the last of them a 7."""
+        files = self._root / "prices"
+        files.mkdir(exist_ok=True)
+        price = pa.array([Decimal(7).scaleb(-digits[1])], pa.decimal128(*digits))
+        parquet.write_table(pa.table({"id": [name], "price": price}), files / name)
+        entry = "- name: shop\n  type: files\n  files: {location: prices, table: prices}\n"
+        self._write({"sources": POSTGRES + entry if self._postgres else sources(entry)})
         return self._dango("sync", *options)
 
     def __call__(self, *statements: str) -> list[Any]:
@@ -94,6 +106,22 @@ def test_a_column_gets_the_digits_that_come_and_keeps_what_it_holds(prices: Pric
     assert prices.type() == (14, 6)
     index = "SELECT 1 FROM duckdb_indexes() WHERE index_name = 'by_id'"
     assert prices(index if prices._postgres is None else "SELECT 1 FROM pg_indexes WHERE indexname = 'by_id'") == [(1,)]
+
+
+def test_parquet_files_give_the_digits_that_come(prices: Prices) -> None:
+    """The table is as narrow as a file's decimals let it be, and another file finds room, or makes it."""
+    runs = ((15, 2), (18, 2)), ((17, 2), (18, 2)), ((9, 6), (22, 6)), ((30, 0), (36, 6))
+    for number, (found, held) in enumerate(runs):
+        said = prices.sync_file(f"{number}.parquet", found)
+        assert said.code == 0, said.err
+        assert prices.type() == held
+    assert prices.held() == ["0.070000", "0.070000", "0.000007", "7.000000"]
+
+    said = prices.sync_file("4.parquet", (9, 8), "--fail-on-schema-change")
+
+    assert said.code == 5
+    assert "`prices.price` becomes decimal(38, 8), was decimal(36, 6)" in said.err
+    assert prices.type() == (36, 6)
 
 
 def test_a_run_that_may_change_nothing_is_refused(prices: Prices) -> None:
