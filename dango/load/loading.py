@@ -234,7 +234,7 @@ def _insert(client: Client, package: Package, emptied: set[str], done: Loaded) -
     viewed = [table for table in staged if merging.by_view(client, package, table)]
     for table in viewed:
         merging.create_view(client, package, table)
-    copied: dict[str, int | None] = {}
+    copied: dict[str, int] = {}
     for table in sorted(package.tables.difference(viewed)):
         files = [file for file in package.files if file.table == table]
         with done.timed(table), client.with_staging_dataset() if table in staged else nullcontext():
@@ -247,8 +247,8 @@ def _insert(client: Client, package: Package, emptied: set[str], done: Loaded) -
             for path in dlt_packages.followups(client, package, root, unique=root in once):
                 dlt_packages.run(client, package, root, path)
     for table in {file.table for file in package.files if file.external}:
-        rows = copied.get(table)
-        done.rows[table] = done.rows.get(table, 0) + (_counted(client, package, table) if rows is None else rows)
+        rows = copied[table] if table in copied else _counted(client, package, table)
+        done.rows[table] = done.rows.get(table, 0) + rows
     for table in viewed:
         merging.drop_view(client, table)
     if filled := [table for table in staged if table not in viewed]:
@@ -266,17 +266,17 @@ def _analyze(client: Client, table: str) -> None:
         client.sql_client.execute_sql(f"ANALYZE {client.sql_client.make_qualified_table_name(table)}")
 
 
-def _copy(client: Client, package: Package, table: str, files: Sequence[File]) -> int | None:
-    """Copies a table's files. Returns how many rows Parquet had, where the destination says it."""
+def _copy(client: Client, package: Package, table: str, files: Sequence[File]) -> int:
+    """Copies a table's files. Returns how many rows Parquet had."""
     parquet = [file.path for file in files if file.format == "parquet"]
-    rows = _copy_parquet(client, table, parquet) if parquet else None
+    rows = _copy_parquet(client, table, parquet) if parquet else 0
     for file in files:
         if file.format != "parquet":
             dlt_packages.run(client, package, table, file.path)
     return rows
 
 
-def _copy_parquet(client: Client, table: str, paths: Sequence[Path]) -> int | None:
+def _copy_parquet(client: Client, table: str, paths: Sequence[Path]) -> int:
     name = client.sql_client.make_qualified_table_name(table)
     if client.capabilities.sqlglot_dialect == "postgres":
         # Here, since it brings all of pyarrow, and DuckDB reads Parquet by itself.
@@ -285,8 +285,8 @@ def _copy_parquet(client: Client, table: str, paths: Sequence[Path]) -> int | No
         connection, quoted = client.sql_client.native_connection, client.sql_client.escape_column_name
         return sum(copy_rows(connection, name, path, quoted) for path in paths)
     # Names are quoted by the client, paths by `relation`.
-    client.sql_client.execute_sql(f"INSERT INTO {name} BY NAME SELECT * FROM {external.relation(paths)}")
-    return None
+    counted = client.sql_client.execute_sql(f"INSERT INTO {name} BY NAME SELECT * FROM {external.relation(paths)}")
+    return int(counted[0][0])
 
 
 def _counted(client: Client, package: Package, table: str) -> int:
