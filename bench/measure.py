@@ -127,7 +127,8 @@ def run(command: Command) -> tuple[Sample, str]:
             process = subprocess.Popen(
                 [*launcher, *command.words],
                 cwd=command.folder,
-                env={**os.environ, **command.environment},
+                # Modules of a project are compiled once, as Python does it where nothing else is said.
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **command.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,

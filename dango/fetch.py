@@ -306,7 +306,7 @@ def _missing(files: Mapping[str, Blob]) -> tuple[str, ...]:
     blob = files.get("requirements.txt")
     text = blob.data.decode("utf-8", "replace") if blob else ""
     lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in text.splitlines())
-    return tuple(packages.missing(line for line in lines if _name(line) not in ("", "dlt")))
+    return tuple(packages.missing([line for line in lines if _name(line) not in ("", "dlt")]))
 
 
 def _name(line: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 
 from packaging.requirements import Requirement
@@ -17,10 +17,15 @@ _DISTRIBUTIONS = {
     "simple-salesforce", "googleapiclient": "google-api-python-client", "facebook_business": "facebook-business",
 }  # fmt: skip
 
+# Of the same process: what has been found once is not looked for again, as many sources need the same.
+_there: set[str] = set()
 
-def missing(requirements: Iterable[str]) -> list[str]:
+
+def missing(requirements: Collection[str]) -> list[str]:
     """Those of the requirements (as pip takes them) that are not met here, extras included."""
-    return [text for text in requirements if not _met(Requirement(text))]
+    missed = [text for text in requirements if text not in _there and not _met(Requirement(text))]
+    _there.update(text for text in requirements if text not in missed)
+    return missed
 
 
 def install(requirements: Iterable[str]) -> str:

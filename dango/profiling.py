@@ -17,7 +17,7 @@ _SECONDS_BETWEEN = 0.005
 # The innermost module that is named here says what a thread does; what C code does, its caller says.
 _KINDS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
     ("network", ("socket", "ssl", "http.client", "urllib3", "requests", "aiohttp", "paramiko", "botocore")),
-    ("database", ("sqlalchemy", "psycopg2", "pymysql", "dango.connectors.sql")),
+    ("database", ("sqlalchemy", "psycopg2", "pymysql", "dango.connectors.sql_tables")),
     ("parse", ("json", "orjson", "csv", "openpyxl", "dlt.common.json", "dango.connectors.file_formats")),
     ("write", ("pyarrow.parquet", "dlt.common.data_writers", "dlt.common.libs.pyarrow")),
     ("normalize", ("dlt.normalize", "dlt.common.normalizers", "dlt.common.schema", "dango.columnar")),

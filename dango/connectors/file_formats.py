@@ -7,37 +7,24 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
-from fsspec.utils import infer_compression
 
 from dango import external
 from dango.connectors import jsonl_columns, parquet_columns
 from dango.connectors.csv_columns import Csv, Texts, Unlike
+from dango.connectors.file_kinds import ENCODINGS, Format
 from dango.connectors.file_tables import Contents, Irregular, Table, refer, write
 from dango.connectors.headers import distinct
 from dango.dlt_internals import files as dlt_files
 from dango.dlt_internals.tables import ROW_ID
 from dango.errors import MissingPackage, SourceError
 
-Format = Literal["csv", "jsonl", "json", "parquet", "excel"]
 Row = dict[str, Any]
 PAGE = 5_000
-ENCODINGS = "say `encoding:`, for example latin-1, cp1252 or utf-16"
-
-FORMATS: Mapping[str, Format] = {
-    ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json",
-    ".parquet": "parquet", ".pq": "parquet", ".xlsx": "excel", ".xlsm": "excel",
-}  # fmt: skip
-
-
-def kind_of(name: str) -> Format | None:
-    """The format that a name's ending tells, whatever it is compressed with."""
-    path = PurePosixPath(name.partition("?")[0])
-    return FORMATS.get((path.with_suffix("") if infer_compression(path.name) else path).suffix.lower())
 
 
 class Broken(SourceError):

@@ -12,7 +12,7 @@ from sqlalchemy.engine.interfaces import ReflectedColumn
 
 from dango.connectors import sql_dialects as dialects
 from dango.connectors.cursor_columns import as_table
-from dango.connectors.sql import engine_of, url_of
+from dango.connectors.sql_engine import engine_of, url_of
 from dango.connectors.sql_errors import translated
 from dango.connectors.sql_types import Rules, reading
 from dango.connectors.warehouse_types import RowVersion, rules_of

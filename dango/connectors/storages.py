@@ -16,7 +16,7 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.utils import infer_compression
 
-from dango.connectors.file_formats import ENCODINGS, kind_of
+from dango.connectors.file_kinds import ENCODINGS, kind_of
 from dango.connectors.places import local
 from dango.errors import MissingPackage, SourceError
 

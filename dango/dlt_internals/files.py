@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dlt
-import pyarrow as pa
 from dlt.common.configuration.container import Container
 from dlt.common.metrics import DataWriterMetrics
 from dlt.common.normalizers.utils import generate_dlt_id
@@ -24,6 +23,9 @@ from dlt.sources import DltResource
 
 from dango.dlt_internals import tables as dlt_tables
 from dango.dlt_internals.tables import LOAD_ID, ROW_ID
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # As dlt has them where it makes the rows itself.
 _OWN: Any = {

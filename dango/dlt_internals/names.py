@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any
 
 from dlt.common import jsonpath
@@ -83,6 +85,12 @@ def _spec(function: Callable[..., Any]) -> type[BaseConfiguration] | None:
     factory = factory_of(function)
     if factory is not None and factory.ref is not None:
         return factory.ref.SPEC
+    return _made(function) if isinstance(function, FunctionType) else get_fun_spec(with_configuration(function))
+
+
+@functools.lru_cache(maxsize=64)
+def _made(function: FunctionType) -> type[BaseConfiguration] | None:
+    # Once for all sources of a type: dlt compiles a class for it.
     return get_fun_spec(with_configuration(function))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -49,7 +50,7 @@ def build(job: Job) -> Target:
     elif destination.type == EMBEDDED and isinstance(file := parameters.get("credentials"), str):
         require_distinct(file, job)
     factory = getattr(dlt.destinations, destination.type)
-    known = settable(factory().spec)
+    known = _settable(destination.type)
     for name in parameters:
         if name not in known:
             raise ResolveError(
@@ -64,6 +65,12 @@ def build(job: Job) -> Target:
         # The names are dango's own and valid everywhere; dlt would make `raw_x__trial` one with `raw_x_trial`.
         parameters.setdefault("enable_dataset_name_normalization", False)
     return looked_up_once(factory(destination_name=destination.name, **parameters))
+
+
+@functools.lru_cache(maxsize=8)
+def _settable(type_: str) -> list[str]:
+    # Once for all sources that go to the same type.
+    return settable(getattr(dlt.destinations, type_)().spec)
 
 
 def _place(job: Job, key: str) -> str:

@@ -192,7 +192,7 @@ def _edges(
         low, high = ranged.initial_value, ranged.end_value
     elif resolved.module == "dango.connectors.sql":
         # Here, since it brings SQLAlchemy.
-        from dango.connectors.sql import extent
+        from dango.connectors.sql_tables import extent
 
         found = extent(name, split.column, **resolved.arguments)
         if found is None:

@@ -50,9 +50,16 @@ def install(folder: Path) -> None:
 
     An absolute `import other` then finds `custom_sources/other.py` too, but only where nothing installed has the name.
     """
-    for name in [name for name in sys.modules if name.startswith(PACKAGE) and name.partition(".")[0] == PACKAGE]:
-        del sys.modules[name]
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Siblings)]
+    names = [*sys.modules]
+    # Those of the package came after it.
+    for name in names[names.index(PACKAGE) :] if PACKAGE in names else ():
+        if name.partition(".")[0] == PACKAGE:
+            del sys.modules[name]
+    if not any(isinstance(finder, _Siblings) and finder.folder == folder for finder in sys.meta_path):
+        importlib.invalidate_caches()
+        sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Siblings)]
+        sys.meta_path.append(_Siblings(folder))
+        sys.meta_path.insert(0, _InsideSiblings(folder))
     init = folder / "__init__.py"
     spec = importlib.util.spec_from_file_location(
         PACKAGE, init if init.is_file() else None, submodule_search_locations=[str(folder)]
@@ -60,9 +67,6 @@ def install(folder: Path) -> None:
     spec.submodule_search_locations = [str(folder)]
     module = importlib.util.module_from_spec(spec)
     sys.modules[PACKAGE] = module
-    importlib.invalidate_caches()
-    sys.meta_path.append(_Siblings(folder))
-    sys.meta_path.insert(0, _InsideSiblings(folder))
     if init.is_file() and spec.loader:
         _guarded(lambda: spec.loader.exec_module(module), PACKAGE, folder)  # type: ignore[union-attr]
 
@@ -71,11 +75,11 @@ class _Siblings(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """The last finder to be asked: a name that nothing installed has may be a file in `custom_sources/`."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._specs: dict[str, Any] = {}
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
-        if path is not None or not _is_custom(self._folder, name):
+        if path is not None or not _is_custom(self.folder, name):
             return None
         return importlib.machinery.ModuleSpec(name, self)
 

@@ -33,7 +33,9 @@ def _import(names: Iterable[str]) -> None:
         # Another version of dlt may have it elsewhere, and imports it in its own time; whoever needs what is not
         # installed says so.
         with suppress(ImportError):
-            import_module(name)
+            module = import_module(name)
+            # A module from which sources come may say what it imports itself once rows are read.
+            _import(getattr(module, "LATER", ()))
 
 
 import_module("dango.workers.worker")

@@ -12,7 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from dlt.sources.sql_database.schema_types import sqla_col_to_column_schema
 
-from dango.connectors.sql import engine_of, fitted, url_of
+from dango.connectors.sql_engine import engine_of, url_of
+from dango.connectors.sql_tables import fitted
 from dango.connectors.warehouse_types import readable
 from dango.errors import DangoError
 from dango.registry.entries import Registry

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from dango import external
-from dango.connectors import file_tables, files
+from dango.connectors import file_reading, file_tables, files
 from dango.connectors.file_tables import Irregular
 from dango.dlt_internals import packages as dlt_packages
 from dango.load import loading
@@ -99,7 +99,7 @@ class Warehouse:
         )
         source = shop()
         pipeline.extract(source, loader_file_format="parquet")
-        self.ways = {name: files.ways(resource) for name, resource in source.resources.items()}
+        self.ways = {name: file_reading.ways(resource) for name, resource in source.resources.items()}
         pipeline.normalize()
         packages = dlt_packages.waiting(pipeline)
         self.referred = sum(len(package.referred) for package in packages)

@@ -14,8 +14,8 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dango.columnar import hooks
 from dango.columnar.frames import Frame
 from dango.connectors import jsonl_documents
+from dango.connectors.file_reading import DOCUMENTS
 from dango.connectors.file_tables import Irregular
-from dango.connectors.files import DOCUMENTS
 from tests.columnar import corpus
 from tests.connectors.test_file_tables import Warehouse, put
 

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from dango import paths
-from dango.connectors import sql
+from dango.connectors import sql, sql_engine
 from dango.databases import copy
 from dango.databases.columns import Columns
 from dango.dlt_internals import alike as dlt_alike
@@ -393,7 +393,7 @@ def test_values_larger_than_a_block_and_a_reader_that_stops(
     assert seen("SELECT count(*), min(length(s)), max(length(s)) FROM fast.t") == [(3, 9_000_000, 9_000_000)]
     columns = Columns(pa.schema([("id", pa.int64()), ("s", pa.string())]), ("bigint", "text"))
     query = sa.text("SELECT id, 'x' FROM t, generate_series(1, 100000000)")
-    with sql.engine_of(sql.url_of(_url(postgres))).connect() as connection:
+    with sql_engine.engine_of(sql_engine.url_of(_url(postgres))).connect() as connection:
         # Its connection could otherwise not be closed for as long as the server has something to say.
         with closing(copy.tables(connection, query, columns)) as tables:
             assert next(tables).num_rows > 0
