@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dango.connectors import files, sql
 from tests.conftest import Said, native, sources
 
 ENGINE = {"dlt", "duckdb", "pyarrow", "pandas", "numpy", "sqlalchemy"}
@@ -223,3 +224,22 @@ def test_the_parameters_of_a_command_are_read_only_where_it_is_named() -> None:
     assert "json" in listing["source"]["list"]
     assert listing["sync"] == listing["env"]["list"] == sync["source"]["list"] == []
     assert "full_refresh" in sync["sync"]
+
+
+def test_to_know_what_databases_and_files_may_be_told_nothing_is_imported_that_reads_them(tmp_path: Path) -> None:
+    code = """\
+import json, sys
+from dango.connectors import files, sql
+from dango.workers import preloaded
+before = sorted(sys.modules)
+preloaded.more([files.__name__, sql.__name__])
+print(json.dumps([before, sorted(sys.modules)]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    before, behind = map(set, json.loads(done.stdout))
+    assert not before & {"pyarrow", "sqlalchemy", "pandas"}
+    # Where several are synced, their processes begin with all of it.
+    assert {"pyarrow", "sqlalchemy", *files.LATER, *sql.LATER} <= behind
