@@ -50,13 +50,11 @@ def install(folder: Path) -> None:
 
     An absolute `import other` then finds `custom_sources/other.py` too, but only where nothing installed has the name.
     """
-    names = [*sys.modules]
-    # Those of the package came after it.
-    for name in names[names.index(PACKAGE) :] if PACKAGE in names else ():
-        if name.partition(".")[0] == PACKAGE:
-            del sys.modules[name]
+    if PACKAGE in sys.modules:
+        _uninstall()
+    # What Python remembers of the folder may be from before a file came.
+    sys.path_importer_cache.pop(str(folder), None)
     if not any(isinstance(finder, _Siblings) and finder.folder == folder for finder in sys.meta_path):
-        importlib.invalidate_caches()
         sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Siblings)]
         sys.meta_path.append(_Siblings(folder))
         sys.meta_path.insert(0, _InsideSiblings(folder))
@@ -69,6 +67,14 @@ def install(folder: Path) -> None:
     sys.modules[PACKAGE] = module
     if init.is_file() and spec.loader:
         _guarded(lambda: spec.loader.exec_module(module), PACKAGE, folder)  # type: ignore[union-attr]
+
+
+def _uninstall() -> None:
+    names = [*sys.modules]
+    # Those of the package came after it.
+    for name in names[names.index(PACKAGE) :]:
+        if name.partition(".")[0] == PACKAGE:
+            del sys.modules[name]
 
 
 class _Siblings(importlib.abc.MetaPathFinder, importlib.abc.Loader):
