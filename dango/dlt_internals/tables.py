@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import dlt
 from dlt.common.configuration.container import Container
 from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.common.pipeline import PipelineContext
 from dlt.common.schema import Schema
 from dlt.common.schema.utils import has_table_seen_data
 from dlt.common.storages.load_package import LoadPackageStateInjectableContext
@@ -32,7 +32,8 @@ def transactional() -> bool:
     They may come without ids, and are given theirs when nested tables come to need them; a column of decimals gets the
     digits that come.
     """
-    destination = dlt.current.pipeline().destination
+    # Not `dlt.current.pipeline()`: before it gives the one there is it looks up the configuration of another.
+    destination: Any = Container()[PipelineContext].pipeline().destination
     return str(destination.destination_type).rpartition(".")[2] in TRANSACTIONAL
 
 

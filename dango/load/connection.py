@@ -11,6 +11,7 @@ from dlt.destinations.exceptions import DestinationConnectionError
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from dango.dlt_internals.names import ConfigFieldMissingException
+from dango.dlt_internals.schemas import read_once
 from dango.errors import root_cause
 from dango.job import Job
 from dango.load import dataset, destinations
@@ -30,6 +31,7 @@ def made(job: Job, folder: Path, progress: Progress) -> dlt.Pipeline:
         dataset_name=job.dataset,
         progress=progress,
     )
+    read_once(pipeline)
     if (file := dataset.database_file(pipeline, job)) is not None:
         destinations.require_distinct(file, job)
     return pipeline
