@@ -173,6 +173,18 @@ def extracted(pipeline: dlt.Pipeline) -> Path:
     return Path(pipeline.working_dir) / "normalize" / "extracted"
 
 
+def extracted_rows(pipeline: dlt.Pipeline) -> bool:
+    """Whether anything extracted is to be normalised. Packages without rows, and without tables to be emptied, are
+    deleted, as dlt does when it normalises them, for a tenth of a sync that finds nothing new."""
+    for load_id in pipeline.list_extracted_load_packages():
+        storage = pipeline._get_normalize_storage().extracted_packages
+        state = storage.get_load_package_state(load_id)
+        if storage.list_new_jobs(load_id) or state.get("dropped_tables") or state.get("truncated_tables"):
+            return True
+        storage.delete_package(load_id)
+    return False
+
+
 def forget_extracted(pipeline: dlt.Pipeline) -> None:
     """What a run had normalised when it was killed may still stand among what is extracted; dlt would fail."""
     for load_id in {*pipeline.list_extracted_load_packages()} & {*pipeline.list_normalized_load_packages()}:

@@ -221,8 +221,8 @@ class SourcePipeline:
         Raises:
             Mistaken: when a file that was referred to is not any more, as dlt has written anew what stood for it.
         """
-        if not self.pipeline.list_extracted_load_packages():
-            return {}  # as in most syncs, of which dlt takes a tenth to find that out
+        if not dlt_packages.extracted_rows(self.pipeline):
+            return {}
         paths = sorted(dlt_packages.extracted(self.pipeline).rglob("*.parquet"))
         extracted = [found for path in paths if (found := external.read(path))]
         counts = self.pipeline.normalize().row_counts
