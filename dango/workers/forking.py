@@ -1,6 +1,6 @@
 """Processes that begin quickly: forks of one that has imported already what all of them need.
 
-The process that plans never forks itself: it has threads. It starts a template, which imports and then does nothing
+The process that plans never forks when it has threads. It starts a template, which imports and then does nothing
 but fork when it is asked to, and tells how its children ended. Requests, with the three streams of the child, and
 answers travel over a socket; the end of one side is the end of the other.
 """
@@ -8,6 +8,7 @@ answers travel over a socket; the end of one side is the end of the other.
 from __future__ import annotations
 
 import atexit
+import fcntl
 import gc
 import os
 import pickle
@@ -24,6 +25,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any, NoReturn, cast
 
 _TEMPLATE = (
@@ -80,27 +82,34 @@ class Template:
             a child may need besides, before it begins.
         work: `module:name` of the function that each child calls with its stdin.
         environment: of the template.
+        first: whether it is begun before this process does anything else. Then it is a fork of it, which is there
+            sooner than a Python that begins from nothing.
     """
 
-    def __init__(self, imported: str, work: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, imported: str, work: str, environment: Mapping[str, str], *, first: bool = False) -> None:
         self._environment = _at_import(environment)
         self._begun: queue.SimpleQueue[tuple[int, Future[int]] | None] = queue.SimpleQueue()
         self._codes: dict[int, Future[int]] = {}
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        path = [path or str(Path.cwd()) for path in sys.path]
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _TEMPLATE, str(theirs.fileno()), imported, work],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                # Not the rest, with secrets in it: what a process begins with, its neighbours may read.
-                env={**os.environ, **self._environment},
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        assert self._process.stdin
-        with self._process.stdin as stdin:
-            pickle.dump([path or str(Path.cwd()) for path in sys.path], stdin)
+            self._process: subprocess.Popen[bytes] | _Forked
+            if first and threading.active_count() == 1:
+                self._process = _Forked(self._channel, theirs, path, imported, work)
+            else:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-c", _TEMPLATE, str(theirs.fileno()), imported, work],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    # Not the rest, with secrets in it: what a process begins with, its neighbours may read.
+                    env={**os.environ, **self._environment},
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                )
+                assert self._process.stdin
+                with self._process.stdin as stdin:
+                    pickle.dump(path, stdin)
         threading.Thread(target=self._listen, daemon=True).start()
 
     @property
@@ -161,6 +170,34 @@ class Template:
         self._begun.put(None)
 
 
+class _Forked:
+    """A template that is a fork of this process, with the part of `subprocess.Popen` that we need."""
+
+    def __init__(self, ours: socket.socket, theirs: socket.socket, path: list[str], imported: str, work: str) -> None:
+        self.pid = os.fork()
+        self._ended = False
+        if self.pid == 0:
+            try:
+                ours.close()
+                # Above the streams, whose numbers it may have where they were closed.
+                number = fcntl.fcntl(theirs.detach(), fcntl.F_DUPFD_CLOEXEC, 3)
+                _stand_alone(path)
+                serve(str(number), imported, work)
+            finally:
+                os._exit(0)
+
+    def kill(self) -> None:
+        """Ends it."""
+        if not self._ended:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self) -> None:
+        """Returns when it has ended."""
+        if not self._ended:
+            os.waitpid(self.pid, 0)
+            self._ended = True
+
+
 def _at_import(environment: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in environment.items() if k.startswith(_READ_AT_IMPORT) and k not in _READ_LATER}
 
@@ -215,6 +252,23 @@ def serve(number: str, imported: str, work: str) -> None:
                 os.setpgid(pid, pid)
                 children.add(pid)
                 channel.send(b"begun %d" % pid)
+
+
+def _stand_alone(path: list[str]) -> None:
+    """What a Python that begins with `-c` has: a session of its own, no streams, and nothing of another's program."""
+    os.setsid()
+    # Whoever has begun this process may have closed its streams.
+    while (null := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
+    for number in range(3):
+        os.dup2(null, number)
+    os.close(null)
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - as long as the process
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    sys.path[:] = path
+    sys.argv[:] = ["-c"]
+    sys.modules["__main__"] = ModuleType("__main__")
 
 
 def _become(streams: Sequence[int], others: Sequence[int], work: Callable[[IO[bytes]], object]) -> NoReturn:

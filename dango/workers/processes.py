@@ -109,11 +109,12 @@ class Workers:
 
     Args:
         imported: a module that they all need; without one each begins from nothing.
+        first: whether this process has done nothing yet.
     """
 
-    def __init__(self, imported: str = "") -> None:
+    def __init__(self, imported: str = "", *, first: bool = False) -> None:
         self._imported = imported
-        self._template = Template(imported, _FORKED, os.environ) if imported and AVAILABLE else None
+        self._template = Template(imported, _FORKED, os.environ, first=first) if imported and AVAILABLE else None
         self._expected: tuple[str, ...] | None = _OF_SOURCES
         # One alone imports what it finds that it needs; where there is a second, there are several.
         self._several = self._asked = False
@@ -186,7 +187,7 @@ _begun: list[Workers] = []
 
 def begin() -> Workers:
     """Begins the workers of the command that is about to run, before it asks for them."""
-    workers = Workers(PRELOADED)
+    workers = Workers(PRELOADED, first=True)
     _begun.append(workers)
     return workers
 

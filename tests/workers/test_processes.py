@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import signal
@@ -235,12 +236,16 @@ def test_a_forked_child_that_holds_the_pipe_does_not_block_when_the_work_is_kill
     assert gone(child)
 
 
-@pytest.mark.parametrize("imported", ["", FORKED])
+FIRST = pytest.param("json, first=True", id="forked twice", marks=FORKED.marks)
+
+
+@pytest.mark.parametrize("imported", ["", FORKED, FIRST])
 def test_the_worker_ends_with_its_parent_even_when_that_is_killed(imported: str, tmp_path: Path) -> None:
     (tmp_path / "at_work.py").write_text(CHILDREN.format(then="time.sleep(600)"))
     program = (
         "import os, sys; from pathlib import Path; from dango.workers.processes import Workers, isolated\n"
-        "sys.path.insert(0, sys.argv[1]); workers = Workers(sys.argv[2])\n"
+        "imported, _, first = sys.argv[2].partition(', ')\n"
+        "sys.path.insert(0, sys.argv[1]); workers = Workers(imported, first=bool(first))\n"
         "told = {'folder': Path(sys.argv[1]), 'environment': os.environ, 'workers': workers}\n"
         "for value in isolated('at_work:work', None, **told):\n"
         "    print(*value, *(workers.template and [workers.template] or []), flush=True)\n"
@@ -336,6 +341,37 @@ def test_where_the_template_is_gone_a_process_begins_from_nothing(
     with closing(Workers("no_such_module")) as workers:
         third, _ = isolated("at_work:work", None, workers=workers, **told)
         assert third == os.getpid()
+
+
+@pytest.mark.skipif(not AVAILABLE, reason="no forks on this system")
+@pytest.mark.parametrize("streams", ["", "<&- >&- 2>&-"], ids=["with streams", "without"])
+def test_a_template_that_is_forked_is_as_one_that_begins_from_nothing(tmp_path: Path, streams: str) -> None:
+    (tmp_path / "at_work.py").write_text(
+        "import os, sys\n"
+        "def work(payload, send):\n"
+        "    print('said')\n"
+        "    ours = [hasattr(sys.modules['__main__'], 'begun'), sys.argv, sys.stdin.read()]\n"
+        "    send([*ours, os.getppid(), os.getsid(0), {k: v for k, v in os.environ.items() if k.startswith('SHOP')}])\n"
+    )
+    (tmp_path / "program.py").write_text(
+        "import os; from dango.workers.processes import Line, Workers, isolated\n"
+        "import json, sys; from contextlib import closing; from pathlib import Path\n"
+        "here = Path(__file__).parent; begun = True; found = []\n"
+        "for first in (True, *([False] if sys.stdin else [])):\n"
+        "    with closing(Workers('json', first=first)) as workers:\n"
+        "        told = {'folder': here, 'environment': {**os.environ, 'SHOP': 'x'}, 'workers': workers}\n"
+        "        *values, ended = isolated('at_work:work', None, **told)\n"
+        "        line, sent = sorted(values, key=lambda value: not isinstance(value, Line))\n"
+        "        *same, parent, session, shop = sent\n"
+        "        assert parent == session == workers.template != os.getpid(), (parent, session, os.getpid())\n"
+        "        found.append([*same, shop, line.text, ended.code])\n"
+        "(here / 'found').write_text(json.dumps(found))\n"
+    )
+    given = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(tmp_path)]), "SHOP_TOKEN": "abc"}
+    command = f'"{sys.executable}" program.py {streams}'
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, env=given, check=True, timeout=60)
+    for found in json.loads((tmp_path / "found").read_text()):
+        assert found == [False, ["-c"], "", {"SHOP": "x", "SHOP_TOKEN": "abc"}, "said", 0]
 
 
 @pytest.mark.skipif(not AVAILABLE, reason="no forks on this system")

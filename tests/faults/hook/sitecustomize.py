@@ -108,17 +108,30 @@ def note(role):
     return lock
 
 
-def note_forks(lock):
-    """A worker that is forked from the template, which has imported for it, is a process like any other."""
+def note_forks(role, lock):
+    """The template that is forked from the planner, and each worker that is forked from it, are processes like any
+    other."""
 
     def forked():
-        nonlocal lock
-        if lock is not None:
-            os.close(lock)
+        nonlocal role, lock
+        if lock is None:
+            return
+        os.close(lock)
+        role = "template" if role == "planner" else "worker"
+        lock = note(role)
+        if role == "template":
+            install(role)
+        else:
             lock = None
-            note("worker")
 
     os.register_at_fork(after_in_child=forked)
+
+
+def install(role):
+    """The fault, in processes that it is meant for, and in no other."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Killer)]
+    if FAULT and (FAULT["process"] == "planner") == (role == "planner"):
+        sys.meta_path.insert(0, Killer(FAULT))
 
 
 FOLDER = os.environ.get("FAULT_FOLDER")
@@ -126,9 +139,8 @@ if FOLDER:
     ROLE = "planner"
     if "-c" in sys.orig_argv:
         ROLE = "template" if any("forking import serve" in text for text in sys.orig_argv) else "worker"
-    LOCK = note(ROLE)
-    if ROLE == "template":
-        note_forks(LOCK)
     FAULT = json.loads(os.environ.get("FAULT", "null"))
-    if FAULT and (FAULT["process"] == "planner") == (ROLE == "planner"):
-        sys.meta_path.insert(0, Killer(FAULT))
+    LOCK = note(ROLE)
+    if ROLE != "worker":
+        note_forks(ROLE, LOCK)
+    install(ROLE)
