@@ -13,7 +13,7 @@ from dlt.sources import DltResource
 
 from dango import paths
 from dango.columnar import hooks
-from dango.connectors import jsonl_documents, parquet_columns
+from dango.connectors import parquet_columns
 from dango.connectors.csv_columns import Texts
 from dango.connectors.file_formats import Broken, Options, pages, written
 from dango.connectors.file_kinds import Format
@@ -108,6 +108,9 @@ class Reader:
             raise Irregular
         table = self._table(file)
         table.require_untouched()
+        # Here, since it brings Arrow's reader of JSON, which few need.
+        from dango.connectors import jsonl_documents
+
         with tempfile.TemporaryDirectory(prefix="documents-", dir=dlt_files.room()) as folder:
             path = Path(folder) / "documents"
             rows = jsonl_documents.write(plain, {FILE: file.address}, path)

@@ -36,7 +36,7 @@ def opened(file: Path) -> Iterator[Contents]:
         fields = [parquet.schema_arrow.field(name) for name in held]
         narrower = {field.name: field.type for field in fields if _widened(field.type)}
         batches = partial(_batches, parquet, types, narrower)
-        yield Contents(types, _firsts(parquet, texts), batches, narrower, _relation(file, types))
+        yield Contents(types, _firsts(parquet, texts), batches, narrower, _relation(parquet, file, types))
 
 
 def digits_of(file: Path) -> Mapping[str, digits.Digits]:
@@ -114,18 +114,41 @@ _READ: Mapping[str, Sequence[str]] = {
 }
 
 
-def _relation(file: Path, types: Mapping[str, str]) -> str | None:
+# Parquet's own types of which it is known that it does.
+_AS_THEY_ARE: Mapping[str, Sequence[str]] = {
+    "text": ("STRING",),
+    "bigint": ("NONE", "INT"),
+    "double": ("NONE",),
+    "bool": ("NONE",),
+    "date": ("DATE",),
+    "decimal": ("DECIMAL",),
+}
+
+
+def _relation(parquet: pq.ParquetFile, file: Path, types: Mapping[str, str]) -> str | None:
     """The columns as DuckDB reads them; None where that is not the same. Raises `duckdb.Error`."""
     rows = f"read_parquet({literal(str(file))})"
-    with closing(duckdb.connect()) as database:
-        read = {name: kind.partition("(")[0] for name, kind, *_ in database.sql(f"DESCRIBE FROM {rows}").fetchall()}
-        if any(read.get(name) not in _READ[kind] for name, kind in types.items()):
-            return None
+    if not _as_they_are(parquet.schema, types) and not _read_alike(rows, types):
+        return None
     columns = ", ".join(
         f"CAST({quoted(name)} AS TIMESTAMPTZ) AS {quoted(name)}" if kind == "timestamp" else quoted(name)
         for name, kind in types.items()
     )
     return f"(SELECT {columns} FROM {rows})"
+
+
+def _as_they_are(schema: pq.ParquetSchema, types: Mapping[str, str]) -> bool:
+    """Whether DuckDB need not be asked, which takes as long as it takes to begin."""
+    held = {name: schema.column(schema.names.index(name)).logical_type.type for name in types}
+    alike = all(held[name] in _AS_THEY_ARE.get(kind, ()) for name, kind in types.items())
+    # To DuckDB upper and lower case are the same.
+    return alike and len({name.lower() for name in schema.names}) == len(schema.names)
+
+
+def _read_alike(rows: str, types: Mapping[str, str]) -> bool:
+    with closing(duckdb.connect()) as database:
+        read = {name: kind.partition("(")[0] for name, kind, *_ in database.sql(f"DESCRIBE FROM {rows}").fetchall()}
+    return all(read.get(name) in _READ[kind] for name, kind in types.items())
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from dango import external
-from dango.connectors import file_reading, file_tables, files
+from dango.connectors import file_reading, file_tables, files, parquet_columns
 from dango.connectors.file_tables import Irregular
 from dango.dlt_internals import packages as dlt_packages
 from dango.load import loading
@@ -297,6 +297,26 @@ def test_parquet_makes_the_same_tables_by_columns_and_row_by_row(
         "unsigned", "decimals of Spark's", "fine moments in documents", "spans",
         "times in text", "nested",
     }  # fmt: skip
+
+
+def test_what_is_known_of_parquet_duckdb_says_too(tmp_path: Path) -> None:
+    known = set()
+    for name, columns in PARQUET.items():
+        path = tmp_path / "a.parquet"
+        parquet.write_table(pa.table(columns), path)
+        with parquet.ParquetFile(path) as file:
+            try:
+                types = {field.name: parquet_columns._type(field) for field in file.schema_arrow}
+            except Irregular:
+                continue
+            if parquet_columns._as_they_are(file.schema, types):
+                known.add(name)
+                assert parquet_columns._read_alike(f"read_parquet('{path}')", types), name
+    assert known >= {"numbers", "decimals", "days", "texts"}
+    # DuckDB would name the second otherwise.
+    parquet.write_table(pa.table({"a": [1], "A": [2]}), tmp_path / "a.parquet")
+    with parquet.ParquetFile(tmp_path / "a.parquet") as file:
+        assert not parquet_columns._as_they_are(file.schema, {"a": "bigint", "A": "bigint"})
 
 
 @pytest.mark.slow
