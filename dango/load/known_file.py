@@ -49,6 +49,11 @@ class KnownFile:
         now = _signature(self.file)
         return self.signature is not None and now is not None and self.signature[:_IDENTITY] == now[:_IDENTITY]
 
+    def opened(self) -> None:
+        """It is open: where there was none, this is the one that has been made."""
+        if self.file is not None and self.absent and self.signature is None:
+            self.signature = _identity(self.file)
+
 
 @dataclass(frozen=True)
 class _Noted:

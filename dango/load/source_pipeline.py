@@ -44,8 +44,8 @@ class SourcePipeline:
         self._datasets: Collection[str] = ()
         self._lease: Lease | None = None
         self._atomic = job.destination.type in TRANSACTIONAL
-        self._loading = False
-        self._blank = False
+        self._database = KnownFile()
+        self._loading = self._blank = False
         self.pipeline = self._open()
 
     @contextmanager
@@ -250,15 +250,15 @@ class SourcePipeline:
             working_folder.let_go(self._folder)
             return Loaded()
         look = partial(self._look, packages, counted)
-        with dataset.writing(self.pipeline, self._job) as database:
+        with dataset.writing(self.pipeline, self._job) as self._database:
             done = self._load_waiting(packages, note, look) if packages else Loaded()
-            if not (packages and self._atomic and database.stayed):
+            if not (packages and self._atomic and self._database.stayed):
                 # Opened anew: what is asked for is what is in the file that has this name now.
                 with dataset.sql_client(self.pipeline, self._job) as sql:
                     look(sql, done)
             if packages and self._atomic and not self._job.trial:
                 working_folder.note(self._folder, self._basis or {})
-                database.learnt, database.datasets = self._basis, self._datasets
+                self._database.learnt, self._database.datasets = self._basis, self._datasets
             self._confirm(note)
             for package in packages:
                 dlt_packages.remove(self.pipeline, package.load_id)
@@ -286,11 +286,9 @@ class SourcePipeline:
         return done
 
     def _load_at_once(self, packages: Sequence[Package], note: Mapping[str, Any] | None, look: Look) -> Loaded:
-        fence = partial(self._guard, note=note)
-
         def load(first: bool) -> Loaded:
             with self._turn():
-                return loading.load(self.pipeline, packages, fence, look, little_memory=first)
+                return loading.load(self.pipeline, packages, partial(self._guard, note=note), look, little_memory=first)
 
         return dataset.insistently(load)
 
@@ -312,6 +310,7 @@ class SourcePipeline:
 
     def _guard(self, client: Client, package: Package, moment: Moment, note: Mapping[str, Any] | None) -> None:
         """Makes sure that the source is this run's to write, and that nobody has loaded it since this run began."""
+        self._database.opened()
         if moment == "end":
             return
         sql = client.sql_client

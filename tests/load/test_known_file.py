@@ -178,6 +178,20 @@ def test_a_file_that_is_to_be_made_holds_nothing(tmp_path: Path) -> None:
         assert (database.loads, database.absent) == (None, False)
 
 
+def test_a_file_that_is_made_is_known_from_when_it_is_open(tmp_path: Path) -> None:
+    file, noted = tmp_path / "file", tmp_path / "note"
+    with known(file, "shop", noted) as database:
+        assert not database.stayed
+        file.touch()
+        database.opened()
+        file.write_text("rows")
+        assert database.stayed
+        file.rename(tmp_path / "moved")
+        file.touch()
+        database.opened()
+        assert not database.stayed
+
+
 def test_while_another_job_has_the_file_its_run_is_believed(tmp_path: Path) -> None:
     file, text = tmp_path / "file", tmp_path / "note"
     file.touch()
