@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from dango.connectors import files, sql
@@ -149,7 +150,8 @@ project = Project.at(".")
 os.environ.update(surroundings(project))
 sent = []
 worker.load((plan(project, [], Request())[0], Mask()), sent.append)
-print(json.dumps([sent[-1].status, sent[-1].rows, sorted(set(sys.modules) - engine)]))
+filled = "cast" in vars(sys.modules.get("pyarrow.compute", sys))
+print(json.dumps([sent[-1].status, sent[-1].rows, sorted(set(sys.modules) - engine), filled]))
 """
 SHOP = """\
 import dlt
@@ -160,17 +162,24 @@ def rows(id=dlt.sources.incremental("id", initial_value=0)):
 """
 
 
+def worked(root: Path, code: str) -> tuple[str, int, list[str], bool]:
+    """What `code` prints: how the sync ended, its rows, what it imported, and whether Arrow's functions are in it."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert done.stdout, done.stderr
+    status, rows, modules, filled = json.loads(done.stdout.splitlines()[-1])
+    return status, rows, modules, filled
+
+
 def test_a_sync_that_finds_nothing_new_imports_nothing_that_only_loading_or_checking_needs(
     root: Path, write: Callable[..., None], dango: Callable[..., Said]
 ) -> None:
     write({"sources": sources(native("shop")), "custom_sources/shop.py": SHOP})
     assert dango("sync").code == 0
-    done = subprocess.run(
-        [sys.executable, "-c", WORKED], cwd=root, capture_output=True, text=True, timeout=60,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )  # fmt: skip
-    status, rows, modules = json.loads(done.stdout.splitlines()[-1])
-    assert (status, rows) == ("ok", 0), done.stderr
+    status, rows, modules, _ = worked(root, WORKED)
+    assert (status, rows) == ("ok", 0)
     others = {
         *("dango.load.copying", "dango.stored.examination"),
         *(f"dango.sources.{name}" for name in ("buildable", "describe", "explain", "probing")),
@@ -179,6 +188,17 @@ def test_a_sync_that_finds_nothing_new_imports_nothing_that_only_loading_or_chec
     assert all(map(find_spec, others))
     parsers = {"dango.sources.traps", "dango.config.text.yaml_tree", "dango.config.text.yaml_edits"}
     assert {*modules} & {"pyarrow", "pandas", "sqlalchemy", "rich", "questionary", *others, *parsers} == set()
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_large_file_is_loaded_without_functions_of_arrow(root: Path, write: Callable[..., None], kind: str) -> None:
+    write({"sources": sources(f"- {{name: in, type: files, files: {{location: in.{kind}}}}}\n")})
+    chosen, rows = "i AS id, md5(i::VARCHAR) AS text, 1.5::DOUBLE AS price", 300_000
+    written = "FORMAT json" if kind == "jsonl" else f"FORMAT {kind}"
+    duckdb.sql(f"COPY (SELECT {chosen} FROM range({rows}) AS t (i)) TO '{root / f'in.{kind}'}' ({written})")
+    code = WORKED.replace("import worker", "import preloaded, worker")
+    status, loaded, modules, filled = worked(root, code)
+    assert (status, loaded, "pyarrow.compute" in modules, filled) == ("ok", rows, True, False)
 
 
 def test_init_imports_no_engine(tmp_path: Path) -> None:

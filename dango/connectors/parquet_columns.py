@@ -91,10 +91,9 @@ def _firsts(parquet: pq.ParquetFile, names: Sequence[str]) -> dict[str, str]:
     """The first text of each column."""
     found: dict[str, str] = {}
     for batch in parquet.iter_batches(1024, columns=list(names)) if names else ():
-        for name in names:
-            values = batch.column(name).drop_null()
-            if name not in found and len(values):
-                found[name] = values[0].as_py()
+        for name in set(names).difference(found):
+            if (first := next((value for value in batch.column(name) if value.is_valid), None)) is not None:
+                found[name] = first.as_py()
         if len(found) == len(names):
             break
     return found

@@ -174,6 +174,8 @@ def _with_documents(arrays: Sequence[Any], columns: Columns) -> pa.Table:
         if kind == "json":
             schema = schema.set(index, field.with_type(dlt_arrow.Documents()))
     table = pa.Table.from_arrays(arrays, schema=columns.fields)
+    if schema is columns.fields:
+        return table
     return pa.Table.from_arrays([c.cast(f.type) for c, f in zip(table.columns, schema, strict=True)], schema=schema)
 
 

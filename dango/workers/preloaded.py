@@ -9,10 +9,9 @@ from importlib import import_module
 
 from dango.config.resource import Resource
 from dango.dlt_internals import plugins
+from dango.workers import later
 
-_FOR_ROWS = (
-    "pyarrow.compute", "pyarrow.parquet", "dango.columnar.normalizer", "dango.load.merging", "dango.load.loading",
-)  # fmt: skip
+_FOR_ROWS = ("pyarrow.parquet", "dango.load.merging", "dango.load.loading")
 _LATER = (
     "dlt._workspace._plugins",
     "dlt._workspace.cli._plugins",
@@ -34,10 +33,12 @@ def _import(names: Iterable[str]) -> None:
         # installed says so.
         with suppress(ImportError):
             module = import_module(name)
+            later.fill(module)
             # A module from which sources come may say what it imports itself once rows are read.
             _import(getattr(module, "LATER", ()))
 
 
+later.install()
 import_module("dango.workers.worker")
 _import(_LATER)
 # Each process would build its validators anew, and ask all that is installed for plugins of dlt's.
