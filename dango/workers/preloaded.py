@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
 
-from dango.config.resource import Resource
 from dango.dlt_internals import plugins
 from dango.workers import later
 
@@ -41,6 +40,5 @@ def _import(names: Iterable[str]) -> None:
 later.install()
 import_module("dango.workers.worker")
 _import(_LATER)
-# Each process would build its validators anew, and ask all that is installed for plugins of dlt's.
-Resource.model_rebuild()
+# Each process would ask all that is installed for plugins of dlt's.
 plugins.load()
