@@ -30,11 +30,6 @@ from dango.workers.supervision import prepare, supervise
 
 OnEvent = Callable[[Event], None]
 
-_OF_TABLES = {"dango.connectors.files", "dango.connectors.sql"}
-"""Modules of sources that yield tables of Arrow."""
-_FOR_DICTS = "dango.columnar.normalizer"
-"""The module that takes what others yield."""
-
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -258,10 +253,7 @@ def _modules(jobs: Iterable[Job]) -> set[str]:
         elif isinstance(build, RestApi):
             modules.add("dango.connectors.rest")
         elif isinstance(build, Function) and build.function.startswith("dango."):
-            modules.add(module := build.function.partition(":")[0])
-            if module in _OF_TABLES:
-                continue
-        modules.add(_FOR_DICTS)
+            modules.add(build.function.partition(":")[0])
     if "dango.connectors.sql" in modules or any(job.destination.type == "postgres" for job in jobs):
         modules.add("psycopg2")
     return modules

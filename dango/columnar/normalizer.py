@@ -29,9 +29,6 @@ from dango.columnar.plan import Column, Plan, Rows, occasions
 from dango.dlt_internals.arrow import random_ids
 from dango.dlt_internals.tables import let_ids_be_missing
 
-LATER = ("pyarrow.compute",)
-"""What it imports besides, as soon as there are rows."""
-
 Note = Callable[[str, str], None]
 """`note(table, why)`: a page of the table came by columns, or, where `why` is not empty, by rows."""
 

@@ -92,8 +92,8 @@ def _firsts(parquet: pq.ParquetFile, names: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for batch in parquet.iter_batches(1024, columns=list(names)) if names else ():
         for name in set(names).difference(found):
-            if (first := next((value for value in batch.column(name) if value.is_valid), None)) is not None:
-                found[name] = first.as_py()
+            if (column := batch.column(name)).null_count < len(column):
+                found[name] = next(value for value in column if value.is_valid).as_py()
         if len(found) == len(names):
             break
     return found

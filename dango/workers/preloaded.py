@@ -10,7 +10,9 @@ from importlib import import_module
 from dango.dlt_internals import plugins
 from dango.workers import later
 
-_FOR_ROWS = ("pyarrow.parquet", "dango.load.merging", "dango.load.loading")
+_FOR_ROWS = (
+    "pyarrow.compute", "pyarrow.parquet", "dango.columnar.normalizer", "dango.load.merging", "dango.load.loading",
+)  # fmt: skip
 _LATER = (
     "dlt._workspace._plugins",
     "dlt._workspace.cli._plugins",
