@@ -39,9 +39,12 @@ _being_filled: set[str] = set()
 
 
 def _fill(module: ModuleType) -> None:
-    loader = module.__spec__.loader.real  # type: ignore[union-attr]
-    loader.exec_module(module)
-    module.__spec__.loader = module.__loader__ = loader  # type: ignore[union-attr]
+    spec = module.__spec__
+    assert spec
+    assert isinstance(spec.loader, _Loader)
+    real = spec.loader.real
+    real.exec_module(module)
+    spec.loader = module.__loader__ = real
     module.__class__ = ModuleType
 
 
