@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
 
-from dango.dlt_internals import plugins
 from dango.workers import later
 
 _FOR_ROWS = (
@@ -39,8 +38,9 @@ def _import(names: Iterable[str]) -> None:
             _import(getattr(module, "LATER", ()))
 
 
+# Before anything of dlt is imported.
 later.install()
 import_module("dango.workers.worker")
 _import(_LATER)
 # Each process would ask all that is installed for plugins of dlt's.
-plugins.load()
+import_module("dango.dlt_internals.plugins").load()
