@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import pytest
@@ -55,20 +56,19 @@ def test_it_is_imported_when_it_is_used(module: Path) -> None:
     assert dear.second == [1, "dear_module", dear.__file__]
     assert dear.__spec__ is not None
     assert dear.__loader__ is dear.__spec__.loader
-    assert dear.__spec__.loader.get_source("dear_module") == DEAR  # type: ignore[union-attr]
+    assert isinstance(dear.__loader__, SourceFileLoader)
+    assert dear.__loader__.get_source("dear_module") == DEAR
     assert imports(module) == ["dear_module"]
     with pytest.raises(AttributeError, match="has no attribute 'third'"):
         _ = dear.third
 
 
 def test_in_a_package_too(module: Path) -> None:
-    import pack.dear as dear  # type: ignore[import-not-found]
-
-    pack = sys.modules["pack"]
-    assert (pack.dear is dear, imports(module)) == (True, [])
-    from pack.dear import second
-
-    assert second[1] == "pack.dear"
+    dear = importlib.import_module("pack.dear")
+    assert (vars(sys.modules["pack"])["dear"] is dear, imports(module)) == (True, [])
+    names: dict[str, object] = {}
+    exec("from pack.dear import second", names)
+    assert names["second"] == [1, "pack.dear", dear.__file__]
     assert imports(module) == ["pack.dear"]
 
 
